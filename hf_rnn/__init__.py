@@ -1,0 +1,21 @@
+"""LSTM and GRU models for the Hugging Face ecosystem."""
+
+from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, AutoModelForTokenClassification
+
+from .configuration_rnn import RnnConfig
+from .modeling_rnn import RnnForSequenceClassification, RnnForTokenClassification, RnnModel, RnnPreTrainedModel
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "RnnConfig",
+    "RnnForSequenceClassification",
+    "RnnForTokenClassification",
+    "RnnModel",
+    "RnnPreTrainedModel",
+]
+
+AutoConfig.register(RnnConfig.model_type, RnnConfig, exist_ok=True)
+AutoModel.register(RnnConfig, RnnModel, exist_ok=True)
+AutoModelForSequenceClassification.register(RnnConfig, RnnForSequenceClassification, exist_ok=True)
+AutoModelForTokenClassification.register(RnnConfig, RnnForTokenClassification, exist_ok=True)

@@ -1,0 +1,126 @@
+"""Token embeddings, and how pieces of a subword vocabulary become words."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from .recurrence_rnn import Packing, RaggedLSTM
+
+SPECIAL, WORD_START, CONTINUATION = 0, 1, 2
+
+
+@dataclass(frozen=True)
+class Segments:
+    """Which positions of a batch the recurrence visits, and which pieces belong together.
+
+    A unit is what the recurrence takes as one step: every position that exists, or with word pooling every word and every
+    special token. N positions exist among B * T, in U units, both counted row by row.
+
+    Attributes:
+        starts (`Tensor`): True where a unit starts, (B, T).
+        special (`Tensor`): True at special tokens and at positions that do not exist, (B, T).
+        positions (`Tensor`): Existing positions in the flattened batch, (N,).
+        unit_of (`Tensor`): Unit of each of them, (N,).
+    """
+
+    starts: Tensor
+    special: Tensor
+    positions: Tensor
+    unit_of: Tensor
+
+
+class RnnEmbeddings(nn.Module):
+    """Embed tokens and, with word pooling, make one vector of the pieces of a word.
+
+    Where a word starts is read from `piece_types`, a buffer with one entry for each id of the vocabulary, so that ids alone are
+    enough. A continuation that follows no word (at the start of a row or after a special token) starts one.
+
+    Args:
+        vocab_size (`int`): V.
+        embedding_size (`int`): E.
+        pad_token_id (`int`, *optional*): Row that stays zero.
+        word_pooling (`str`, *optional*): `"first"`, `"mean"`, `"max"` or `"rnn"`; None takes every piece as a unit.
+        dropout (`float`): Probability that a unit's whole vector is dropped while training (Iyyer et al. 2015).
+    """
+
+    def __init__(
+        self, vocab_size: int, embedding_size: int, pad_token_id: int | None, word_pooling: str | None, dropout: float
+    ) -> None:
+        super().__init__()
+        self.word_embeddings = nn.Embedding(vocab_size, embedding_size, padding_idx=pad_token_id)
+        self.word_pooling = word_pooling
+        self.dropout = dropout
+        if word_pooling == "rnn":
+            self.piece_recurrence = RaggedLSTM(embedding_size, embedding_size // 2, bidirectional=True)
+        self.register_buffer("piece_types", torch.full((vocab_size,), WORD_START, dtype=torch.uint8))
+
+    def set_piece_types(self, piece_types: list[int]) -> None:
+        """Fill the buffer; raise a ValueError if there is not one entry for each id."""
+        if len(piece_types) != len(self.piece_types):
+            raise ValueError(
+                f"`piece_types` must have one entry for each of vocab_size = {len(self.piece_types)} ids, got {len(piece_types)}. "
+                "Build the config with vocab_size=len(tokenizer), or call resize_token_embeddings(len(tokenizer)) first."
+            )
+        self.piece_types.copy_(torch.tensor(piece_types, dtype=torch.uint8))
+
+    def resize_piece_types(self, vocab_size: int) -> None:
+        """Cut or extend the buffer; new ids start words."""
+        kept = self.piece_types[:vocab_size]
+        self.piece_types = torch.cat([kept, kept.new_full((vocab_size - len(kept),), WORD_START)])
+
+    def segment(self, input_ids: Tensor | None, mask: Tensor, by_words: bool) -> Segments:
+        """Find the units of a batch from ids (B, T) and mask (B, T): words and special tokens if `by_words`, else positions.
+
+        Without ids, every position is a word.
+        """
+        # (N,)
+        positions = mask.flatten().nonzero().squeeze(1)
+        if input_ids is None:
+            return Segments(mask, ~mask, positions, torch.arange(len(positions), device=mask.device))
+        types = self.piece_types[input_ids.flatten()[positions]]
+        special = torch.ones_like(mask).flatten().index_copy(0, positions, types == SPECIAL).view_as(mask)
+        if not by_words:
+            return Segments(mask, special, positions, torch.arange(len(positions), device=mask.device))
+        rows = positions // max(mask.shape[1], 1)
+        is_start = types != CONTINUATION
+        is_start[:1] = True
+        is_start[1:] |= (rows[1:] != rows[:-1]) | (types[:-1] == SPECIAL)
+        starts = torch.zeros_like(mask).flatten().index_copy(0, positions, is_start).view_as(mask)
+        return Segments(starts, special, positions, is_start.cumsum(0) - 1)
+
+    def forward(self, input_ids: Tensor | None, inputs_embeds: Tensor | None, mask: Tensor) -> tuple[Tensor, Segments]:
+        """Return the vectors of all units, (U, E), and the segments they come from.
+
+        Raises:
+            ValueError: Word pooling without ids.
+        """
+        if input_ids is None and self.word_pooling is not None:
+            raise ValueError("`word_pooling` needs `input_ids` to know where words start, got `inputs_embeds`. Set word_pooling=None.")
+        segments = self.segment(input_ids, mask, self.word_pooling is not None)
+        # (N, E)
+        if input_ids is not None:
+            pieces = self.word_embeddings(input_ids.flatten()[segments.positions])
+        else:
+            pieces = inputs_embeds.flatten(0, 1).index_select(0, segments.positions)
+        units = pieces if self.word_pooling is None else self._pool(pieces, segments)
+        if self.training and self.dropout > 0:
+            units = units * units.new_empty(len(units), 1).bernoulli_(1 - self.dropout).div_(1 - self.dropout)
+        return units, segments
+
+    def _pool(self, pieces: Tensor, segments: Segments) -> Tensor:
+        """Return one vector a unit, (U, E), from those of its pieces, (N, E)."""
+        unit_of, count = segments.unit_of, int(segments.starts.sum())
+        if self.word_pooling == "first":
+            return pieces[segments.starts.flatten()[segments.positions]]
+        # (U,)
+        lengths = torch.bincount(unit_of, minlength=count)
+        if self.word_pooling == "mean":
+            return pieces.new_zeros(count, pieces.shape[1]).index_add(0, unit_of, pieces) / lengths.unsqueeze(1)
+        if self.word_pooling == "max":
+            index = unit_of.unsqueeze(1).expand_as(pieces)
+            return pieces.new_zeros(count, pieces.shape[1]).scatter_reduce(0, index, pieces, "amax", include_self=False)
+        packing = Packing.from_lengths(lengths)
+        _, (h, _) = self.piece_recurrence(pieces.index_select(0, packing.source), packing)
+        # (2, U, E/2) -> (U, E)
+        return torch.cat([h[0], h[1]], dim=1)

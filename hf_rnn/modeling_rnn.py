@@ -1,0 +1,435 @@
+"""LSTM and GRU models: an encoder, a sequence classifier and a tagger with an optional CRF."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from transformers.modeling_layers import GradientCheckpointingLayer
+from transformers.modeling_utils import PreTrainedModel
+from transformers.utils import ModelOutput
+
+from .configuration_rnn import RnnConfig
+from .crf_rnn import LinearChainCRF
+from .embeddings_rnn import RnnEmbeddings, Segments
+from .kernel_rnn import PackedGRU, PackedLSTM  # noqa: F401  (older loaders copy only what this file imports)
+from .pooling_rnn import Pooling
+from .recurrence_rnn import BACKENDS, Packing, RaggedGRU, RaggedLSTM, locked_dropout
+from .tags import forbidden_moves
+
+State = Tensor | tuple[Tensor, Tensor]
+
+
+@dataclass
+class RnnModelOutput(ModelOutput):
+    """What the encoder returns.
+
+    Args:
+        last_hidden_state (`Tensor`): States of the last layer, (B, T, H), zero at masked positions. With `word_pooling` every
+            piece carries the state of its word.
+        state (`Tensor` or `tuple`): Final state of every layer and direction, (layers * directions, B, H / directions), in
+            PyTorch's order: h and c for an LSTM, h for a GRU.
+        hidden_states (`tuple`, *optional*): The embeddings (B, T, E), then the output of each layer (B, T, H).
+    """
+
+    last_hidden_state: Tensor | None = None
+    state: State | None = None
+    hidden_states: tuple[Tensor, ...] | None = None
+
+
+@dataclass
+class RnnHeadOutput(ModelOutput):
+    """What a model with a head returns.
+
+    Args:
+        loss (`Tensor`, *optional*): Mean loss over labels, when there are labels.
+        logits (`Tensor`): (B, C) of a classifier, (B, T, C) of a tagger; their arg max is the answer.
+        state (`Tensor` or `tuple`): Final state, see `RnnModelOutput`.
+        hidden_states (`tuple`, *optional*): See `RnnModelOutput`.
+    """
+
+    loss: Tensor | None = None
+    logits: Tensor | None = None
+    state: State | None = None
+    hidden_states: tuple[Tensor, ...] | None = None
+
+
+class RnnLayer(GradientCheckpointingLayer):
+    """One recurrent layer and the locked dropout on its output.
+
+    Args:
+        input_size (`int`): I.
+        config (`RnnConfig`): Gives the rest.
+    """
+
+    def __init__(self, input_size: int, config: RnnConfig) -> None:
+        super().__init__()
+        kind = RaggedLSTM if config.cell_type == "lstm" else RaggedGRU
+        self.recurrence = kind(input_size, config.direction_size, bidirectional=config.bidirectional)
+        self.hidden_dropout = config.hidden_dropout
+        self.weight_dropout = config.weight_dropout
+
+    def forward(self, x: Tensor, packing: Packing, *state: Tensor) -> tuple[Tensor, ...]:
+        """Return outputs (N, H) and the final h (and c) (D, B, H / D) from packed x (N, I) and an initial state, if any."""
+        out, final = self.recurrence(x, packing, state or None, self.weight_dropout)
+        if self.training and self.hidden_dropout > 0:
+            out = locked_dropout(out, packing.rows, len(packing.lengths), self.hidden_dropout)
+        return out, *final
+
+
+class RnnPreTrainedModel(PreTrainedModel):
+    """Initialisation, loading and saving shared by all models."""
+
+    config_class = RnnConfig
+    base_model_prefix = "model"
+    supports_gradient_checkpointing = True
+    accepts_loss_kwargs = True
+    _no_split_modules = ["RnnLayer", "RnnEmbeddings"]
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        # torch.nn.init functions skip tensors that a checkpoint has filled; what is written otherwise must ask
+        if isinstance(module, nn.RNNBase):
+            _init_recurrence(module)
+        elif isinstance(module, nn.Embedding):
+            nn.init.normal_(module.weight, std=self.config.embedding_initializer_range)
+            if module.padding_idx is not None and not _is_loaded(module.weight):
+                module.weight[module.padding_idx].zero_()
+        elif isinstance(module, nn.Linear):
+            nn.init.normal_(module.weight, std=self.config.initializer_range)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+        elif isinstance(module, LinearChainCRF):
+            for parameter in module.parameters():
+                nn.init.uniform_(parameter, -0.1, 0.1)
+            self._init_constraints(module)
+        elif isinstance(module, RnnEmbeddings):
+            nn.init.ones_(module.piece_types)
+
+    def _init_constraints(self, crf: LinearChainCRF) -> None:
+        if any(_is_loaded(buffer) for buffer in crf.buffers()):
+            return
+        if self.config.crf_constraints is None:
+            moves: tuple[list, list, list] = ([False], [False], [[False]])
+        else:
+            labels = [self.config.id2label[index] for index in range(self.config.num_labels)]
+            moves = forbidden_moves(labels, self.config.crf_constraints)
+        device = crf.transitions.device
+        crf.forbid(*(torch.tensor(move, dtype=torch.bool, device=device) for move in moves))
+
+    @property
+    def recurrence_backend(self) -> str:
+        """How the recurrence is computed: "auto" (by device and shape), "packed" (our CPU kernel) or "stock" (PyTorch's)."""
+        return next(module.backend for module in self.modules() if isinstance(module, (RaggedLSTM, RaggedGRU)))
+
+    @recurrence_backend.setter
+    def recurrence_backend(self, backend: str) -> None:
+        if backend not in BACKENDS:
+            raise ValueError(f"`recurrence_backend` must be one of {BACKENDS}, got {backend!r}.")
+        for module in self.modules():
+            if isinstance(module, (RaggedLSTM, RaggedGRU)):
+                module.backend = backend
+
+    def get_input_embeddings(self) -> nn.Module:
+        """Return the embedding of the vocabulary."""
+        return self.base_model.embeddings.word_embeddings
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        """Replace the embedding of the vocabulary."""
+        self.base_model.embeddings.word_embeddings = value
+
+    def resize_token_embeddings(
+        self, new_num_tokens: int | None = None, pad_to_multiple_of: int | None = None, mean_resizing: bool = True
+    ) -> nn.Embedding:
+        """Resize the embedding as transformers does; a new token counts as the start of a word."""
+        resized = super().resize_token_embeddings(new_num_tokens, pad_to_multiple_of, mean_resizing)
+        self.base_model.embeddings.resize_piece_types(resized.num_embeddings)
+        return resized
+
+    def set_piece_types(self, piece_types: list[int]) -> None:
+        """Say of each piece of the vocabulary whether it starts a word; see `hf_rnn.tokenization.piece_types`.
+
+        Args:
+            piece_types (`list`): One of `SPECIAL` (0), `WORD_START` (1), `CONTINUATION` (2) for each of vocab_size ids.
+
+        Raises:
+            ValueError: Their number is not `vocab_size`.
+        """
+        self.base_model.embeddings.set_piece_types(piece_types)
+
+
+class RnnModel(RnnPreTrainedModel):
+    """The encoder: embeddings and a stack of recurrent layers over rows of any length."""
+
+    def __init__(self, config: RnnConfig) -> None:
+        super().__init__(config)
+        self.embeddings = RnnEmbeddings(
+            config.vocab_size, config.embedding_size, config.pad_token_id, config.word_pooling, config.embedding_dropout
+        )
+        sizes = [config.embedding_size] + [config.hidden_size] * (config.num_hidden_layers - 1)
+        self.layers = nn.ModuleList(RnnLayer(size, config) for size in sizes)
+        self.post_init()
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        state: State | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+    ) -> RnnModelOutput | tuple:
+        """Encode a batch.
+
+        Args:
+            input_ids (`Tensor`): Token ids, (B, T); or give `inputs_embeds`.
+            attention_mask (`Tensor`, *optional*): Nonzero where a position exists, (B, T); all do by default. A masked position
+                is as if it were not there, wherever it stands.
+            inputs_embeds (`Tensor`, *optional*): Vectors in place of ids, (B, T, E).
+            state (`Tensor` or `tuple`, *optional*): State to go on from, as returned; for unidirectional models.
+            output_hidden_states (`bool`, *optional*): Whether to return the embeddings and every layer's output.
+            return_dict (`bool`, *optional*): Whether to return a `RnnModelOutput` rather than a tuple.
+
+        Raises:
+            ValueError: Both or none of the inputs, a mask or state of another shape, or a state for a bidirectional model.
+        """
+        mask = check_inputs(input_ids, inputs_embeds, attention_mask)
+        batch_size, length = mask.shape
+        states = self._split_state(state, batch_size)
+        units, segments = self.embeddings(input_ids, inputs_embeds, mask)
+        packing = Packing.from_lengths(segments.starts.sum(1))
+        # (N, E), in order of time
+        x = units.index_select(0, packing.source)
+        if self.training and self.config.input_dropout > 0:
+            x = locked_dropout(x, packing.rows, batch_size, self.config.input_dropout)
+        collected, finals = [x], []
+        for layer, start in zip(self.layers, states, strict=True):
+            x, *final = layer(x, packing, *start)
+            collected.append(x)
+            finals.append(final)
+        wanted = self.config.output_hidden_states if output_hidden_states is None else output_hidden_states
+        # the packed place of each position's word
+        place = torch.argsort(packing.source).index_select(0, segments.unit_of)
+        hidden_states = [
+            hidden.new_zeros(batch_size * length, hidden.shape[1])
+            .index_copy(0, segments.positions, hidden.index_select(0, place))
+            .view(batch_size, length, -1)
+            for hidden in (collected if wanted else collected[-1:])
+        ]
+        final_states = tuple(torch.cat(parts) for parts in zip(*finals, strict=True))
+        output = RnnModelOutput(
+            last_hidden_state=hidden_states[-1],
+            state=final_states if len(final_states) == 2 else final_states[0],
+            hidden_states=tuple(hidden_states) if wanted else None,
+        )
+        return output if _wants_dict(return_dict, self.config) else output.to_tuple()
+
+    def _split_state(self, state: State | None, batch_size: int) -> list[tuple[Tensor, ...]]:
+        """Return the initial h (and c) of every layer, or an empty tuple each."""
+        if state is None:
+            return [()] * len(self.layers)
+        if self.config.bidirectional:
+            raise ValueError(
+                "`state` needs a unidirectional model: the second direction of a bidirectional one starts at the end of the row, "
+                "which the next chunk moves. Train with --bidirectional false to stream, or encode the whole row at once."
+            )
+        parts = (state,) if isinstance(state, Tensor) else tuple(state)
+        expected = (len(self.layers), batch_size, self.config.direction_size)
+        wanted = 2 if self.config.cell_type == "lstm" else 1
+        shapes = [tuple(part.shape) for part in parts]
+        if shapes != [expected] * wanted:
+            raise ValueError(
+                f"`state` of this {self.config.cell_type} must hold {wanted} tensor(s) of shape (num_hidden_layers, batch, hidden_size) = "
+                f"{expected}, got {shapes}. Pass the `state` that the model returned for the same rows."
+            )
+        return [tuple(part[layer : layer + 1] for part in parts) for layer in range(len(self.layers))]
+
+
+class RnnForSequenceClassification(RnnPreTrainedModel):
+    """The encoder, pooling and a linear layer: classes, several labels at once, or regression, by `config.problem_type`."""
+
+    def __init__(self, config: RnnConfig) -> None:
+        super().__init__(config)
+        self.num_labels = config.num_labels
+        self.model = RnnModel(config)
+        self.pooling = Pooling(config.pooling, config.hidden_size, config.num_directions)
+        self.dropout = nn.Dropout(config.classifier_dropout)
+        self.classifier = nn.Linear(config.hidden_size, config.num_labels)
+        self.post_init()
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        state: State | None = None,
+        labels: Tensor | None = None,
+        num_items_in_batch: Tensor | int | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+    ) -> RnnHeadOutput | tuple:
+        """Classify rows: logits (B, C).
+
+        Args:
+            labels (`Tensor`, *optional*): Class ids (B,), floats (B, C) for several labels at once, floats (B,) or (B, C) for
+                regression. `config.problem_type` says which and is set from the labels on first use, as in transformers.
+            num_items_in_batch (`int`, *optional*): Divide the summed loss by this rather than by the labels of this batch; the
+                Trainer passes it so that accumulated gradients equal those of one large batch.
+
+        The other arguments are those of `RnnModel`.
+        """
+        mask = check_inputs(input_ids, inputs_embeds, attention_mask)
+        encoded = self.model(input_ids, attention_mask, inputs_embeds, state, output_hidden_states, return_dict=True)
+        starts = self.model.embeddings.segment(input_ids, mask, self.config.word_pooling is not None).starts
+        logits = self.classifier(self.dropout(self.pooling(encoded.last_hidden_state, starts)))
+        loss = None if labels is None else self._loss(logits, labels.to(logits.device), num_items_in_batch)
+        output = RnnHeadOutput(loss=loss, logits=logits, state=encoded.state, hidden_states=encoded.hidden_states)
+        return output if _wants_dict(return_dict, self.config) else output.to_tuple()
+
+    def _loss(self, logits: Tensor, labels: Tensor, num_items: Tensor | int | None) -> Tensor:
+        if self.config.problem_type is None:
+            is_integer = not labels.is_floating_point()
+            single = "single_label_classification" if is_integer else "multi_label_classification"
+            self.config.problem_type = "regression" if self.num_labels == 1 else single
+        if self.config.problem_type == "single_label_classification":
+            return cross_entropy(logits, labels.view(-1), num_items)
+        target = labels.to(logits.dtype).view_as(logits)
+        if self.config.problem_type == "regression":
+            total = nn.functional.mse_loss(logits, target, reduction="sum")
+        else:
+            total = nn.functional.binary_cross_entropy_with_logits(logits, target, reduction="sum")
+        return total / (max(labels.numel(), 1) if num_items is None else num_items)
+
+
+class RnnForTokenClassification(RnnPreTrainedModel):
+    """The encoder and a linear layer at each position, with a linear-chain CRF over words if `config.use_crf`."""
+
+    def __init__(self, config: RnnConfig) -> None:
+        super().__init__(config)
+        self.num_labels = config.num_labels
+        self.model = RnnModel(config)
+        self.dropout = nn.Dropout(config.classifier_dropout)
+        self.classifier = nn.Linear(config.hidden_size, config.num_labels)
+        if config.use_crf:
+            self.crf = LinearChainCRF(config.num_labels)
+        self.post_init()
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        state: State | None = None,
+        labels: Tensor | None = None,
+        num_items_in_batch: Tensor | int | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+    ) -> RnnHeadOutput | tuple:
+        """Tag positions: logits (B, T, C).
+
+        With a CRF the logits are emissions while training and max-marginals in evaluation: at each word's first piece, and
+        repeated on its other pieces, their arg max is the Viterbi path over the words of the row.
+
+        Args:
+            labels (`Tensor`, *optional*): Tag ids, (B, T), -100 where there is none, as on all but the first piece of a word.
+            num_items_in_batch (`int`, *optional*): Divide the summed loss by this rather than by the labels of this batch.
+
+        The other arguments are those of `RnnModel`.
+        """
+        mask = check_inputs(input_ids, inputs_embeds, attention_mask)
+        encoded = self.model(input_ids, attention_mask, inputs_embeds, state, output_hidden_states, return_dict=True)
+        # (B, T, C)
+        logits = self.classifier(self.dropout(encoded.last_hidden_state))
+        loss = None
+        if labels is not None:
+            labels = labels.to(logits.device).masked_fill(~mask, -100)
+            loss = self._loss(logits, labels, num_items_in_batch)
+        if self.config.use_crf and not self.training:
+            logits = self._decode(logits, self.model.embeddings.segment(input_ids, mask, by_words=True))
+        output = RnnHeadOutput(loss=loss, logits=logits, state=encoded.state, hidden_states=encoded.hidden_states)
+        return output if _wants_dict(return_dict, self.config) else output.to_tuple()
+
+    def _loss(self, emissions: Tensor, labels: Tensor, num_items: Tensor | int | None) -> Tensor:
+        if not self.config.use_crf:
+            return cross_entropy(emissions.flatten(0, 1), labels.flatten(), num_items)
+        # (B, W): the labelled positions, first pieces of words, side by side
+        labelled = labels != -100
+        dense = _dense_positions(labelled)
+        tags = labels.gather(1, dense)
+        total = -self.crf.log_likelihood(_take(emissions, dense), tags, labelled.sum(1)).sum()
+        return total / (labelled.sum().clamp(min=1) if num_items is None else num_items)
+
+    def _decode(self, emissions: Tensor, segments: Segments) -> Tensor:
+        """Replace the emissions (B, T, C) of words by max-marginals; those of special tokens and padding stay."""
+        words = segments.starts & ~segments.special
+        marginals = self.crf.max_marginals(_take(emissions, _dense_positions(words)), words.sum(1))
+        if marginals.shape[1] == 0:
+            return emissions
+        # (B, T): the word of each position
+        word_of = (words.cumsum(1) - 1).clamp(min=0)
+        is_word = (word_of < words.sum(1, keepdim=True)) & ~segments.special
+        return torch.where(is_word.unsqueeze(2), _take(marginals, word_of), emissions)
+
+
+def check_inputs(input_ids: Tensor | None, inputs_embeds: Tensor | None, attention_mask: Tensor | None) -> Tensor:
+    """Return the mask (B, T) as booleans after checking that the inputs fit together.
+
+    Raises:
+        ValueError: Both or none of ids and embeddings, or a mask of another shape.
+    """
+    if (input_ids is None) == (inputs_embeds is None):
+        got = "neither" if input_ids is None else "both"
+        raise ValueError(f"Give exactly one of `input_ids` and `inputs_embeds`, got {got}.")
+    given = input_ids if input_ids is not None else inputs_embeds[:, :, 0]
+    if given.dim() != 2:
+        raise ValueError(f"`input_ids` must have shape (batch, length), got {tuple(given.shape)}. Add a batch dimension with ids[None].")
+    if attention_mask is None:
+        return torch.ones(given.shape, dtype=torch.bool, device=given.device)
+    if attention_mask.shape != given.shape:
+        raise ValueError(
+            f"`attention_mask` must have the shape of the input, {tuple(given.shape)}, got {tuple(attention_mask.shape)}. "
+            "A recurrence knows no masks between positions: pass the tokenizer's two-dimensional mask."
+        )
+    return attention_mask.to(device=given.device, dtype=torch.bool)
+
+
+def cross_entropy(logits: Tensor, labels: Tensor, num_items: Tensor | int | None) -> Tensor:
+    """Return the cross entropy of (M, C) against (M,), summed and divided by `num_items` or the number of labels not -100."""
+    total = nn.functional.cross_entropy(logits.float() if logits.dtype.itemsize < 4 else logits, labels, reduction="sum")
+    return total / ((labels != -100).sum().clamp(min=1) if num_items is None else num_items)
+
+
+def _wants_dict(return_dict: bool | None, config: RnnConfig) -> bool:
+    return bool(config.return_dict if return_dict is None else return_dict)
+
+
+def _dense_positions(mask: Tensor) -> Tensor:
+    """Return the positions (B, W) that are True in mask (B, T), in order, W of the fullest row; shorter rows end arbitrarily."""
+    width = int(mask.sum(1).max()) if mask.numel() else 0
+    return torch.argsort(~mask, dim=1, stable=True)[:, :width]
+
+
+def _take(values: Tensor, index: Tensor) -> Tensor:
+    """Return values (B, T, C) at index (B, W): (B, W, C)."""
+    return values.gather(1, index.unsqueeze(2).expand(-1, -1, values.shape[2]))
+
+
+def _is_loaded(tensor: Tensor) -> bool:
+    return getattr(tensor, "_is_hf_initialized", False)
+
+
+def _init_recurrence(module: nn.RNNBase) -> None:
+    """Initialise each gate: input weights Glorot, recurrent weights orthogonal (Saxe et al. 2014), biases 0, but 1 on an LSTM's
+    forget gate (Jozefowicz et al. 2015).
+    """
+    for name, parameter in module.named_parameters():
+        if _is_loaded(parameter):
+            continue
+        gates = parameter.split(module.hidden_size)
+        for index, gate in enumerate(gates):
+            if name.startswith("weight_ih"):
+                nn.init.xavier_uniform_(gate)
+            elif name.startswith("weight_hh"):
+                nn.init.orthogonal_(gate)
+            else:
+                is_forget = module.mode == "LSTM" and index == 1 and name.startswith("bias_ih")
+                nn.init.constant_(gate, 1.0 if is_forget else 0.0)

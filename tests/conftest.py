@@ -1,0 +1,28 @@
+"""Settings and fixtures of all tests: no network, one thread, uninitialised memory full of NaN."""
+
+import os
+from pathlib import Path
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+import pytest
+import torch
+
+LARGE_DATA = Path(os.environ.get("HF_RNN_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+
+@pytest.fixture(autouse=True)
+def reproducible() -> None:
+    """Seed torch, and let `torch.empty` return NaN so that reading what was never written shows."""
+    torch.manual_seed(0)
+    torch.utils.deterministic.fill_uninitialized_memory = True
+    torch.use_deterministic_algorithms(True, warn_only=True)
+
+
+@pytest.fixture
+def large_data() -> Path:
+    """Return the folder of the full data sets, or skip: they are not part of the project."""
+    if not LARGE_DATA.is_dir():
+        pytest.skip(f"the full data sets are not at {LARGE_DATA}; set HF_RNN_DATA to run this test")
+    return LARGE_DATA

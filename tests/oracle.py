@@ -1,0 +1,36 @@
+"""Slow and obviously right twins of what the package computes: a loop over cells and a list of all CRF paths."""
+
+import itertools
+
+import torch
+from torch import Tensor, nn
+
+
+def run_cells(layer: nn.RNNBase, x: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Run one layer over one row x (T, I) from a state of D vectors each, one `nn.LSTMCell`/`nn.GRUCell` step at a time."""
+    is_lstm = layer.mode == "LSTM"
+    outputs, finals = [], []
+    for direction, suffix in enumerate(("", "_reverse")[: 2 if layer.bidirectional else 1]):
+        parameters = [getattr(layer, f"{name}_l0{suffix}") for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
+        now = tuple(part[direction][None] for part in state)
+        steps = []
+        for vector in x.flip(0) if direction else x:
+            if is_lstm:
+                now = torch.lstm_cell(vector[None], now, *parameters)
+            else:
+                now = (torch.gru_cell(vector[None], now[0], *parameters),)
+            steps.append(now[0][0])
+        steps = steps[::-1] if direction else steps
+        outputs.append(torch.stack(steps) if steps else x.new_zeros(0, layer.hidden_size))
+        finals.append(now)
+    return torch.cat(outputs, 1), tuple(torch.cat(parts) for parts in zip(*finals, strict=True))
+
+
+def all_paths(emissions: Tensor, start: Tensor, end: Tensor, transitions: Tensor) -> dict[tuple[int, ...], Tensor]:
+    """Return the score of every tag path of one row of emissions (W, C)."""
+    length, num_tags = emissions.shape
+    scores = {}
+    for path in itertools.product(range(num_tags), repeat=length):
+        score = start[path[0]] + end[path[-1]] + sum(emissions[t, tag] for t, tag in enumerate(path))
+        scores[path] = score + sum(transitions[a, b] for a, b in itertools.pairwise(path))
+    return scores
