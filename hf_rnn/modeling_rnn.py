@@ -212,7 +212,7 @@ class RnnModel(RnnPreTrainedModel):
         hidden_states = [
             hidden.new_zeros(batch_size * length, hidden.shape[1])
             .index_copy(0, segments.positions, hidden.index_select(0, place))
-            .view(batch_size, length, -1)
+            .view(batch_size, length, hidden.shape[1])
             for hidden in (collected if wanted else collected[-1:])
         ]
         final_states = tuple(torch.cat(parts) for parts in zip(*finals, strict=True))

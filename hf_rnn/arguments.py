@@ -1,0 +1,124 @@
+"""Options of the commands: model, data and training, from the command line or a JSON or YAML file."""
+
+import json
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from transformers import HfArgumentParser, TrainingArguments
+
+
+def _option(help_text: str, default: Any = None) -> Any:
+    return field(default=default, metadata={"help": help_text})
+
+
+@dataclass
+class ModelArguments:
+    """Which model and tokenizer to start from, or how to build them. A config field left out keeps its default."""
+
+    model_name_or_path: str | None = _option("Checkpoint (folder or Hub name) to go on from; its tokenizer comes along.")
+    config_name: str | None = _option("Config (folder, file or Hub name) to build a new model from.")
+    tokenizer_name: str | None = _option("Tokenizer (folder or Hub name); without it one is trained on the training split.")
+    trust_remote_code: bool = _option("Run model code that comes with a checkpoint.", False)
+    cell_type: str | None = _option("lstm or gru.")
+    embedding_size: int | None = _option("Width of an embedding.")
+    hidden_size: int | None = _option("Width of a layer's output, both directions together.")
+    num_hidden_layers: int | None = _option("Recurrent layers.")
+    bidirectional: bool | None = _option("Whether to read rows from both ends.")
+    embedding_dropout: float | None = _option("Probability of dropping a whole token vector.")
+    input_dropout: float | None = _option("Locked dropout on embeddings.")
+    hidden_dropout: float | None = _option("Locked dropout on the output of each layer.")
+    weight_dropout: float | None = _option("DropConnect on recurrent weights.")
+    classifier_dropout: float | None = _option("Dropout before the output layer.")
+    pooling: str | None = _option("last, mean, max or attention.")
+    word_pooling: str | None = _option("first, mean, max or rnn: run the recurrence over words; 'none' for pieces.")
+    use_crf: bool | None = _option("Whether a tagger ends in a CRF.")
+    crf_constraints: str | None = _option("bio or bioes: forbid tag sequences that break the scheme.")
+    vectors_file: str | None = _option("word2vec, GloVe or fastText vectors as text (plain or .gz) to start embeddings from.")
+    tokenizer_type: str | None = _option("unigram, bpe, wordpiece, word or char.")
+    vocab_size: int | None = _option("Size of the vocabulary to train.")
+    lowercase: bool = _option("Whether the trained tokenizer lower-cases.", False)
+    split_punctuation: bool = _option("Whether punctuation makes words of its own.", False)
+
+
+@dataclass
+class DataArguments:
+    """Where the data comes from and how it is read."""
+
+    dataset_name: str | None = _option("Data set on the Hub.")
+    dataset_config_name: str | None = _option("Its configuration.")
+    train_file: str | None = _option("csv, tsv, json, jsonl, parquet, conll or conllu file to train on.")
+    validation_file: str | None = _option("File to choose the best epoch by; carved from the training data if left out.")
+    test_file: str | None = _option("File to predict; read only with --do_predict.")
+    text_column_name: str | None = _option("Column of texts or of lists of tokens.")
+    label_column_name: str | None = _option("Column of labels or of lists of tags.")
+    problem_type: str | None = _option("single_label_classification (default), multi_label_classification or regression.")
+    validation_share: float = _option("Share of the training rows carved off when there is no validation split.", 0.05)
+    split_seed: int = _option("Seed of that draw.", 42)
+    unknown_labels: str = _option("Labels that only validation or test have: 'error', or 'wrong' to count them as wrong.", "error")
+    max_length: int | None = _option("Tokens to which texts are truncated (default 256); sentences to tag are never cut.")
+    max_train_samples: int | None = _option("Use only so many training rows.")
+    max_eval_samples: int | None = _option("Use only so many validation rows.")
+    max_predict_samples: int | None = _option("Use only so many test rows.")
+    streaming: bool = _option("Read rows as they are needed; needs --max_steps.", False)
+    preprocessing_num_workers: int | None = _option("Processes that tokenise.")
+
+
+@dataclass
+class RnnTrainingArguments(TrainingArguments):
+    """`transformers.TrainingArguments` with defaults that suit a recurrent model trained from scratch."""
+
+    output_dir: str | None = _option("Folder for checkpoints and results.", "outputs")
+    learning_rate: float = _option("Peak learning rate of AdamW.", 2e-3)
+    lr_scheduler_type: str = _option("Schedule of the learning rate.", "linear")
+    warmup_steps: float = _option("Steps of warm-up, or a share of all steps below 1.", 0.02)
+    max_grad_norm: float = _option("Gradients are clipped to this norm.", 1.0)
+    weight_decay: float = _option("Weight decay on matrices other than embeddings.", 0.01)
+    per_device_train_batch_size: int = _option("Rows in a training batch.", 64)
+    per_device_eval_batch_size: int = _option("Rows in an evaluation batch.", 256)
+    num_train_epochs: float = _option("Epochs.", 5.0)
+    eval_strategy: str = _option("When to evaluate.", "epoch")
+    save_strategy: str = _option("When to save.", "epoch")
+    logging_strategy: str = _option("When to log the training loss.", "epoch")
+    save_total_limit: int | None = _option("Checkpoints kept.", 2)
+    load_best_model_at_end: bool = _option("End with the weights of the best evaluation.", True)
+    metric_for_best_model: str | None = _option("Metric that chooses the best epoch; 'auto' leaves it to the task.", "auto")
+    early_stopping_patience: int | None = _option("Stop after so many evaluations without a better one.", 3)
+    train_sampling_strategy: str = _option("group_by_length or random.", "group_by_length")
+    restore_callback_states_from_checkpoint: bool = _option("Restore early stopping on resume.", True)
+
+
+def parse_arguments(argv: list[str] | None = None, description: str | None = None) -> tuple[Any, ...]:
+    """Read model, data and training options.
+
+    Args:
+        argv (`list`, *optional*): Arguments; those of the process by default. A first argument that ends in .json, .yaml or .yml is a
+            file of options, which the rest overrides.
+        description (`str`, *optional*): First line of the help text.
+
+    Returns:
+        `tuple`: `ModelArguments`, `DataArguments`, `RnnTrainingArguments`.
+    """
+    argv = sys.argv[1:] if argv is None else argv
+    if argv and Path(argv[0]).suffix in (".json", ".yaml", ".yml"):
+        argv = [*_flatten(argv[0]), *argv[1:]]
+    parser = HfArgumentParser((ModelArguments, DataArguments, RnnTrainingArguments), description=description)
+    return tuple(parser.parse_args_into_dataclasses(argv))
+
+
+def _flatten(path: str) -> list[str]:
+    """Turn a file of options into arguments."""
+    if not Path(path).is_file():
+        raise ValueError(f"{path}: there is no such file of options. Check the path.")
+    options = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    if not isinstance(options, dict):
+        raise ValueError(f"{path}: expected options as `name: value`, got {type(options).__name__}.")
+    arguments = []
+    for name, value in options.items():
+        if value is None:
+            continue
+        values = value if isinstance(value, list) else [value]
+        arguments += [f"--{name}", *(json.dumps(single) if isinstance(single, dict) else str(single) for single in values)]
+    return arguments

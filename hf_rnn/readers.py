@@ -1,0 +1,170 @@
+"""Read rows from csv, tsv, json, jsonl, CoNLL and CoNLL-U files, with errors that name file, row, column, value and remedy."""
+
+import csv
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+Row = dict[str, Any]
+
+CONLLU_COLUMNS = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
+
+
+class DataError(ValueError):
+    """Data that cannot be used as it is."""
+
+
+def read_rows(path: str) -> Iterator[Row]:
+    """Yield the rows of a file as dictionaries, read according to its ending.
+
+    A tagged sentence (.conll, .bio, .iob2, .conllu) is one row: a list a column, "column_0", "column_1", ... for CoNLL columns
+    and the names of `CONLLU_COLUMNS` for CoNLL-U. Tab-separated files are read without quoting: a quote is a character.
+
+    Raises:
+        DataError: The file is missing, empty, of an unknown kind, not UTF-8, or malformed.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix not in READERS:
+        raise DataError(f"{path}: the ending must be one of {(*READERS, '.parquet')}, got {suffix!r}. Rename or convert the file.")
+    if not Path(path).is_file():
+        raise DataError(f"{path}: there is no such file. Check the path.")
+    count = 0
+    try:
+        # utf-8-sig: a byte-order mark is not part of the first column's name
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            for row in READERS[suffix](path, file):
+                count += 1
+                yield row
+    except UnicodeDecodeError as error:
+        raise DataError(_locate_bad_byte(path, error)) from None
+    if not count:
+        raise DataError(f"{path}: the file holds no rows. Check that it is the right one and was written completely.")
+
+
+def _locate_bad_byte(path: str, error: UnicodeDecodeError) -> str:
+    for number, line in enumerate(Path(path).read_bytes().split(b"\n"), start=1):
+        try:
+            line.decode("utf-8")
+        except UnicodeDecodeError as found:
+            return (
+                f"{path}, line {number}: byte {line[found.start]:#04x} at position {found.start} is not UTF-8. "
+                "Convert the file, for example with `iconv -f CP949 -t UTF-8`."
+            )
+    return f"{path}: not UTF-8 ({error.reason}). Convert the file, for example with `iconv -f CP949 -t UTF-8`."
+
+
+def _read_csv(path: str, file: TextIO) -> Iterator[Row]:
+    yield from _read_table(path, csv.reader(file, strict=True))
+
+
+def _read_tsv(path: str, file: TextIO) -> Iterator[Row]:
+    yield from _read_table(path, csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+
+
+def _read_table(path: str, reader: Any) -> Iterator[Row]:
+    header = next(reader, None)
+    if not header:
+        raise DataError(f"{path}: the file is empty, expected a header line with the names of the columns.")
+    twice = sorted({name for name in header if header.count(name) > 1})
+    if twice:
+        raise DataError(f"{path}, line 1: column name {twice[0]!r} stands {header.count(twice[0])} times in the header {header}. Rename one.")
+    number = 0
+    try:
+        for number, values in enumerate(reader, start=1):
+            if not values:
+                continue
+            if len(values) != len(header):
+                raise DataError(
+                    f"{path}, row {number} (line {reader.line_num}): {len(values)} values for {len(header)} columns {header}: {values!r}. "
+                    "Quote separators inside values, or write the file as tsv or jsonl."
+                )
+            yield dict(zip(header, values, strict=True))
+    except csv.Error as error:
+        raise DataError(f"{path}, row {number + 1} (line {reader.line_num}): {error}. Close the quote, or write the file as tsv or jsonl.") from None
+
+
+def _read_jsonl(path: str, file: TextIO) -> Iterator[Row]:
+    for number, line in enumerate(file, start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise DataError(f"{path}, line {number}: not JSON ({error.msg} at column {error.colno}): {line.strip()[:80]!r}.") from None
+        if not isinstance(row, dict):
+            raise DataError(f"{path}, line {number}: expected an object like {{\"text\": ..., \"label\": ...}}, got {line.strip()[:80]!r}.")
+        yield row
+
+
+def _read_json(path: str, file: TextIO) -> Iterator[Row]:
+    text = file.read()
+    try:
+        content = json.loads(text) if text.strip() else []
+    except json.JSONDecodeError as error:
+        remedy = "If every line is an object of its own, name the file .jsonl."
+        raise DataError(f"{path}, line {error.lineno}: not JSON ({error.msg} at column {error.colno}). {remedy}") from None
+    rows = content.get("data") if isinstance(content, dict) else content
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise DataError(f"{path}: expected a list of objects, or an object whose \"data\" is one, got {type(content).__name__}.")
+    yield from rows
+
+
+def _read_blocks(path: str, file: TextIO, parse: Callable[[int, str], list[str] | None]) -> Iterator[list[list[str]]]:
+    """Yield the lines between blank lines, each parsed into columns; `parse` returns None for a line that is no token."""
+    block: list[list[str]] = []
+    for number, line in enumerate(file, start=1):
+        line = line.rstrip("\r\n")
+        if line.strip():
+            columns = parse(number, line)
+            if columns is not None:
+                if block and len(columns) != len(block[0]):
+                    raise DataError(
+                        f"{path}, line {number}: {len(columns)} columns where the sentence's first token has {len(block[0])}: {line!r}. "
+                        "Every token needs the same columns."
+                    )
+                block.append(columns)
+        elif block:
+            yield block
+            block = []
+    if block:
+        yield block
+
+
+def _read_conll(path: str, file: TextIO) -> Iterator[Row]:
+    def parse(number: int, line: str) -> list[str] | None:
+        columns = line.split("\t") if "\t" in line else line.split()
+        if columns[0] == "-DOCSTART-" or (len(columns) > 1 and line.startswith("# ")):
+            return None
+        if len(columns) < 2:
+            raise DataError(f"{path}, line {number}: expected a token and a tag, got {line!r}. Separate columns by tabs or spaces.")
+        return columns
+
+    for block in _read_blocks(path, file, parse):
+        yield {f"column_{index}": list(values) for index, values in enumerate(zip(*block, strict=True))}
+
+
+def _read_conllu(path: str, file: TextIO) -> Iterator[Row]:
+    def parse(number: int, line: str) -> list[str] | None:
+        if line.startswith("#"):
+            return None
+        columns = line.split("\t")
+        if len(columns) != len(CONLLU_COLUMNS):
+            raise DataError(f"{path}, line {number}: CoNLL-U has {len(CONLLU_COLUMNS)} columns separated by tabs, got {len(columns)}: {line!r}.")
+        # multi-word tokens (3-4) and empty nodes (8.1) are not words of the syntax
+        return columns if columns[0].isdigit() else None
+
+    for block in _read_blocks(path, file, parse):
+        yield dict(zip(CONLLU_COLUMNS, map(list, zip(*block, strict=True)), strict=True))
+
+
+READERS: dict[str, Callable[[str, TextIO], Iterator[Row]]] = {
+    ".csv": _read_csv,
+    ".tsv": _read_tsv,
+    ".json": _read_json,
+    ".jsonl": _read_jsonl,
+    ".conll": _read_conll,
+    ".bio": _read_conll,
+    ".iob2": _read_conll,
+    ".conllu": _read_conllu,
+}

@@ -1,0 +1,154 @@
+"""Train, evaluate and apply a tagger: parts of speech, entities, slots."""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import evaluate
+import numpy as np
+import torch
+from seqeval.metrics import classification_report as span_report
+from sklearn.metrics import classification_report, confusion_matrix
+from transformers import AutoModelForTokenClassification, EvalPrediction
+from transformers.trainer_utils import PredictionOutput
+from transformers.utils import logging
+
+from . import tasks
+from .arguments import DataArguments, ModelArguments, parse_arguments
+from .collator import RnnCollator
+from .data import TAG_COLUMNS, TOKEN_COLUMNS, Splits, choose_column, collect_labels, column_names, encode_tokens, feature_names, map_splits
+from .metrics import SpanMetric, TokenMetric, load_metric
+from .model_card import write_card
+from .plots import plot_confusion_matrix, plot_curves
+from .readers import DataError
+from .tags import first_violation, guess_scheme
+
+logger = logging.get_logger(__name__)
+
+DEFAULTS: dict[str, Any] = {"tokenizer_type": "unigram", "vocab_size": 8000, "word_pooling": "rnn"}
+# sentences are never cut: pipelines must not cut them either
+UNLIMITED = 1_000_000
+
+
+def main(argv: list[str] | None = None) -> dict[str, float]:
+    """Run the command; return the metrics of all splits."""
+    model_args, data, training = parse_arguments(argv, __doc__)
+    # what is best is known once the labels are
+    tasks.set_up(training, "accuracy", True)
+    if training.do_train:
+        tasks.resume_point(training)
+    splits = tasks.load_task_splits(data, training)
+    first = "train" if "train" in splits else next(iter(splits))
+    token_column = choose_column(splits[first], first, data.text_column_name, TOKEN_COLUMNS, "text_column_name")
+    tag_column = _tag_column(splits, first, data)
+    splits = tasks.add_validation(splits, None, data, training)
+    names = {split: feature_names(splits[split], tag_column) for split in splits}
+    labels = _labels(splits, tag_column, names, data, model_args, training.do_train)
+    scheme = guess_scheme(labels)
+    best = "f1" if scheme else "accuracy"
+    if training.metric_for_best_model == "accuracy":
+        training.metric_for_best_model = best
+    if model_args.crf_constraints and "train" in splits:
+        _check_scheme(splits["train"], tag_column, names["train"], model_args.crf_constraints)
+    texts = tasks.iterate_texts(splits["train"], token_column) if "train" in splits else None
+    tokenizer = tasks.get_tokenizer(model_args, texts, DEFAULTS, UNLIMITED)
+    encoded = map_splits(
+        splits,
+        encode_tokens,
+        names,
+        data.preprocessing_num_workers,
+        tokenizer=tokenizer,
+        token_column=token_column,
+        tag_column=tag_column,
+        label2id={label: index for index, label in enumerate(labels)},
+        max_length=data.max_length,
+    )
+    model = tasks.build_model(AutoModelForTokenClassification, model_args, tokenizer, labels, DEFAULTS)
+    trainer = tasks.make_trainer(
+        model,
+        training,
+        encoded,
+        processing_class=tokenizer,
+        data_collator=RnnCollator(tokenizer.pad_token_id, tokenizer.padding_side),
+        compute_metrics=partial(compute_metrics, labels=labels, metric=load_metric(SpanMetric if scheme else TokenMetric)),
+        preprocess_logits_for_metrics=_best_tag,
+    )
+    outputs = tasks.run(trainer, training, encoded)
+    if trainer.is_world_process_zero():
+        _write_results(Path(training.output_dir), trainer, outputs, splits, token_column, labels, best)
+        write_card(trainer, data, outputs, tokenizer, task="token-classification", metric=best)
+    return {name: value for output in outputs.values() for name, value in (output.metrics or {}).items()}
+
+
+def _tag_column(splits: Splits, first: str, data: DataArguments) -> str:
+    usual: list[str] = list(TAG_COLUMNS)
+    if data.label_column_name is None and (columns := [name for name in column_names(splits[first]) if name.startswith("column_")]):
+        # the tag of CoNLL columns is the last
+        usual = [columns[-1]]
+    return choose_column(splits[first], first, data.label_column_name, usual, "label_column_name")
+
+
+def _labels(splits: Splits, column: str, names: dict[str, Any], data: DataArguments, model: ModelArguments, is_training: bool) -> list[str]:
+    known = tasks.known_labels(model)
+    if known is not None and not is_training:
+        return known
+    labels = collect_labels(splits, column, names, data.unknown_labels == "wrong")
+    return known if known is not None and set(known) == set(labels) else labels
+
+
+def _check_scheme(train: Any, column: str, names: list[str] | None, scheme: str) -> None:
+    """Raise a DataError at the first training row that a constrained CRF could not learn."""
+    for row, tags in enumerate(train[column]):
+        tags = [names[tag] for tag in tags] if names else tags
+        index = first_violation(tags, scheme)
+        if index is not None:
+            raise DataError(
+                f"train row {row}, column {column!r}: tag {tags[index]!r} at position {index} breaks the {scheme.upper()} scheme after "
+                f"{tags[max(index - 1, 0)]!r}. Correct the row, or leave --crf_constraints out."
+            )
+
+
+def _best_tag(logits: Any, labels: Any) -> torch.Tensor:
+    """Keep the best tag id of each position rather than all logits in memory."""
+    return logits.argmax(-1)
+
+
+def name_tags(ids: np.ndarray, label_ids: np.ndarray, labels: list[str]) -> list[list[str]]:
+    """Turn tag ids (N, T) into names, at the positions that have a label."""
+    return [[labels[tag] for tag in row[mask]] for row, mask in zip(ids, label_ids != -100, strict=True)]
+
+
+def compute_metrics(prediction: EvalPrediction, labels: list[str], metric: evaluate.Metric) -> dict[str, float]:
+    """Return the metric from best tags and labels, both (N, T)."""
+    references = name_tags(prediction.label_ids, prediction.label_ids, labels)
+    return metric.compute(predictions=name_tags(prediction.predictions, prediction.label_ids, labels), references=references)
+
+
+def _write_results(
+    folder: Path, trainer: Any, outputs: dict[str, PredictionOutput], splits: Splits, token_column: str, labels: list[str], metric: str
+) -> None:
+    """Write curves, predictions in data-set order, the per-label report and the confusion matrix over words."""
+    if trainer.state.log_history:
+        plot_curves(trainer.state.log_history, folder / "curves.png", metric)
+    if not outputs:
+        return
+    split, output = list(outputs.items())[-1]
+    references = name_tags(output.label_ids, output.label_ids, labels)
+    predictions = name_tags(output.predictions, output.label_ids, labels)
+    sentences = tasks.iterate_cells(splits[split], token_column)
+    rows = zip(sentences, references, predictions, strict=True)
+    tasks.write_jsonl(
+        folder / "predictions.jsonl",
+        ({"index": i, "tokens": tokens, "tags": tags, "predictions": best} for i, (tokens, tags, best) in enumerate(rows)),
+    )
+    flat = [[tag for tags in sentences for tag in tags] for sentences in (references, predictions)]
+    if guess_scheme(labels):
+        report = span_report(references, predictions, digits=4, zero_division=0)
+    else:
+        report = classification_report(*flat, labels=labels, digits=4, zero_division=0)
+    (folder / "report.txt").write_text(f"{split}\n\n{report}", encoding="utf-8")
+    plot_confusion_matrix(confusion_matrix(*flat, labels=labels), labels, folder / "confusion_matrix.png")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,151 @@
+"""Trainer for recurrent models: batches of similar length, accuracy while training, checkpoints that survive a kill."""
+
+import json
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from datasets import Dataset
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+from torch.utils.data import Sampler
+from transformers import Trainer
+from transformers.utils import logging
+
+logger = logging.get_logger(__name__)
+
+# every file that a checkpoint to resume from must hold, whole
+CHECKPOINT_FILES = ("config.json", "model.safetensors", "optimizer.pt", "scheduler.pt", "trainer_state.json", "training_args.bin")
+
+
+class LengthGroupedSampler(Sampler[int]):
+    """Shuffle rows so that those of one batch have similar lengths.
+
+    Rows are shuffled, sorted by length within groups of `group_batches` batches, and the batches shuffled again. The order depends
+    on the seed and the epoch alone, so every process and every resumed run finds the same one.
+
+    Args:
+        lengths (`ndarray`): Length of each row.
+        batch_size (`int`): Rows in a batch, of all processes and accumulation steps together.
+        seed (`int`): Seed.
+        group_batches (`int`): Batches in a group; more of them make batches more even and less random.
+    """
+
+    def __init__(self, lengths: np.ndarray, batch_size: int, seed: int, group_batches: int = 50) -> None:
+        self.lengths = np.asarray(lengths)
+        self.batch_size = batch_size
+        self.group_size = batch_size * group_batches
+        self.seed = seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the order of an epoch; accelerate calls this."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __iter__(self) -> Iterator[int]:
+        generator = np.random.default_rng((self.seed, self.epoch))
+        rows = generator.permutation(len(self.lengths))
+        groups = [rows[start : start + self.group_size] for start in range(0, len(rows), self.group_size)]
+        ordered = np.concatenate([group[np.argsort(-self.lengths[group], kind="stable")] for group in groups] or [rows])
+        batches = [ordered[start : start + self.batch_size] for start in range(0, len(ordered), self.batch_size)]
+        # an incomplete batch stays last, or it would shift the borders of those behind it
+        complete = len(ordered) // self.batch_size
+        for index in [*generator.permutation(complete), *range(complete, len(batches))]:
+            yield from batches[index].tolist()
+
+
+def row_lengths(dataset: Dataset) -> np.ndarray:
+    """Return the number of `input_ids` of each row, read from the table's offsets."""
+    column = dataset.select_columns("input_ids").with_format("arrow")[:]["input_ids"]
+    lengths = [np.diff(chunk.offsets.to_numpy()) for chunk in column.chunks]
+    return np.concatenate(lengths) if lengths else np.zeros(0, dtype=np.int64)
+
+
+class RnnTrainer(Trainer):
+    """`transformers.Trainer` for recurrent models.
+
+    With `train_sampling_strategy="group_by_length"` training batches are of similar length while evaluation keeps the order of the
+    data set. The accuracy on the training batches is logged beside the loss. Embeddings and CRF scores have no weight decay.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._train_counts: Tensor | None = None
+        if self.label_smoother is not None and getattr(self.model.config, "use_crf", False):
+            raise ValueError(
+                f"`label_smoothing_factor` smooths independent classes, but `use_crf` is on; got {self.args.label_smoothing_factor}. "
+                "Pass --label_smoothing_factor 0 or --use_crf false."
+            )
+
+    def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler | None:
+        dataset = self.train_dataset if train_dataset is None else train_dataset
+        if self.args.train_sampling_strategy != "group_by_length" or not isinstance(dataset, Dataset):
+            return super()._get_train_sampler(train_dataset)
+        batch_size = self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
+        seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
+        return LengthGroupedSampler(row_lengths(dataset), batch_size, seed)
+
+    def get_decay_parameter_names(self, model: nn.Module) -> list[str]:
+        """Return the names of the parameters that decay: matrices other than embeddings and CRF scores."""
+        names = super().get_decay_parameter_names(model)
+        return [name for name in names if "word_embeddings" not in name and "crf." not in name]
+
+    def compute_loss(self, model: nn.Module, inputs: dict[str, Any], return_outputs: bool = False, **kwargs: Any) -> Any:
+        """Return the loss, counting right answers on the way while training."""
+        labels = inputs.get("labels")
+        loss, outputs = super().compute_loss(model, inputs, return_outputs=True, **kwargs)
+        if model.training and labels is not None and not labels.is_floating_point():
+            logits = outputs["logits"].detach()
+            counted = labels != -100
+            counts = torch.stack([((logits.argmax(-1) == labels) & counted).sum(), counted.sum()])
+            self._train_counts = counts if self._train_counts is None else self._train_counts + counts
+        return (loss, outputs) if return_outputs else loss
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Log, with the training accuracy since the last time beside the training loss."""
+        if "loss" in logs and self._train_counts is not None:
+            right, total = self.accelerator.reduce(self._train_counts, reduction="sum").tolist()
+            logs["accuracy"] = right / max(total, 1)
+            self._train_counts = None
+        super().log(logs, start_time)
+
+
+def checkpoint_problem(folder: Path, world_size: int = 1) -> str | None:
+    """Return what is missing or broken in a checkpoint folder, or None if training can resume from it."""
+    for name in (*CHECKPOINT_FILES, *_rng_files(world_size)):
+        path = folder / name
+        if not path.is_file():
+            return f"{name} is missing"
+        if path.suffix in (".pt", ".pth", ".bin") and not zipfile.is_zipfile(path):
+            return f"{name} is cut off"
+    try:
+        json.loads((folder / "trainer_state.json").read_text())
+    except ValueError:
+        return "trainer_state.json is cut off"
+    try:
+        with safe_open(folder / "model.safetensors", "pt"):
+            pass
+    except SafetensorError as error:
+        return f"model.safetensors is broken ({error})"
+    return None
+
+
+def _rng_files(world_size: int) -> list[str]:
+    return ["rng_state.pth"] if world_size == 1 else [f"rng_state_{rank}.pth" for rank in range(world_size)]
+
+
+def last_complete_checkpoint(output_dir: str, world_size: int = 1) -> str | None:
+    """Return the newest checkpoint of a run that is whole; a half-written one is named in a warning and passed over."""
+    folders = [path for path in Path(output_dir).glob("checkpoint-*") if path.name.split("-")[1].isdigit()]
+    for folder in sorted(folders, key=lambda path: int(path.name.split("-")[1]), reverse=True):
+        problem = checkpoint_problem(folder, world_size)
+        if problem is None:
+            return str(folder)
+        logger.warning(f"Passing over the incomplete checkpoint {folder}: {problem}.")
+    return None
