@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 from transformers import HfArgumentParser, TrainingArguments
 
@@ -88,6 +89,12 @@ class RnnTrainingArguments(TrainingArguments):
     early_stopping_patience: int | None = _option("Stop after so many evaluations without a better one.", 3)
     train_sampling_strategy: str = _option("group_by_length or random.", "group_by_length")
     restore_callback_states_from_checkpoint: bool = _option("Restore early stopping on resume.", True)
+
+    def __post_init__(self) -> None:
+        # bf16 without an accelerator runs on the CPU, which the base class wants to be told
+        if self.bf16 and not torch.accelerator.is_available():
+            self.use_cpu = True
+        super().__post_init__()
 
 
 def parse_arguments(argv: list[str] | None = None, description: str | None = None) -> tuple[Any, ...]:

@@ -57,14 +57,14 @@ class LinearChainCRF(nn.Module):
         Returns:
             `Tensor`: (B,), in fp32 or the wider dtype of the emissions.
         """
-        emissions = emissions.to(torch.promote_types(emissions.dtype, torch.float32))
         # (B, W)
         mask = torch.arange(emissions.shape[1], device=emissions.device) < lengths[:, None]
+        emissions = emissions.to(torch.promote_types(emissions.dtype, torch.float32)).masked_fill(~mask.unsqueeze(2), 0.0)
         return self._path_score(emissions, tags.masked_fill(~mask, 0), mask) - self._log_partition(emissions, mask)
 
     def _path_score(self, emissions: Tensor, tags: Tensor, mask: Tensor) -> Tensor:
         if emissions.shape[1] == 0:
-            return emissions.new_zeros(emissions.shape[0])
+            return emissions.sum((1, 2))
         start, end, transitions = self._scores(emissions.dtype)
         # (B, W)
         score = emissions.gather(2, tags.unsqueeze(2)).squeeze(2)
@@ -77,7 +77,7 @@ class LinearChainCRF(nn.Module):
     def _log_partition(self, emissions: Tensor, mask: Tensor) -> Tensor:
         """Sum over all paths by the forward algorithm: (B,)."""
         if emissions.shape[1] == 0:
-            return emissions.new_zeros(emissions.shape[0])
+            return emissions.sum((1, 2))
         start, end, transitions = self._scores(emissions.dtype)
         # (B, C)
         alpha = start + emissions[:, 0]
@@ -104,10 +104,11 @@ class LinearChainCRF(nn.Module):
         batch_size, width, _ = emissions.shape
         if width == 0 or batch_size == 0:
             return torch.zeros_like(emissions)
-        # sums along a path in fp64 so that rounding cannot reorder paths that fp32 tells apart
-        scores = emissions.double()
-        start, end, transitions = self._scores(scores.dtype)
         mask = torch.arange(width, device=emissions.device) < lengths[:, None]
+        # sums along a path in fp64, so that rounding cannot reorder paths that fp32 tells apart, where the device has it
+        dtype = torch.float32 if emissions.device.type == "mps" else torch.float64
+        scores = emissions.to(dtype).masked_fill(~mask.unsqueeze(2), 0.0)
+        start, end, transitions = self._scores(dtype)
         last = torch.arange(width, device=emissions.device) == lengths[:, None] - 1
         # best score of a path that ends in each tag, and the tag before it: (B, C)
         alphas, pointers = [start + scores[:, 0]], [torch.zeros_like(emissions[:, 0], dtype=torch.long)]

@@ -274,7 +274,7 @@ def encode_tokens(
         DataError: A sentence has unequal numbers of tokens and tags, an unknown tag, or more than `max_length` pieces.
     """
     sentences = batch[token_column]
-    encoding = _encode_words(tokenizer, sentences)
+    encoding = encode_words(tokenizer, sentences)
     labels = []
     for index, (sentence, row) in enumerate(zip(sentences, rows, strict=True)):
         if max_length is not None and len(encoding["input_ids"][index]) > max_length:
@@ -282,7 +282,7 @@ def encode_tokens(
                 f"{split} row {row}: the sentence has {len(encoding['input_ids'][index])} pieces, more than max_length={max_length}, and cutting "
                 "it would drop tags. Leave --max_length out (a recurrence has no limit) or split the sentence."
             )
-        firsts = _first_pieces(encoding.word_ids(index), len(sentence))
+        firsts = first_pieces(encoding.word_ids(index), len(sentence))
         aligned = [-100] * len(encoding["input_ids"][index])
         tags = batch[tag_column][index] if tag_column else None
         if tags is not None:
@@ -298,7 +298,7 @@ def encode_tokens(
     return {**encoded, "labels": labels} if tag_column else encoded
 
 
-def _first_pieces(word_ids: list[int | None], count: int) -> list[int]:
+def first_pieces(word_ids: list[int | None], count: int) -> list[int]:
     """Return the position of the first piece of each of `count` words."""
     firsts: dict[int, int] = {}
     for position, word in enumerate(word_ids):
@@ -307,7 +307,7 @@ def _first_pieces(word_ids: list[int | None], count: int) -> list[int]:
     return [firsts[word] for word in range(count)]
 
 
-def _encode_words(tokenizer: PreTrainedTokenizerBase, sentences: list[list[str]]) -> Any:
+def encode_words(tokenizer: PreTrainedTokenizerBase, sentences: list[list[str]]) -> Any:
     """Encode tokens, with the unknown token in place of those that the tokenizer leaves no piece of, such as a lone space."""
     options = {"is_split_into_words": True, "return_attention_mask": False, "verbose": False}
     encoding = tokenizer(sentences, **options)

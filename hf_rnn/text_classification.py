@@ -81,7 +81,7 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
     outputs = tasks.run(trainer, training, encoded)
     if trainer.is_world_process_zero():
         _write_results(Path(training.output_dir), trainer, outputs, splits, text_column, labels, problem, best)
-        write_card(trainer, data, outputs, tokenizer, task="text-classification", metric=best)
+        write_card(trainer, data, outputs, task="text-classification", metric=best)
     return {name: value for output in outputs.values() for name, value in (output.metrics or {}).items()}
 
 
@@ -170,7 +170,3 @@ def _answer(answer: Any, logits: np.ndarray, labels: list[str], problem: str) ->
     if problem == "multi_label_classification":
         return {**named, "scores": {label: float(score) for label, score in zip(labels, expit(logits), strict=True)}}
     return {**named, "score": float(softmax(logits)[answer])}
-
-
-if __name__ == "__main__":
-    main()

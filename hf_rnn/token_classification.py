@@ -76,7 +76,7 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
     outputs = tasks.run(trainer, training, encoded)
     if trainer.is_world_process_zero():
         _write_results(Path(training.output_dir), trainer, outputs, splits, token_column, labels, best)
-        write_card(trainer, data, outputs, tokenizer, task="token-classification", metric=best)
+        write_card(trainer, data, outputs, task="token-classification", metric=best)
     return {name: value for output in outputs.values() for name, value in (output.metrics or {}).items()}
 
 
@@ -148,7 +148,3 @@ def _write_results(
         report = classification_report(*flat, labels=labels, digits=4, zero_division=0)
     (folder / "report.txt").write_text(f"{split}\n\n{report}", encoding="utf-8")
     plot_confusion_matrix(confusion_matrix(*flat, labels=labels), labels, folder / "confusion_matrix.png")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,6 +1,8 @@
 """Train, evaluate and apply a tagger; `--help` lists the options."""
 
-from hf_rnn.token_classification import main
+import sys
+
+from hf_rnn.cli import run
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run("token_classification"))

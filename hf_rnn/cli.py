@@ -1,0 +1,40 @@
+"""The `hf-rnn` command."""
+
+import sys
+from importlib import import_module
+
+# command: module whose main() runs it, and what it does
+COMMANDS = {
+    "text-classification": ("text_classification", "train, evaluate and apply a text classifier"),
+    "token-classification": ("token_classification", "train, evaluate and apply a tagger"),
+    "train-tokenizer": ("tokenizer_command", "train a tokenizer"),
+    "predict": ("predict", "apply a trained model to texts"),
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a command; return its exit status, 2 for a wrong call and 1 for wrong data or options."""
+    argv = sys.argv[1:] if argv is None else argv
+    if not argv or argv[0] in ("-h", "--help"):
+        print("usage: hf-rnn COMMAND [options]\n")
+        print("\n".join(f"  {name:22}{text}" for name, (_, text) in COMMANDS.items()))
+        print("\n`hf-rnn COMMAND --help` lists the options.")
+        return 0 if argv else 2
+    if argv[0] not in COMMANDS:
+        print(f"hf-rnn: there is no command {argv[0]!r}; there are {', '.join(COMMANDS)}", file=sys.stderr)
+        return 2
+    return run(COMMANDS[argv[0]][0], argv[1:])
+
+
+def run(module: str, argv: list[str] | None = None) -> int:
+    """Run main() of a module of the package; print errors of data and options without a traceback."""
+    try:
+        import_module(f"hf_rnn.{module}").main(argv)
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,117 @@
+"""Apply a trained classifier or tagger to texts or to a file."""
+
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import (
+    AutoConfig,
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
+    AutoTokenizer,
+    HfArgumentParser,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from .arguments import _option
+from .collator import RnnCollator
+from .data import TEXT_COLUMNS, TOKEN_COLUMNS, encode_words, first_pieces
+from .readers import DataError, read_rows
+
+
+@dataclass
+class PredictArguments:
+    """What to predict with which model."""
+
+    model_name_or_path: str = _option("Checkpoint, folder or Hub name.", "")
+    text: str | None = _option("One text, or tokens separated by spaces for a tagger.")
+    input_file: str | None = _option("File with a text a line (.txt), or csv, tsv, json, jsonl, conll or conllu.")
+    text_column_name: str | None = _option("Column of texts or of lists of tokens.")
+    output_file: str | None = _option("Where to write one JSON object a line; the terminal by default.")
+    batch_size: int = _option("Rows at a time.", 64)
+    trust_remote_code: bool = _option("Run model code that comes with the checkpoint.", False)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the command."""
+    parser = HfArgumentParser(PredictArguments, description=__doc__)
+    (arguments,) = parser.parse_args_into_dataclasses(argv)
+    if not arguments.model_name_or_path:
+        parser.error("--model_name_or_path is needed: the folder or Hub name of a trained model")
+    if (arguments.text is None) == (arguments.input_file is None):
+        parser.error("give exactly one of --text and --input_file")
+    options = {"trust_remote_code": arguments.trust_remote_code}
+    config = AutoConfig.from_pretrained(arguments.model_name_or_path, **options)
+    is_tagger = (config.architectures or [""])[0].endswith("ForTokenClassification")
+    auto_class = AutoModelForTokenClassification if is_tagger else AutoModelForSequenceClassification
+    model = auto_class.from_pretrained(arguments.model_name_or_path, **options).eval()
+    tokenizer = AutoTokenizer.from_pretrained(arguments.model_name_or_path, **options)
+    texts = [arguments.text] if arguments.input_file is None else read_texts(arguments.input_file, arguments.text_column_name)
+    predict = tag if is_tagger else classify
+    file = open(arguments.output_file, "w", encoding="utf-8") if arguments.output_file else sys.stdout
+    try:
+        for batch in _batches(texts, arguments.batch_size):
+            for row in predict(batch, model, tokenizer):
+                file.write(json.dumps(row, ensure_ascii=False) + "\n")
+    finally:
+        if file is not sys.stdout:
+            file.close()
+
+
+def read_texts(path: str, column: str | None = None) -> Iterator[str | list[str]]:
+    """Yield the texts or token lists of a file; of a .txt file, its lines."""
+    if Path(path).suffix == ".txt":
+        with open(path, encoding="utf-8-sig") as file:
+            yield from (line.rstrip("\n") for line in file)
+        return
+    for number, row in enumerate(read_rows(path)):
+        names = [column] if column else [name for name in (*TEXT_COLUMNS, *TOKEN_COLUMNS) if name in row]
+        if not names or names[0] not in row:
+            raise DataError(f"{path}, row {number}: no column {column or 'of texts'}; it has {list(row)}. Pass --text_column_name.")
+        yield row[names[0]]
+
+
+def _batches(texts: Iterable[Any], size: int) -> Iterator[list[Any]]:
+    batch = []
+    for text in texts:
+        batch.append(text)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+@torch.inference_mode()
+def classify(texts: list[str | list[str]], model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[dict[str, Any]]:
+    """Return the best label of each text and its score (one label), all scores (several labels), or the number (regression)."""
+    plain = [text if isinstance(text, str) else " ".join(text) for text in texts]
+    encoding = tokenizer(plain, truncation=True, padding=True, return_tensors="pt").to(model.device)
+    logits, labels = model(**encoding).logits.float(), model.config.id2label
+    if model.config.problem_type == "regression":
+        return [{"text": text, "prediction": row.tolist()} for text, row in zip(plain, logits[:, 0], strict=True)]
+    if model.config.problem_type == "multi_label_classification":
+        scores = logits.sigmoid().tolist()
+        return [{"text": text, "scores": {labels[k]: score for k, score in enumerate(row)}} for text, row in zip(plain, scores, strict=True)]
+    best = logits.softmax(-1).max(-1)
+    rows = zip(plain, best.indices.tolist(), best.values.tolist(), strict=True)
+    return [{"text": text, "label": labels[index], "score": score} for text, index, score in rows]
+
+
+@torch.inference_mode()
+def tag(texts: list[str | list[str]], model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[dict[str, Any]]:
+    """Return tokens and their tags; a text is split at white space."""
+    sentences = [text.split() if isinstance(text, str) else text for text in texts]
+    encoding = encode_words(tokenizer, sentences)
+    batch = RnnCollator(tokenizer.pad_token_id)([{"input_ids": ids} for ids in encoding["input_ids"]])
+    best = model(**{name: value.to(model.device) for name, value in batch.items()}).logits.argmax(-1).tolist()
+    rows = []
+    for index, sentence in enumerate(sentences):
+        firsts = first_pieces(encoding.word_ids(index), len(sentence))
+        rows.append({"tokens": sentence, "tags": [model.config.id2label[best[index][position]] for position in firsts]})
+    return rows

@@ -1,0 +1,45 @@
+"""Train a tokenizer on a file or a data set and save it."""
+
+from dataclasses import dataclass
+
+from transformers import HfArgumentParser
+
+from .arguments import _option
+from .data import TEXT_COLUMNS, TOKEN_COLUMNS, choose_column, load_splits
+from .tasks import iterate_texts
+from .tokenization import train_tokenizer
+
+
+@dataclass
+class TokenizerArguments:
+    """What to train a tokenizer on, and which."""
+
+    train_file: str | None = _option("csv, tsv, json, jsonl, parquet, conll or conllu file.")
+    dataset_name: str | None = _option("Data set on the Hub.")
+    dataset_config_name: str | None = _option("Its configuration.")
+    text_column_name: str | None = _option("Column of texts or of lists of tokens.")
+    output_dir: str = _option("Folder to save the tokenizer in.", "tokenizer")
+    tokenizer_type: str = _option("unigram, bpe, wordpiece, word or char.", "unigram")
+    vocab_size: int = _option("Largest number of entries.", 16000)
+    lowercase: bool = _option("Whether to lower-case.", False)
+    split_punctuation: bool = _option("Whether punctuation makes words of its own.", False)
+    min_frequency: int = _option("Occurrences an entry needs; not used by unigram.", 2)
+    model_max_length: int = _option("Tokens to which pipelines truncate.", 256)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the command."""
+    (arguments,) = HfArgumentParser(TokenizerArguments, description=__doc__).parse_args_into_dataclasses(argv)
+    splits = load_splits(arguments.dataset_name, arguments.dataset_config_name, {"train": arguments.train_file or ""}, streaming=True)
+    column = choose_column(splits["train"], "train", arguments.text_column_name, (*TEXT_COLUMNS, *TOKEN_COLUMNS), "text_column_name")
+    tokenizer = train_tokenizer(
+        iterate_texts(splits["train"], column),
+        arguments.tokenizer_type,
+        arguments.vocab_size,
+        arguments.lowercase,
+        arguments.split_punctuation,
+        arguments.min_frequency,
+        arguments.model_max_length,
+    )
+    tokenizer.save_pretrained(arguments.output_dir)
+    print(f"Saved a {arguments.tokenizer_type} tokenizer of {len(tokenizer)} entries to {arguments.output_dir}.")

@@ -1,0 +1,8 @@
+"""Train a tokenizer on a file or a data set; `--help` lists the options."""
+
+import sys
+
+from hf_rnn.cli import run
+
+if __name__ == "__main__":
+    sys.exit(run("tokenizer_command"))

@@ -1,0 +1,375 @@
+"""Models: a row never sees its batch, states go on, loading fills what is missing, and argmax is the Viterbi path."""
+
+import itertools
+
+import pytest
+import torch
+from oracle import all_paths, run_cells
+from torch import nn
+from transformers import AutoModel, AutoModelForSequenceClassification, AutoModelForTokenClassification
+
+from hf_rnn import RnnConfig, RnnForSequenceClassification, RnnForTokenClassification, RnnModel
+
+PIECE_TYPES = [0] + [1] * 11 + [2] * 8
+TINY = {"vocab_size": 20, "embedding_size": 6, "hidden_size": 8, "num_labels": 3}
+NO_DROPOUT = dict.fromkeys(("input_dropout", "hidden_dropout", "classifier_dropout"), 0.0)
+WORD_POOLINGS = (None, "first", "mean", "max", "rnn")
+
+
+def build(model_class, dtype=torch.float64, **fields):
+    """Return a tiny model without dropout, with weights of size one so that no difference hides."""
+    model = model_class(RnnConfig(**{**TINY, **NO_DROPOUT, **fields})).to(dtype)
+    for parameter in model.parameters():
+        nn.init.normal_(parameter, std=0.5)
+    model.set_piece_types(PIECE_TYPES)
+    return model
+
+
+def rows_and_batches():
+    """Yield id rows of several lengths and batches (ids, mask, positions of each row) that lay them out differently."""
+    generator = torch.Generator().manual_seed(3)
+    rows = [torch.randint(1, 20, (length,), generator=generator) for length in (5, 1, 0, 7, 3)]
+    width = 9
+    right = [list(range(len(row))) for row in rows]
+    left = [list(range(width - len(row), width)) for row in rows]
+    holes = [sorted(torch.randperm(width, generator=generator)[: len(row)].tolist()) for row in rows]
+    for order, places in (([0, 1, 2, 3, 4], right), ([0, 1, 2, 3, 4], left), ([3, 0, 4, 2, 1], right), ([1, 4, 2, 0, 3], holes)):
+        ids = torch.randint(0, 20, (len(rows), width), generator=generator)
+        mask = torch.zeros(len(rows), width, dtype=torch.long)
+        for index, row in enumerate(order):
+            ids[index, places[row]] = rows[row]
+            mask[index, places[row]] = 1
+        yield rows, ids, mask, order, [places[row] for row in order]
+
+
+def gradients(loss, model):
+    """Return the gradient of every parameter as one vector."""
+    grads = torch.autograd.grad(loss, list(model.parameters()), allow_unused=True)
+    return torch.cat([torch.zeros_like(p).flatten() if g is None else g.flatten() for g, p in zip(grads, model.parameters(), strict=True)])
+
+
+def assert_close(a, b):
+    """Agree to 1e-10, relative to the largest value."""
+    assert a.shape == b.shape
+    assert not a.numel() or ((a - b).abs().max() <= 1e-10 * b.abs().max().clamp(min=1)).item()
+
+
+@pytest.mark.parametrize("word_pooling", WORD_POOLINGS)
+@pytest.mark.parametrize("pooling", ["last", "mean", "max", "attention"])
+@pytest.mark.parametrize(("cell_type", "bidirectional"), [("lstm", True), ("lstm", False), ("gru", True), ("gru", False)])
+def test_classifier_row_alone_equals_row_in_batch(cell_type, bidirectional, pooling, word_pooling):
+    """Padded right, left, permuted or with holes: logits, and the gradient of their sum of squares, are those of each row alone."""
+    model = build(RnnForSequenceClassification, cell_type=cell_type, bidirectional=bidirectional, pooling=pooling, word_pooling=word_pooling)
+    alone, grad = None, None
+    for rows, ids, mask, order, _ in rows_and_batches():
+        if alone is None:
+            alone = torch.cat([model(row[None]).logits for row in rows])
+            grad = gradients(alone.square().sum(), model)
+        logits = model(ids, mask).logits
+        assert_close(logits, alone[order])
+        assert_close(gradients(logits.square().sum(), model), grad)
+
+
+@pytest.mark.parametrize("use_crf", [False, True])
+@pytest.mark.parametrize("word_pooling", WORD_POOLINGS)
+@pytest.mark.parametrize(("cell_type", "bidirectional"), [("lstm", True), ("lstm", False), ("gru", True), ("gru", False)])
+def test_tagger_row_alone_equals_row_in_batch(cell_type, bidirectional, word_pooling, use_crf):
+    """The same for a tagger: logits at the row's positions, in training and evaluation, loss and its gradient."""
+    model = build(RnnForTokenClassification, cell_type=cell_type, bidirectional=bidirectional, word_pooling=word_pooling, use_crf=use_crf)
+    for training in (True, False):
+        model.train(training)
+        for rows, ids, mask, order, places in rows_and_batches():
+            tags = [torch.where(torch.arange(len(row)) % 3 == 2, -100, row % 3) for row in rows]
+            labels = torch.full_like(ids, 1)
+            for index, row in enumerate(order):
+                labels[index, places[index]] = tags[row]
+            count = sum((tag != -100).sum() for tag in tags)
+            together = model(ids, mask, labels=labels)
+            alone = [model(row[None], labels=tag[None], num_items_in_batch=count) for row, tag in zip(rows, tags, strict=True)]
+            for index, row in enumerate(order):
+                assert_close(together.logits[index, places[index]], alone[row].logits[0])
+            total = sum(output.loss for output in alone)
+            assert_close(together.loss, total)
+            assert_close(gradients(together.loss, model), gradients(total, model))
+
+
+def test_encoder_equals_loop_over_cells():
+    """Hidden states of every layer and the final state equal a loop over cells; masked positions are zero."""
+    model = build(RnnModel)
+    model.eval()
+    *_, (rows, ids, mask, order, places) = rows_and_batches()
+    output = model(ids, mask, output_hidden_states=True)
+    assert [tuple(hidden.shape[2:]) for hidden in output.hidden_states] == [(6,), (8,), (8,)]
+    assert torch.equal(output.hidden_states[-1], output.last_hidden_state)
+    for index, row in enumerate(order):
+        x = model.embeddings.word_embeddings(rows[row])
+        assert_close(output.hidden_states[0][index, places[index]], x)
+        for depth, layer in enumerate(model.layers):
+            x, final = run_cells(layer.recurrence, x, (x.new_zeros(2, 4), x.new_zeros(2, 4)))
+            assert_close(output.hidden_states[depth + 1][index, places[index]], x)
+            for ours, theirs in zip(output.state, final, strict=True):
+                assert_close(ours[2 * depth : 2 * depth + 2, index], theirs)
+    assert (output.last_hidden_state[mask == 0] == 0).all()
+
+
+def test_equals_stacked_torch_lstm():
+    """The weights are those of `nn.LSTM` by renaming: same outputs and same final state."""
+    model = build(RnnModel, dtype=torch.float32).eval()
+    stacked = nn.LSTM(6, 4, num_layers=2, bidirectional=True, batch_first=True)
+    weights = {name.replace("_l0", f"_l{depth}"): value for depth in (0, 1) for name, value in model.layers[depth].recurrence.state_dict().items()}
+    stacked.load_state_dict(weights)
+    ids = torch.randint(1, 20, (3, 5))
+    expected, final = stacked(model.embeddings.word_embeddings(ids))
+    output = model(ids)
+    assert torch.allclose(output.last_hidden_state, expected, atol=1e-6)
+    assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(output.state, final, strict=True))
+
+
+@pytest.mark.parametrize("cell_type", ["lstm", "gru"])
+def test_state_goes_on(cell_type):
+    """Step by step, in chunks of unequal rows, and all at once give the same states, outputs and gradients."""
+    model = build(RnnModel, cell_type=cell_type, bidirectional=False)
+    ids = torch.randint(1, 20, (2, 7))
+    whole = model(ids)
+    expected = gradients(whole.last_hidden_state.square().sum(), model)
+    for widths in ([1] * 7, [3, 4], [0, 7]):
+        state, outputs = None, []
+        for chunk in ids.split(widths, dim=1):
+            output = model(chunk, state=state)
+            state = output.state
+            outputs.append(output.last_hidden_state)
+        assert_close(torch.cat(outputs, 1), whole.last_hidden_state)
+        assert_close(gradients(torch.cat(outputs, 1).square().sum(), model), expected)
+        for a, b in zip(as_tuple(state), as_tuple(whole.state), strict=True):
+            assert_close(a, b)
+    first = model(ids, torch.tensor([[1, 1, 0, 0, 0, 0, 0], [1, 1, 1, 1, 1, 1, 0]]))
+    second = model(ids, torch.tensor([[0, 0, 1, 1, 1, 1, 1], [0, 0, 0, 0, 0, 0, 1]]), state=first.state)
+    assert_close(first.last_hidden_state + second.last_hidden_state, whole.last_hidden_state)
+
+
+def as_tuple(state):
+    """Return a state as a tuple of tensors."""
+    return state if isinstance(state, tuple) else (state,)
+
+
+def test_bad_inputs_are_refused():
+    """Errors name the argument, what was expected and what was given."""
+    model, ids = build(RnnModel, bidirectional=False), torch.ones(2, 3, dtype=torch.long)
+    with pytest.raises(ValueError, match="exactly one of `input_ids` and `inputs_embeds`, got neither"):
+        model()
+    with pytest.raises(ValueError, match="got both"):
+        model(ids, inputs_embeds=torch.zeros(2, 3, 6))
+    with pytest.raises(ValueError, match=r"must have the shape of the input, \(2, 3\), got \(2, 4\)"):
+        model(ids, torch.ones(2, 4))
+    with pytest.raises(ValueError, match=r"must hold 2 tensor\(s\) of shape .* = \(2, 2, 8\), got \[\(2, 1, 8\)\]"):
+        model(ids, state=torch.zeros(2, 1, 8))
+    with pytest.raises(ValueError, match="`state` needs a unidirectional model"):
+        build(RnnModel)(ids, state=torch.zeros(2, 2, 8))
+    with pytest.raises(ValueError, match="`word_pooling` needs `input_ids`"):
+        build(RnnModel, word_pooling="mean")(inputs_embeds=torch.zeros(2, 3, 6))
+    with pytest.raises(ValueError, match="one entry for each of vocab_size = 20 ids, got 2"):
+        model.set_piece_types([1, 1])
+    with pytest.raises(ValueError, match="`recurrence_backend` must be one of"):
+        model.recurrence_backend = "fast"
+
+
+def test_words_are_found_from_ids_alone():
+    """Special tokens and word starts open a unit, continuations join it, also at the start of a row and after a special token."""
+    embeddings = build(RnnModel, word_pooling="mean").embeddings
+    # types: special 0, starts 1 and 2, continuations 15 and 16
+    ids = torch.tensor([[15, 1, 16, 16, 0, 15, 16, 2], [1, 9, 15, 2, 9, 9, 9, 9]])
+    mask = torch.tensor([[1, 1, 1, 1, 1, 1, 1, 1], [1, 0, 1, 1, 0, 0, 0, 0]], dtype=torch.bool)
+    segments = embeddings.segment(ids, mask, by_words=True)
+    assert segments.starts.long().tolist() == [[1, 1, 0, 0, 1, 1, 0, 1], [1, 0, 0, 1, 0, 0, 0, 0]]
+    assert segments.unit_of.tolist() == [0, 1, 1, 1, 2, 3, 3, 4, 5, 5, 6]
+    assert segments.special.long().tolist() == [[0, 0, 0, 0, 1, 0, 0, 0], [0, 1, 0, 0, 1, 1, 1, 1]]
+
+
+@pytest.mark.parametrize("pooling", ["first", "mean", "max"])
+def test_word_vectors_by_hand(pooling):
+    """A word's vector is that of its first piece, or the mean or maximum of its pieces."""
+    model = build(RnnModel, word_pooling=pooling).eval()
+    output = model(torch.tensor([[1, 15, 16, 2]]), output_hidden_states=True)
+    pieces = model.embeddings.word_embeddings.weight[[1, 15, 16]]
+    expected = {"first": pieces[0], "mean": pieces.mean(0), "max": pieces.amax(0)}[pooling]
+    assert_close(output.hidden_states[0][0, :3], expected.expand(3, -1))
+    assert torch.equal(output.last_hidden_state[0, 0], output.last_hidden_state[0, 2])
+
+
+@pytest.mark.parametrize("word_pooling", [None, "rnn"])
+@pytest.mark.parametrize("constraints", [None, "bio"])
+def test_logits_of_crf_are_the_viterbi_path(constraints, word_pooling):
+    """The arg max at each word's pieces is the best path over words that enumeration finds; special tokens are no words."""
+    labels = {"id2label": {0: "O", 1: "B-X", 2: "I-X"}, "label2id": {"O": 0, "B-X": 1, "I-X": 2}}
+    model = build(RnnForTokenClassification, use_crf=True, crf_constraints=constraints, word_pooling=word_pooling, **labels)
+    assert model.crf.forbidden_transitions.any().item() == (constraints is not None)
+    ids = torch.tensor([[1, 15, 2, 3, 16, 16, 4, 0], [5, 6, 0, 9, 9, 9, 9, 9]])
+    mask = torch.tensor([[1] * 8, [1, 1, 1, 0, 0, 0, 0, 0]])
+    model.train()
+    emissions = model(ids, mask).logits
+    model.eval()
+    tags = model(ids, mask).logits.argmax(-1)
+    for row, starts, word_of in ((0, [0, 2, 3, 6], [0, 0, 1, 2, 2, 2, 3]), (1, [0, 1], [0, 1])):
+        scores = all_paths(emissions[row, starts], *model.crf._scores(torch.float64))
+        best = max(scores, key=scores.get)
+        assert tags[row, : len(word_of)].tolist() == [best[word] for word in word_of]
+
+
+@pytest.mark.parametrize(("model_class", "auto"), [(RnnModel, AutoModel), (RnnForSequenceClassification, AutoModelForSequenceClassification), (RnnForTokenClassification, AutoModelForTokenClassification)])
+@pytest.mark.parametrize("cell_type", ["lstm", "gru"])
+def test_save_and_load(model_class, auto, cell_type, tmp_path):
+    """Loaded by the Auto classes, in fp32 and bf16, the model gives the same and has the same buffers."""
+    model = build(model_class, torch.float32, cell_type=cell_type, word_pooling="rnn", use_crf=True, pooling="attention").eval()
+    model.save_pretrained(tmp_path)
+    ids = torch.randint(1, 20, (3, 6))
+    loaded = auto.from_pretrained(tmp_path)
+    assert torch.equal(loaded(ids)[0], model(ids)[0])
+    assert torch.equal(loaded.base_model.embeddings.piece_types, model.base_model.embeddings.piece_types)
+    half = auto.from_pretrained(tmp_path, dtype=torch.bfloat16)
+    assert half.base_model.embeddings.piece_types.dtype == torch.uint8
+    assert half(ids)[0].dtype == torch.bfloat16 and half(ids)[0].isfinite().all()
+
+
+@pytest.mark.parametrize("cell_type", ["lstm", "gru"])
+def test_missing_keys_get_their_initialisation(cell_type, tmp_path):
+    """A body saved alone becomes a tagger or classifier: what was missing is initialised as in a new model, the rest is kept."""
+    body = build(RnnModel, torch.float32, cell_type=cell_type, num_hidden_layers=1)
+    body.save_pretrained(tmp_path)
+    labels = {"id2label": {0: "O", 1: "B-X", 2: "I-X"}, "label2id": {"O": 0, "B-X": 1, "I-X": 2}}
+    tagger = AutoModelForTokenClassification.from_pretrained(
+        tmp_path, num_hidden_layers=2, word_pooling="rnn", use_crf=True, crf_constraints="bio", **labels
+    )
+    assert torch.equal(tagger.model.layers[0].recurrence.weight_hh_l0, body.layers[0].recurrence.weight_hh_l0)
+    assert torch.equal(tagger.model.embeddings.piece_types, body.embeddings.piece_types)
+    for fresh in (tagger.model.layers[1].recurrence, tagger.model.embeddings.piece_recurrence):
+        for gate in fresh.weight_hh_l0.split(fresh.hidden_size):
+            assert torch.allclose(gate @ gate.T, torch.eye(fresh.hidden_size), atol=1e-5)
+        forget = fresh.bias_ih_l0.split(fresh.hidden_size)[1]
+        assert (forget == (1 if fresh.mode == "LSTM" else 0)).all() and (fresh.bias_hh_l0 == 0).all()
+    assert tagger.crf.forbidden_transitions.tolist() == [[False, False, True], [False] * 3, [False] * 3]
+    assert tagger.crf.transitions.abs().max() <= 0.1
+    classifier = AutoModelForSequenceClassification.from_pretrained(tmp_path, pooling="attention", num_labels=5)
+    assert all(parameter.isfinite().all() and parameter.abs().max() < 10 for parameter in classifier.parameters())
+
+
+def test_new_model_is_initialised_as_documented():
+    """Embeddings have their standard deviation and a zero row for padding; forget gates start open."""
+    model = RnnModel(RnnConfig(vocab_size=5000, embedding_size=64, pad_token_id=3))
+    weight = model.embeddings.word_embeddings.weight
+    assert (weight[3] == 0).all() and weight.detach().std() == pytest.approx(0.1, rel=0.05)
+    assert (model.layers[1].recurrence.bias_ih_l0_reverse.split(256)[1] == 1).all()
+
+
+def test_problem_types():
+    """Single label, several labels and regression give the losses that torch gives, and set `problem_type` as transformers does."""
+    ids = torch.randint(1, 20, (4, 5))
+    cases = [
+        (3, torch.tensor([0, 1, 2, 0]), "single_label_classification", nn.CrossEntropyLoss()),
+        (3, torch.rand(4, 3, dtype=torch.float64).round(), "multi_label_classification", nn.BCEWithLogitsLoss()),
+        (1, torch.rand(4, dtype=torch.float64), "regression", nn.MSELoss()),
+        (2, torch.rand(4, 2, dtype=torch.float64), "regression", nn.MSELoss()),
+    ]
+    for num_labels, labels, problem_type, function in cases:
+        given = problem_type if problem_type == "regression" else None
+        model = build(RnnForSequenceClassification, num_labels=num_labels, problem_type=given)
+        output = model(ids, labels=labels)
+        assert model.config.problem_type == problem_type
+        assert_close(output.loss, function(output.logits.squeeze(-1) if num_labels == 1 else output.logits, labels))
+
+
+@pytest.mark.parametrize("use_crf", [False, True])
+def test_no_labels_at_all_is_a_zero_loss(use_crf):
+    """A batch whose labels are all -100 has loss zero and finite gradients."""
+    model = build(RnnForTokenClassification, use_crf=use_crf)
+    loss = model(torch.randint(1, 20, (2, 3)), labels=torch.full((2, 3), -100)).loss
+    assert loss == 0 and gradients(loss, model).isfinite().all()
+
+
+def test_tuple_outputs():
+    """`return_dict=False` gives the same values as a tuple, the config decides otherwise."""
+    model, ids = build(RnnForSequenceClassification).eval(), torch.randint(1, 20, (2, 3))
+    labels = torch.tensor([0, 1])
+    for a, b in zip(model(ids, labels=labels, return_dict=False), model(ids, labels=labels).to_tuple(), strict=True):
+        for left, right in zip(as_tuple(a), as_tuple(b), strict=True):
+            assert torch.equal(left, right)
+    model.config.return_dict = False
+    assert isinstance(model(ids), tuple)
+
+
+def test_embeddings_can_be_given_and_replaced():
+    """`inputs_embeds` equals ids; the embedding is found, replaced, resized, and new ids start words."""
+    model, ids = build(RnnForSequenceClassification).eval(), torch.randint(1, 20, (2, 5))
+    embedding = model.get_input_embeddings()
+    assert embedding is model.model.embeddings.word_embeddings
+    assert torch.equal(model(inputs_embeds=embedding(ids)).logits, model(ids).logits)
+    before = model(ids).logits
+    model.resize_token_embeddings(25)
+    assert model.config.vocab_size == 25 and model.get_input_embeddings().num_embeddings == 25
+    assert model.model.embeddings.piece_types.tolist() == PIECE_TYPES + [1] * 5
+    assert torch.equal(model(ids).logits, before) and model(torch.tensor([[24]])).logits.isfinite().all()
+    model.resize_token_embeddings(18)
+    assert model.model.embeddings.piece_types.tolist() == PIECE_TYPES[:18]
+    model.set_input_embeddings(nn.Embedding(18, 6, dtype=torch.float64))
+    assert not torch.equal(model(ids.clamp(max=17)).logits, before)
+
+
+@pytest.mark.parametrize("use_reentrant", [False, True])
+def test_gradient_checkpointing_changes_nothing(use_reentrant):
+    """Recomputing layers in the backward pass gives the same loss and gradients."""
+    model = build(RnnForSequenceClassification).train()
+    ids, labels = torch.randint(1, 20, (3, 6)), torch.tensor([0, 1, 2])
+    expected = gradients(model(ids, labels=labels).loss, model)
+    model.gradient_checkpointing_enable({"use_reentrant": use_reentrant})
+    assert model.is_gradient_checkpointing
+    model(ids, labels=labels).loss.backward()
+    ours = torch.cat([torch.zeros_like(p).flatten() if p.grad is None else p.grad.flatten() for p in model.parameters()])
+    assert_close(ours, expected)
+
+
+def test_dropouts_act_in_training_only():
+    """Each dropout changes the training output and none the evaluation."""
+    ids = torch.randint(1, 20, (4, 6))
+    reference = build(RnnForSequenceClassification)
+    for name in ("embedding_dropout", "input_dropout", "hidden_dropout", "weight_dropout", "classifier_dropout"):
+        model = RnnForSequenceClassification(RnnConfig(**{**TINY, **NO_DROPOUT, name: 0.5})).double()
+        model.load_state_dict(reference.state_dict())
+        assert not torch.allclose(model.train()(ids).logits, reference(ids).logits), name
+        assert torch.equal(model.eval()(ids).logits, reference.eval()(ids).logits)
+
+
+def test_backends_agree():
+    """Our kernel and PyTorch's give the same logits; the choice is not part of the checkpoint."""
+    model = build(RnnForSequenceClassification)
+    *_, (_, ids, mask, _, _) = rows_and_batches()
+    outputs = []
+    for backend in ("packed", "stock", "auto"):
+        model.recurrence_backend = backend
+        assert model.recurrence_backend == backend
+        outputs.append(model(ids, mask).logits)
+    assert all(torch.allclose(a, b, atol=1e-12) for a, b in itertools.pairwise(outputs))
+    assert "backend" not in model.config.to_json_string()
+
+
+def test_offload_to_cpu_keeps_working(tmp_path):
+    """Weights kept away from their modules between calls (accelerate's hooks) are there when a layer runs."""
+    from accelerate import cpu_offload
+
+    model = build(RnnForSequenceClassification, torch.float32, word_pooling="rnn").eval()
+    ids = torch.randint(1, 20, (2, 5))
+    expected = model(ids).logits
+    cpu_offload(model, execution_device=torch.device("cpu"))
+    assert model.model.layers[0].recurrence.weight_hh_l0.device.type == "meta"
+    assert torch.equal(model(ids).logits, expected)
+
+
+def test_model_trains_to_fit():
+    """Twenty steps of AdamW fit eight rows: gradients reach every parameter that is used."""
+    model = build(RnnForSequenceClassification, torch.float32, pooling="attention", word_pooling="rnn")
+    ids, labels = torch.randint(1, 20, (8, 6)), torch.arange(8) % 3
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-2)
+    for _ in range(40):
+        optimizer.zero_grad()
+        loss = model(ids, labels=labels).loss
+        loss.backward()
+        optimizer.step()
+    assert loss < 0.1 and (model.eval()(ids).logits.argmax(-1) == labels).all()
