@@ -4,8 +4,7 @@ from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassificati
 
 from .configuration_rnn import RnnConfig
 from .modeling_rnn import RnnForSequenceClassification, RnnForTokenClassification, RnnModel, RnnPreTrainedModel
-
-__version__ = "0.1.0"
+from .version import __version__
 
 __all__ = [
     "RnnConfig",
@@ -13,6 +12,7 @@ __all__ = [
     "RnnForTokenClassification",
     "RnnModel",
     "RnnPreTrainedModel",
+    "__version__",
 ]
 
 AutoConfig.register(RnnConfig.model_type, RnnConfig, exist_ok=True)

@@ -35,6 +35,7 @@ class ModelArguments:
     classifier_dropout: float | None = _option("Dropout before the output layer.")
     pooling: str | None = _option("last, mean, max or attention.")
     word_pooling: str | None = _option("first, mean, max or rnn: run the recurrence over words; 'none' for pieces.")
+    word_vocab_size: int | None = _option("Words with a vector of their own, beside that of their pieces.")
     use_crf: bool | None = _option("Whether a tagger ends in a CRF.")
     crf_constraints: str | None = _option("bio or bioes: forbid tag sequences that break the scheme.")
     vectors_file: str | None = _option("word2vec, GloVe or fastText vectors as text (plain or .gz) to start embeddings from.")

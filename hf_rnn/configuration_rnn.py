@@ -34,6 +34,8 @@ class RnnConfig(PreTrainedConfig):
         pooling (`str`): How a row becomes one vector: `"last"`, `"mean"`, `"max"` or `"attention"`.
         word_pooling (`str`, *optional*): Make the recurrence run over words rather than pieces, a word's vector being its
             `"first"` piece, the `"mean"` or `"max"` of its pieces, or the final states of a small bidirectional `"rnn"` over them.
+        word_vocab_size (`int`): With `word_pooling`, the number of words that have a vector of their own, added to that of their
+            pieces; 0 for none.
         use_crf (`bool`): Whether the token-classification head ends in a linear-chain CRF.
         crf_constraints (`str`, *optional*): Forbid tag sequences that break the scheme of the label names: `"bio"` or `"bioes"`.
         pad_token_id (`int`, *optional*): Row of the embedding that stays zero.
@@ -61,6 +63,7 @@ class RnnConfig(PreTrainedConfig):
     classifier_dropout: float | int = 0.3
     pooling: str = "max"
     word_pooling: str | None = None
+    word_vocab_size: int = 0
     use_crf: bool = False
     crf_constraints: str | None = None
     pad_token_id: int | None = 0
@@ -101,6 +104,11 @@ class RnnConfig(PreTrainedConfig):
             raise ValueError(
                 f"`embedding_size` must be even when `word_pooling` is 'rnn' (half for each direction), got {self.embedding_size}. "
                 f"Use {self.embedding_size + 1}."
+            )
+        if self.word_vocab_size < 0 or (self.word_vocab_size and self.word_pooling is None):
+            raise ValueError(
+                f"`word_vocab_size` must be 0, or positive with `word_pooling`, got {self.word_vocab_size} with "
+                f"word_pooling={self.word_pooling!r}. Pass --word_pooling rnn or --word_vocab_size 0."
             )
         if self.pad_token_id is not None and not 0 <= self.pad_token_id < self.vocab_size:
             raise ValueError(

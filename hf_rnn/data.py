@@ -40,7 +40,9 @@ def load_splits(
     """
     files = {split: path for split, path in (files or {}).items() if path}
     if bool(dataset_name) == bool(files):
-        raise DataError("Give either --dataset_name or files (--train_file, --validation_file, --test_file), got " + ("both." if files else "neither."))
+        raise DataError(
+            "Give either --dataset_name or files (--train_file, --validation_file, --test_file), got " + ("both." if files else "neither.")
+        )
     if dataset_name:
         return load_dataset(dataset_name, dataset_config_name, streaming=streaming)
     kind = IterableDatasetDict if streaming else DatasetDict
@@ -106,7 +108,9 @@ def carve_validation(train: Dataset, labels: Sequence[Any] | None, share: float,
         rows = generator.permutation(np.flatnonzero(keys == key))
         chosen[rows[: round(len(rows) * share)]] = True
     if not chosen.any() or chosen.all():
-        raise DataError(f"A validation share of {share} of {len(train)} rows leaves a split empty. Pass --validation_file or another share.")
+        raise DataError(
+            f"A validation share of {share} of {len(train)} rows leaves a split empty. Pass --validation_file or another share."
+        )
     return train.select(np.flatnonzero(~chosen)), train.select(np.flatnonzero(chosen))
 
 
@@ -237,7 +241,9 @@ def _as_number(value: Any, column: str, split: str, row: int) -> float:
     try:
         return float(value)
     except (TypeError, ValueError):
-        raise DataError(f"{split} row {row}, column {column!r}: {value!r} is not a number. Correct it or leave --problem_type out.") from None
+        raise DataError(
+            f"{split} row {row}, column {column!r}: {value!r} is not a number. Correct it or leave --problem_type out."
+        ) from None
 
 
 def _label_ids(cell: Any, column: str, split: str, row: int, label2id: dict[str, int]) -> list[int]:

@@ -1,5 +1,7 @@
 """Token embeddings, and how pieces of a subword vocabulary become words."""
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -8,6 +10,8 @@ from torch import Tensor, nn
 from .recurrence_rnn import Packing, RaggedLSTM
 
 SPECIAL, WORD_START, CONTINUATION = 0, 1, 2
+# sorts behind every hash
+UNUSED_KEY = torch.iinfo(torch.int64).max
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,21 @@ class Segments:
     unit_of: Tensor
 
 
+def hash_units(ids: Tensor, segments: Segments) -> Tensor:
+    """Return a 63-bit hash (U,) of the sequence of piece ids (N,) of each unit: a polynomial of mixed ids, modulo 2^64."""
+    unit_of = segments.unit_of
+    # (N,): place of each piece in its unit
+    starts = torch.ones_like(unit_of, dtype=torch.bool)
+    starts[1:] = unit_of[1:] != unit_of[:-1]
+    index = torch.arange(len(ids), device=ids.device)
+    place = index - (index * starts).cummax(0).values
+    mixed = (ids + 1) * 0x2545F4914F6CDD1D
+    mixed = (mixed ^ (mixed >> 29)) * 0x369DEA0F31A53F85
+    powers = torch.full((int(place.max()) + 1 if len(ids) else 0,), 0x5851F42D4C957F2D, device=ids.device).cumprod(0)
+    hashes = ids.new_zeros(int(unit_of[-1]) + 1 if len(ids) else 0).index_add(0, unit_of, mixed * powers[place])
+    return (hashes ^ (hashes >> 31)) & UNUSED_KEY
+
+
 class RnnEmbeddings(nn.Module):
     """Embed tokens and, with word pooling, make one vector of the pieces of a word.
 
@@ -41,11 +60,19 @@ class RnnEmbeddings(nn.Module):
         embedding_size (`int`): E.
         pad_token_id (`int`, *optional*): Row that stays zero.
         word_pooling (`str`, *optional*): `"first"`, `"mean"`, `"max"` or `"rnn"`; None takes every piece as a unit.
-        dropout (`float`): Probability that a unit's whole vector is dropped while training (Iyyer et al. 2015).
+        word_vocab_size (`int`): Words that have a vector of their own beside that of their pieces, see `set_word_vocabulary`.
+        dropout (`float`): Probability that a unit's whole vector is dropped while training (Iyyer et al. 2015); of words with a
+            vector of their own only that is dropped, as if the word were unknown.
     """
 
     def __init__(
-        self, vocab_size: int, embedding_size: int, pad_token_id: int | None, word_pooling: str | None, dropout: float
+        self,
+        vocab_size: int,
+        embedding_size: int,
+        pad_token_id: int | None,
+        word_pooling: str | None,
+        word_vocab_size: int,
+        dropout: float,
     ) -> None:
         super().__init__()
         self.word_embeddings = nn.Embedding(vocab_size, embedding_size, padding_idx=pad_token_id)
@@ -53,6 +80,10 @@ class RnnEmbeddings(nn.Module):
         self.dropout = dropout
         if word_pooling == "rnn":
             self.piece_recurrence = RaggedLSTM(embedding_size, embedding_size // 2, bidirectional=True)
+        if word_vocab_size:
+            # row 0 is the unknown word and stays zero
+            self.whole_word_embeddings = nn.Embedding(word_vocab_size + 1, embedding_size, padding_idx=0)
+            self.register_buffer("word_keys", torch.full((word_vocab_size,), UNUSED_KEY))
         self.register_buffer("piece_types", torch.full((vocab_size,), WORD_START, dtype=torch.uint8))
 
     def set_piece_types(self, piece_types: list[int]) -> None:
@@ -68,6 +99,26 @@ class RnnEmbeddings(nn.Module):
         """Cut or extend the buffer; new ids start words."""
         kept = self.piece_types[:vocab_size]
         self.piece_types = torch.cat([kept, kept.new_full((vocab_size - len(kept),), WORD_START)])
+
+    def set_word_vocabulary(self, rows: Iterable[list[int]], min_frequency: int = 2) -> int:
+        """Give the most frequent words of a corpus vectors of their own, found again by a hash of the ids of their pieces.
+
+        Args:
+            rows (`Iterable`): `input_ids` of each row.
+            min_frequency (`int`): Occurrences a word needs.
+
+        Returns:
+            `int`: Words taken, at most `word_vocab_size`.
+        """
+        counts: Counter[int] = Counter()
+        for row in rows:
+            ids = torch.tensor([row], device=self.piece_types.device)
+            segments = self.segment(ids, torch.ones_like(ids, dtype=torch.bool), by_words=True)
+            counts.update(hash_units(ids[0], segments).tolist())
+        keys = [key for key, count in counts.most_common(len(self.word_keys)) if count >= min_frequency]
+        self.word_keys.fill_(UNUSED_KEY)
+        self.word_keys[: len(keys)] = torch.tensor(sorted(keys), dtype=torch.int64)
+        return len(keys)
 
     def segment(self, input_ids: Tensor | None, mask: Tensor, by_words: bool) -> Segments:
         """Find the units of a batch from ids (B, T) and mask (B, T): words and special tokens if `by_words`, else positions.
@@ -93,9 +144,9 @@ class RnnEmbeddings(nn.Module):
         """Return the vectors of all units, (U, E), and the segments they come from.
 
         Raises:
-            ValueError: Word pooling without ids.
+            ValueError: Words without ids.
         """
-        if input_ids is None and self.word_pooling is not None:
+        if input_ids is None and (self.word_pooling is not None or hasattr(self, "word_keys")):
             raise ValueError("`word_pooling` needs `input_ids` to know where words start, got `inputs_embeds`. Set word_pooling=None.")
         segments = self.segment(input_ids, mask, self.word_pooling is not None)
         # (N, E)
@@ -104,9 +155,21 @@ class RnnEmbeddings(nn.Module):
         else:
             pieces = inputs_embeds.flatten(0, 1).index_select(0, segments.positions)
         units = pieces if self.word_pooling is None else self._pool(pieces, segments)
-        if self.training and self.dropout > 0:
-            units = units * units.new_empty(len(units), 1).bernoulli_(1 - self.dropout).div_(1 - self.dropout)
-        return units, segments
+        if hasattr(self, "word_keys"):
+            return units + self._drop(self._whole_words(input_ids.flatten()[segments.positions], segments)), segments
+        return self._drop(units), segments
+
+    def _drop(self, units: Tensor) -> Tensor:
+        if not self.training or self.dropout == 0:
+            return units
+        return units * units.new_empty(len(units), 1).bernoulli_(1 - self.dropout).div_(1 - self.dropout)
+
+    def _whole_words(self, ids: Tensor, segments: Segments) -> Tensor:
+        """Return the vectors (U, E) of the words that pieces (N,) spell, zero for unknown ones."""
+        keys = hash_units(ids, segments)
+        place = torch.searchsorted(self.word_keys, keys).clamp(max=len(self.word_keys) - 1)
+        known = self.word_keys[place] == keys
+        return self.whole_word_embeddings((place + 1) * known)
 
     def _pool(self, pieces: Tensor, segments: Segments) -> Tensor:
         """Return one vector a unit, (U, E), from those of its pieces, (N, E)."""

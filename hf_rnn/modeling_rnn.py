@@ -1,5 +1,6 @@
 """LSTM and GRU models: an encoder, a sequence classifier and a tagger with an optional CRF."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +11,7 @@ from transformers.utils import ModelOutput
 
 from .configuration_rnn import RnnConfig
 from .crf_rnn import LinearChainCRF
-from .embeddings_rnn import RnnEmbeddings, Segments
+from .embeddings_rnn import UNUSED_KEY, RnnEmbeddings, Segments
 from .kernel_rnn import PackedGRU, PackedLSTM  # noqa: F401  (older loaders copy only what this file imports)
 from .pooling_rnn import Pooling
 from .recurrence_rnn import BACKENDS, Packing, RaggedGRU, RaggedLSTM, locked_dropout
@@ -104,6 +105,10 @@ class RnnPreTrainedModel(PreTrainedModel):
             self._init_constraints(module)
         elif isinstance(module, RnnEmbeddings):
             nn.init.ones_(module.piece_types)
+            if self.config.word_vocab_size:
+                nn.init.constant_(module.word_keys, UNUSED_KEY)
+                # an unknown word has no vector of its own; words that no gradient has reached are like it
+                nn.init.zeros_(module.whole_word_embeddings.weight)
 
     def _init_constraints(self, crf: LinearChainCRF) -> None:
         if any(_is_loaded(buffer) for buffer in crf.buffers()):
@@ -145,6 +150,10 @@ class RnnPreTrainedModel(PreTrainedModel):
         self.base_model.embeddings.resize_piece_types(resized.num_embeddings)
         return resized
 
+    def set_word_vocabulary(self, rows: Iterable[list[int]], min_frequency: int = 2) -> int:
+        """Choose the words with a vector of their own from the `input_ids` of a corpus; see `RnnEmbeddings.set_word_vocabulary`."""
+        return self.base_model.embeddings.set_word_vocabulary(rows, min_frequency)
+
     def set_piece_types(self, piece_types: list[int]) -> None:
         """Say of each piece of the vocabulary whether it starts a word; see `hf_rnn.tokenization.piece_types`.
 
@@ -163,7 +172,12 @@ class RnnModel(RnnPreTrainedModel):
     def __init__(self, config: RnnConfig) -> None:
         super().__init__(config)
         self.embeddings = RnnEmbeddings(
-            config.vocab_size, config.embedding_size, config.pad_token_id, config.word_pooling, config.embedding_dropout
+            config.vocab_size,
+            config.embedding_size,
+            config.pad_token_id,
+            config.word_pooling,
+            config.word_vocab_size,
+            config.embedding_dropout,
         )
         sizes = [config.embedding_size] + [config.hidden_size] * (config.num_hidden_layers - 1)
         self.layers = nn.ModuleList(RnnLayer(size, config) for size in sizes)

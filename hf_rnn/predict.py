@@ -97,7 +97,9 @@ def classify(texts: list[str | list[str]], model: PreTrainedModel, tokenizer: Pr
         return [{"text": text, "prediction": row.tolist()} for text, row in zip(plain, logits[:, 0], strict=True)]
     if model.config.problem_type == "multi_label_classification":
         scores = logits.sigmoid().tolist()
-        return [{"text": text, "scores": {labels[k]: score for k, score in enumerate(row)}} for text, row in zip(plain, scores, strict=True)]
+        return [
+            {"text": text, "scores": {labels[k]: score for k, score in enumerate(row)}} for text, row in zip(plain, scores, strict=True)
+        ]
     best = logits.softmax(-1).max(-1)
     rows = zip(plain, best.indices.tolist(), best.values.tolist(), strict=True)
     return [{"text": text, "label": labels[index], "score": score} for text, index, score in rows]

@@ -68,7 +68,9 @@ def _read_table(path: str, reader: Any) -> Iterator[Row]:
         raise DataError(f"{path}: the file is empty, expected a header line with the names of the columns.")
     twice = sorted({name for name in header if header.count(name) > 1})
     if twice:
-        raise DataError(f"{path}, line 1: column name {twice[0]!r} stands {header.count(twice[0])} times in the header {header}. Rename one.")
+        raise DataError(
+            f"{path}, line 1: column name {twice[0]!r} stands {header.count(twice[0])} times in the header {header}. Rename one."
+        )
     number = 0
     try:
         for number, values in enumerate(reader, start=1):
@@ -81,7 +83,9 @@ def _read_table(path: str, reader: Any) -> Iterator[Row]:
                 )
             yield dict(zip(header, values, strict=True))
     except csv.Error as error:
-        raise DataError(f"{path}, row {number + 1} (line {reader.line_num}): {error}. Close the quote, or write the file as tsv or jsonl.") from None
+        raise DataError(
+            f"{path}, row {number + 1} (line {reader.line_num}): {error}. Close the quote, or write the file as tsv or jsonl."
+        ) from None
 
 
 def _read_jsonl(path: str, file: TextIO) -> Iterator[Row]:
@@ -93,7 +97,7 @@ def _read_jsonl(path: str, file: TextIO) -> Iterator[Row]:
         except json.JSONDecodeError as error:
             raise DataError(f"{path}, line {number}: not JSON ({error.msg} at column {error.colno}): {line.strip()[:80]!r}.") from None
         if not isinstance(row, dict):
-            raise DataError(f"{path}, line {number}: expected an object like {{\"text\": ..., \"label\": ...}}, got {line.strip()[:80]!r}.")
+            raise DataError(f'{path}, line {number}: expected an object like {{"text": ..., "label": ...}}, got {line.strip()[:80]!r}.')
         yield row
 
 
@@ -106,7 +110,7 @@ def _read_json(path: str, file: TextIO) -> Iterator[Row]:
         raise DataError(f"{path}, line {error.lineno}: not JSON ({error.msg} at column {error.colno}). {remedy}") from None
     rows = content.get("data") if isinstance(content, dict) else content
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise DataError(f"{path}: expected a list of objects, or an object whose \"data\" is one, got {type(content).__name__}.")
+        raise DataError(f'{path}: expected a list of objects, or an object whose "data" is one, got {type(content).__name__}.')
     yield from rows
 
 
@@ -150,7 +154,9 @@ def _read_conllu(path: str, file: TextIO) -> Iterator[Row]:
             return None
         columns = line.split("\t")
         if len(columns) != len(CONLLU_COLUMNS):
-            raise DataError(f"{path}, line {number}: CoNLL-U has {len(CONLLU_COLUMNS)} columns separated by tabs, got {len(columns)}: {line!r}.")
+            raise DataError(
+                f"{path}, line {number}: CoNLL-U has {len(CONLLU_COLUMNS)} columns separated by tabs, got {len(columns)}: {line!r}."
+            )
         # multi-word tokens (3-4) and empty nodes (8.1) are not words of the syntax
         return columns if columns[0].isdigit() else None
 

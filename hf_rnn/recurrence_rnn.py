@@ -127,16 +127,12 @@ class _RaggedRecurrence(nn.RNNBase):
         # rows of one length need no packing, and for few of them the number of operations decides: measured on 2 cores
         return "stock" if packing.is_rectangular and len(packing.lengths) <= 4 else "packed"
 
-    def _packed(
-        self, x: Tensor, packing: Packing, state: tuple[Tensor, ...], weights: list[Tensor]
-    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+    def _packed(self, x: Tensor, packing: Packing, state: tuple[Tensor, ...], weights: list[Tensor]) -> tuple[Tensor, tuple[Tensor, ...]]:
         kernel = PackedLSTM if self.mode == "LSTM" else PackedGRU
         out, *final = kernel.apply(x, *state, packing.reverse, packing.steps, *weights)
         return out, tuple(final)
 
-    def _stock(
-        self, x: Tensor, packing: Packing, state: tuple[Tensor, ...], weights: list[Tensor]
-    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+    def _stock(self, x: Tensor, packing: Packing, state: tuple[Tensor, ...], weights: list[Tensor]) -> tuple[Tensor, tuple[Tensor, ...]]:
         function: Any = torch.lstm if self.mode == "LSTM" else torch.gru
         options = (weights, True, 1, 0.0, self.training, self.bidirectional)
         if packing.is_rectangular:
@@ -160,9 +156,7 @@ class RaggedGRU(_RaggedRecurrence, nn.GRU):
     """`torch.nn.GRU` of one layer whose forward pass takes packed tokens; weights, names and gate order are PyTorch's."""
 
 
-def _autocast(
-    x: Tensor, state: tuple[Tensor, ...], weights: list[Tensor]
-) -> tuple[Tensor, tuple[Tensor, ...], list[Tensor]]:
+def _autocast(x: Tensor, state: tuple[Tensor, ...], weights: list[Tensor]) -> tuple[Tensor, tuple[Tensor, ...], list[Tensor]]:
     """Cast all to the autocast dtype of their device, if one is on: neither kernel is on autocast's own list for a CPU."""
     device = x.device.type
     if not torch.is_autocast_enabled(device):

@@ -73,7 +73,9 @@ def load_task_splits(data: DataArguments, training: RnnTrainingArguments) -> Spl
     if not (training.do_train or training.do_eval or training.do_predict):
         raise ValueError("Nothing to do: pass at least one of --do_train, --do_eval and --do_predict.")
     if data.streaming and training.do_train and training.max_steps <= 0:
-        raise ValueError(f"`streaming` needs the number of steps, as a stream has no length; got max_steps={training.max_steps}. Pass --max_steps.")
+        raise ValueError(
+            f"`streaming` needs the number of steps, as a stream has no length; got max_steps={training.max_steps}. Pass --max_steps."
+        )
     files = {"train": data.train_file, "validation": data.validation_file, "test": data.test_file}
     files["test"] = data.test_file if training.do_predict else None
     splits = load_splits(data.dataset_name, data.dataset_config_name, {k: v for k, v in files.items() if v}, data.streaming)
@@ -106,7 +108,9 @@ def add_validation(splits: Splits, column: str | None, data: DataArguments, trai
         raise DataError("A stream has no validation split to carve. Pass --validation_file or leave --do_eval out.")
     labels = splits["train"][column] if column else None
     train, validation = carve_validation(splits["train"], labels, data.validation_share, data.split_seed)
-    logger.warning(f"No validation split given: {len(validation)} of {len(splits['train'])} training rows are held out (seed {data.split_seed}).")
+    logger.warning(
+        f"No validation split given: {len(validation)} of {len(splits['train'])} training rows are held out (seed {data.split_seed})."
+    )
     kept = {"train": train} if training.do_train else {}
     if data.max_eval_samples is not None:
         validation = _first_rows(validation, data.max_eval_samples)
@@ -160,9 +164,17 @@ def known_labels(model: ModelArguments) -> list[str] | None:
 
 
 def build_model(
-    auto_class: Any, model: ModelArguments, tokenizer: PreTrainedTokenizerBase, labels: list[str], defaults: dict[str, Any]
+    auto_class: Any,
+    model: ModelArguments,
+    tokenizer: PreTrainedTokenizerBase,
+    labels: list[str],
+    defaults: dict[str, Any],
+    train: AnyDataset | None,
 ) -> PreTrainedModel:
-    """Load the model that the options name, with a fresh output layer where labels differ, or build one from config fields."""
+    """Load the model that the options name, with a fresh output layer where labels differ, or build one from config fields.
+
+    A new model with `word_vocab_size` takes its words from the encoded training rows.
+    """
     wanted = {name: getattr(model, name) for name in RnnConfig.__dataclass_fields__ if getattr(model, name, None) is not None}
     wanted = {name: None if value == "none" else value for name, value in wanted.items() if name != "vocab_size"}
     maps = {"id2label": dict(enumerate(labels)), "label2id": {label: index for index, label in enumerate(labels)}}
@@ -183,6 +195,8 @@ def build_model(
         built = auto_class.from_config(config)
         if isinstance(config, RnnConfig):
             built.set_piece_types(piece_types(tokenizer))
+            if config.word_vocab_size and train is not None:
+                built.set_word_vocabulary(iterate_cells(train, "input_ids"))
     if model.vectors_file:
         coverage = load_vectors(model.vectors_file, tokenizer, built.get_input_embeddings())
         logger.warning(f"Vectors of {model.vectors_file} cover {coverage} of the vocabulary.")

@@ -15,7 +15,17 @@ from transformers.utils import logging
 from . import tasks
 from .arguments import DataArguments, parse_arguments
 from .collator import RnnCollator
-from .data import LABEL_COLUMNS, TEXT_COLUMNS, Splits, choose_column, collect_labels, drop_truncated, encode_texts, feature_names, map_splits
+from .data import (
+    LABEL_COLUMNS,
+    TEXT_COLUMNS,
+    Splits,
+    choose_column,
+    collect_labels,
+    drop_truncated,
+    encode_texts,
+    feature_names,
+    map_splits,
+)
 from .metrics import ClassificationMetric, MultiLabelMetric, RegressionMetric, load_metric
 from .model_card import write_card
 from .plots import plot_confusion_matrix, plot_curves
@@ -68,8 +78,12 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
     encoded, truncated = drop_truncated(encoded)
     for split, (count, total) in truncated.items():
         if count:
-            logger.warning(f"{count} of {total} {split} rows ({100 * count / total:.2f}%) are longer than {max_length} tokens and are truncated.")
-    model = tasks.build_model(AutoModelForSequenceClassification, model_args, tokenizer, labels, {**DEFAULTS, "problem_type": problem})
+            logger.warning(
+                f"{count} of {total} {split} rows ({100 * count / total:.2f}%) are longer than {max_length} tokens and are truncated."
+            )
+    model = tasks.build_model(
+        AutoModelForSequenceClassification, model_args, tokenizer, labels, {**DEFAULTS, "problem_type": problem}, encoded.get("train")
+    )
     trainer = tasks.make_trainer(
         model,
         training,

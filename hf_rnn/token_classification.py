@@ -63,7 +63,7 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
         label2id={label: index for index, label in enumerate(labels)},
         max_length=data.max_length,
     )
-    model = tasks.build_model(AutoModelForTokenClassification, model_args, tokenizer, labels, DEFAULTS)
+    model = tasks.build_model(AutoModelForTokenClassification, model_args, tokenizer, labels, DEFAULTS, encoded.get("train"))
     trainer = tasks.make_trainer(
         model,
         training,

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator
 
-from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from .embeddings_rnn import CONTINUATION, SPECIAL, WORD_START
@@ -11,6 +11,8 @@ from .embeddings_rnn import CONTINUATION, SPECIAL, WORD_START
 TOKENIZER_TYPES = ("unigram", "bpe", "wordpiece", "word", "char")
 PAD, UNK, SEP, MASK = SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[SEP]", "[MASK]")
 WORD_MARK = "▁"
+# more often than any pair occurs
+NEVER = 2**62
 
 
 def train_tokenizer(
@@ -34,7 +36,7 @@ def train_tokenizer(
         lowercase (`bool`): Whether to lower-case.
         split_punctuation (`bool`): Whether punctuation makes words of its own. For taggers of text that comes as tokens leave it
             off, so that each token stays one word.
-        min_frequency (`int`): Occurrences a word, character or pair needs; not used by `"unigram"`.
+        min_frequency (`int`): Occurrences that a word of `"word"` or a pair of `"bpe"` and `"wordpiece"` needs.
         model_max_length (`int`): Tokens to which pipelines and scripts truncate.
 
     Returns:
@@ -52,10 +54,13 @@ def train_tokenizer(
     if tokenizer_type == "unigram":
         tokenizer.train_from_iterator(_checked(texts), trainers.UnigramTrainer(unk_token=UNK, **options))
         tokenizer.model = _stable_unigram(tokenizer)
-    elif tokenizer_type in ("bpe", "wordpiece"):
-        tokenizer.train_from_iterator(_checked(texts), trainers.BpeTrainer(min_frequency=min_frequency, **options))
-    else:
+    elif tokenizer_type == "word":
         tokenizer.train_from_iterator(_checked(texts), trainers.WordLevelTrainer(min_frequency=min_frequency, **options))
+    else:
+        # characters are byte-pair encoding without a merge
+        frequency = NEVER if tokenizer_type == "char" else min_frequency
+        trainer = trainers.BpeTrainer(min_frequency=frequency, limit_alphabet=vocab_size - len(SPECIAL_TOKENS), **options)
+        tokenizer.train_from_iterator(_checked(texts), trainer)
     if tokenizer_type == "wordpiece":
         pieces = sorted(tokenizer.get_vocab(), key=tokenizer.token_to_id)
         tokenizer = _build("wordpiece", lowercase, split_punctuation)
@@ -79,7 +84,7 @@ def train_tokenizer(
 
 def _build(tokenizer_type: str, lowercase: bool, split_punctuation: bool) -> Tokenizer:
     """Return an untrained tokenizer: normaliser, pre-tokenizer, model and decoder."""
-    kinds = {"unigram": models.Unigram, "bpe": models.BPE, "wordpiece": models.WordPiece}
+    kinds = {"unigram": models.Unigram, "bpe": models.BPE, "char": models.BPE, "wordpiece": models.WordPiece}
     kind = kinds.get(tokenizer_type, models.WordLevel)
     tokenizer = Tokenizer(kind() if kind is models.Unigram else kind(unk_token=UNK))
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), *([normalizers.Lowercase()] if lowercase else [])])
@@ -89,8 +94,6 @@ def _build(tokenizer_type: str, lowercase: bool, split_punctuation: bool) -> Tok
     elif tokenizer_type != "word":
         splits.append(pre_tokenizers.Metaspace(prepend_scheme="always"))
         tokenizer.decoder = decoders.Metaspace(prepend_scheme="always")
-    if tokenizer_type == "char":
-        splits.append(pre_tokenizers.Split(Regex("."), "isolated"))
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(splits)
     return tokenizer
 

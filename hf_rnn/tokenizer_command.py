@@ -23,7 +23,7 @@ class TokenizerArguments:
     vocab_size: int = _option("Largest number of entries.", 16000)
     lowercase: bool = _option("Whether to lower-case.", False)
     split_punctuation: bool = _option("Whether punctuation makes words of its own.", False)
-    min_frequency: int = _option("Occurrences an entry needs; not used by unigram.", 2)
+    min_frequency: int = _option("Occurrences that a word (word) or pair (bpe, wordpiece) needs.", 2)
     model_max_length: int = _option("Tokens to which pipelines truncate.", 256)
 
 

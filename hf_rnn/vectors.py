@@ -65,19 +65,25 @@ def _read_vectors(path: str, size: int) -> Iterator[tuple[str, np.ndarray]]:
             parts = line.rstrip().split(" ")
             if number == 1 and len(parts) == 2 and all(part.isdigit() for part in parts):
                 if int(parts[1]) != size:
-                    raise DataError(f"{path}, line 1: vectors of {parts[1]} values, but the embedding has {size}. Pass --embedding_size {parts[1]}.")
+                    raise DataError(
+                        f"{path}, line 1: vectors of {parts[1]} values, but the embedding has {size}. Pass --embedding_size {parts[1]}."
+                    )
                 continue
             # a word may itself hold spaces: the last E values are the vector
             word, values = " ".join(parts[:-size]), parts[-size:]
             if len(parts) <= size:
-                raise DataError(f"{path}, line {number}: {len(parts) - 1} values, but the embedding has {size}. Pass --embedding_size {len(parts) - 1}.")
+                raise DataError(
+                    f"{path}, line {number}: {len(parts) - 1} values, but the embedding has {size}. Pass --embedding_size {len(parts) - 1}."
+                )
             try:
                 vector = np.array(values, dtype=np.float32)
             except ValueError:
                 bad = next(value for value in values if not _is_number(value))
                 raise DataError(f"{path}, line {number}: {bad!r} is not a number (word {word!r}). Mend or remove the line.") from None
             if len(parts) > size + 1 and all(_is_number(part) for part in parts[1:]):
-                raise DataError(f"{path}, line {number}: {len(parts) - 1} values, but the embedding has {size}. Pass --embedding_size {len(parts) - 1}.")
+                raise DataError(
+                    f"{path}, line {number}: {len(parts) - 1} values, but the embedding has {size}. Pass --embedding_size {len(parts) - 1}."
+                )
             yield word, vector
 
 

@@ -59,7 +59,9 @@ def assert_close(a, b):
 @pytest.mark.parametrize(("cell_type", "bidirectional"), [("lstm", True), ("lstm", False), ("gru", True), ("gru", False)])
 def test_classifier_row_alone_equals_row_in_batch(cell_type, bidirectional, pooling, word_pooling):
     """Padded right, left, permuted or with holes: logits, and the gradient of their sum of squares, are those of each row alone."""
-    model = build(RnnForSequenceClassification, cell_type=cell_type, bidirectional=bidirectional, pooling=pooling, word_pooling=word_pooling)
+    model = build(
+        RnnForSequenceClassification, cell_type=cell_type, bidirectional=bidirectional, pooling=pooling, word_pooling=word_pooling
+    )
     alone, grad = None, None
     for rows, ids, mask, order, _ in rows_and_batches():
         if alone is None:
@@ -116,7 +118,9 @@ def test_equals_stacked_torch_lstm():
     """The weights are those of `nn.LSTM` by renaming: same outputs and same final state."""
     model = build(RnnModel, dtype=torch.float32).eval()
     stacked = nn.LSTM(6, 4, num_layers=2, bidirectional=True, batch_first=True)
-    weights = {name.replace("_l0", f"_l{depth}"): value for depth in (0, 1) for name, value in model.layers[depth].recurrence.state_dict().items()}
+    weights = {
+        name.replace("_l0", f"_l{depth}"): value for depth in (0, 1) for name, value in model.layers[depth].recurrence.state_dict().items()
+    }
     stacked.load_state_dict(weights)
     ids = torch.randint(1, 20, (3, 5))
     expected, final = stacked(model.embeddings.word_embeddings(ids))
@@ -215,7 +219,14 @@ def test_logits_of_crf_are_the_viterbi_path(constraints, word_pooling):
         assert tags[row, : len(word_of)].tolist() == [best[word] for word in word_of]
 
 
-@pytest.mark.parametrize(("model_class", "auto"), [(RnnModel, AutoModel), (RnnForSequenceClassification, AutoModelForSequenceClassification), (RnnForTokenClassification, AutoModelForTokenClassification)])
+@pytest.mark.parametrize(
+    ("model_class", "auto"),
+    [
+        (RnnModel, AutoModel),
+        (RnnForSequenceClassification, AutoModelForSequenceClassification),
+        (RnnForTokenClassification, AutoModelForTokenClassification),
+    ],
+)
 @pytest.mark.parametrize("cell_type", ["lstm", "gru"])
 def test_save_and_load(model_class, auto, cell_type, tmp_path):
     """Loaded by the Auto classes, in fp32 and bf16, the model gives the same and has the same buffers."""

@@ -68,6 +68,8 @@ def test_attention_equals_its_equations():
     pooling = make("attention")
     hidden = torch.randn(1, 5, 4, dtype=torch.float64)
     attention = pooling.attention
-    scores = torch.stack([attention.context.weight[0] @ torch.tanh(attention.projection.weight @ h + attention.projection.bias) for h in hidden[0]])
+    scores = torch.stack(
+        [attention.context.weight[0] @ torch.tanh(attention.projection.weight @ h + attention.projection.bias) for h in hidden[0]]
+    )
     expected = (scores.exp() / scores.exp().sum()) @ hidden[0]
     assert torch.allclose(pooling(hidden, torch.ones(1, 5, dtype=torch.bool))[0], expected, rtol=1e-12)

@@ -12,7 +12,9 @@ from hf_rnn.recurrence_rnn import Packing, RaggedGRU, RaggedLSTM, locked_dropout
 CELLS = {"lstm": RaggedLSTM, "gru": RaggedGRU}
 
 
-def compare(cell: str, bidirectional: bool, backend: str, lengths: list[int], inputs: int, hidden: int, dtype=torch.float64, autocast=False):
+def compare(
+    cell: str, bidirectional: bool, backend: str, lengths: list[int], inputs: int, hidden: int, dtype=torch.float64, autocast=False
+):
     """Return the largest relative differences of values and of gradients between the layer and the loop."""
     layer = CELLS[cell](inputs, hidden, bidirectional=bidirectional).to(dtype)
     layer.backend = backend
@@ -42,9 +44,7 @@ def compare(cell: str, bidirectional: bool, backend: str, lengths: list[int], in
 
 def relative(ours, oracle):
     """Return the largest difference, relative to the largest entry of each tensor but at least 1."""
-    return max(
-        ((a - b).abs().max() / b.abs().max().clamp(min=1)).item() if a.numel() else 0.0 for a, b in zip(ours, oracle, strict=True)
-    )
+    return max(((a - b).abs().max() / b.abs().max().clamp(min=1)).item() if a.numel() else 0.0 for a, b in zip(ours, oracle, strict=True))
 
 
 @pytest.mark.parametrize("backend", ["packed", "stock"])
