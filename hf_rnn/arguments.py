@@ -81,7 +81,7 @@ class RnnTrainingArguments(TrainingArguments):
     per_device_train_batch_size: int = _option("Rows in a training batch.", 64)
     per_device_eval_batch_size: int = _option("Rows in an evaluation batch.", 256)
     num_train_epochs: float = _option("Epochs.", 5.0)
-    eval_strategy: str = _option("When to evaluate.", "epoch")
+    eval_strategy: str = _option("When to evaluate: 'auto' means every epoch with --do_eval, else never.", "auto")
     save_strategy: str = _option("When to save.", "epoch")
     logging_strategy: str = _option("When to log the training loss.", "epoch")
     save_total_limit: int | None = _option("Checkpoints kept.", 2)
@@ -95,6 +95,10 @@ class RnnTrainingArguments(TrainingArguments):
         # bf16 without an accelerator runs on the CPU, which the base class wants to be told
         if self.bf16 and not torch.accelerator.is_available():
             self.use_cpu = True
+        if self.eval_strategy == "auto":
+            self.eval_strategy = "epoch" if self.do_eval else "no"
+        if "no" in (self.eval_strategy, self.save_strategy):
+            self.load_best_model_at_end = False
         super().__post_init__()
 
 

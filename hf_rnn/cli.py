@@ -3,6 +3,8 @@
 import sys
 from importlib import import_module
 
+from huggingface_hub.errors import StrictDataclassError
+
 # command: module whose main() runs it, and what it does
 COMMANDS = {
     "text-classification": ("text_classification", "train, evaluate and apply a text classifier"),
@@ -30,8 +32,9 @@ def run(module: str, argv: list[str] | None = None) -> int:
     """Run main() of a module of the package; print errors of data and options without a traceback."""
     try:
         import_module(f"hf_rnn.{module}").main(argv)
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
+    except (ValueError, StrictDataclassError) as error:
+        # a config wraps what its checks raise
+        print(f"error: {error.__cause__ if isinstance(error, StrictDataclassError) else error}", file=sys.stderr)
         return 1
     return 0
 

@@ -47,7 +47,7 @@ class RnnConfig(PreTrainedConfig):
     """
 
     model_type = "hf_rnn"
-    # recurrent states are not batch-first: Trainer must not gather them with the logits
+    # Trainer need not gather states with the logits
     keys_to_ignore_at_inference: ClassVar[list[str]] = ["state", "hidden_states"]
 
     vocab_size: int = 16000

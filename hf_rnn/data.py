@@ -103,10 +103,14 @@ def carve_validation(train: Dataset, labels: Sequence[Any] | None, share: float,
         raise DataError(f"`validation_share` must be between 0 and 1, got {share}. Pass --validation_share, for example 0.05.")
     generator = np.random.default_rng(seed)
     keys = np.array([str(label) for label in labels]) if labels is not None else np.zeros(len(train), dtype=np.int64)
+    groups = [generator.permutation(np.flatnonzero(keys == key)) for key in np.unique(keys)]
+    quotas = np.array([len(rows) * share for rows in groups])
+    # whole rows first, then one more to the labels that lost most by rounding down, until the share is met
+    taken = np.floor(quotas).astype(int)
+    taken[np.argsort(taken - quotas, kind="stable")[: round(len(train) * share) - taken.sum()]] += 1
     chosen = np.zeros(len(train), dtype=bool)
-    for key in np.unique(keys):
-        rows = generator.permutation(np.flatnonzero(keys == key))
-        chosen[rows[: round(len(rows) * share)]] = True
+    for rows, count in zip(groups, taken, strict=True):
+        chosen[rows[:count]] = True
     if not chosen.any() or chosen.all():
         raise DataError(
             f"A validation share of {share} of {len(train)} rows leaves a split empty. Pass --validation_file or another share."

@@ -17,8 +17,6 @@ from .pooling_rnn import Pooling
 from .recurrence_rnn import BACKENDS, Packing, RaggedGRU, RaggedLSTM, locked_dropout
 from .tags import forbidden_moves
 
-State = Tensor | tuple[Tensor, Tensor]
-
 
 @dataclass
 class RnnModelOutput(ModelOutput):
@@ -27,13 +25,14 @@ class RnnModelOutput(ModelOutput):
     Args:
         last_hidden_state (`Tensor`): States of the last layer, (B, T, H), zero at masked positions. With `word_pooling` every
             piece carries the state of its word.
-        state (`Tensor` or `tuple`): Final state of every layer and direction, (layers * directions, B, H / directions), in
-            PyTorch's order: h and c for an LSTM, h for a GRU.
+        state (`Tensor`): Final state of every layer and direction, (B, layers * directions, S): h of a GRU, or h and c of an LSTM
+            side by side. Batch-first, so that every tool that takes a batch apart handles it; PyTorch's form is
+            `h, c = state.transpose(0, 1).chunk(2, dim=-1)`.
         hidden_states (`tuple`, *optional*): The embeddings (B, T, E), then the output of each layer (B, T, H).
     """
 
     last_hidden_state: Tensor | None = None
-    state: State | None = None
+    state: Tensor | None = None
     hidden_states: tuple[Tensor, ...] | None = None
 
 
@@ -44,13 +43,13 @@ class RnnHeadOutput(ModelOutput):
     Args:
         loss (`Tensor`, *optional*): Mean loss over labels, when there are labels.
         logits (`Tensor`): (B, C) of a classifier, (B, T, C) of a tagger; their arg max is the answer.
-        state (`Tensor` or `tuple`): Final state, see `RnnModelOutput`.
+        state (`Tensor`): Final state, see `RnnModelOutput`.
         hidden_states (`tuple`, *optional*): See `RnnModelOutput`.
     """
 
     loss: Tensor | None = None
     logits: Tensor | None = None
-    state: State | None = None
+    state: Tensor | None = None
     hidden_states: tuple[Tensor, ...] | None = None
 
 
@@ -188,7 +187,7 @@ class RnnModel(RnnPreTrainedModel):
         input_ids: Tensor | None = None,
         attention_mask: Tensor | None = None,
         inputs_embeds: Tensor | None = None,
-        state: State | None = None,
+        state: Tensor | None = None,
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
     ) -> RnnModelOutput | tuple:
@@ -199,7 +198,7 @@ class RnnModel(RnnPreTrainedModel):
             attention_mask (`Tensor`, *optional*): Nonzero where a position exists, (B, T); all do by default. A masked position
                 is as if it were not there, wherever it stands.
             inputs_embeds (`Tensor`, *optional*): Vectors in place of ids, (B, T, E).
-            state (`Tensor` or `tuple`, *optional*): State to go on from, as returned; for unidirectional models.
+            state (`Tensor`, *optional*): State to go on from, as returned; for unidirectional models.
             output_hidden_states (`bool`, *optional*): Whether to return the embeddings and every layer's output.
             return_dict (`bool`, *optional*): Whether to return a `RnnModelOutput` rather than a tuple.
 
@@ -232,12 +231,13 @@ class RnnModel(RnnPreTrainedModel):
         final_states = tuple(torch.cat(parts) for parts in zip(*finals, strict=True))
         output = RnnModelOutput(
             last_hidden_state=hidden_states[-1],
-            state=final_states if len(final_states) == 2 else final_states[0],
+            # (layers * directions, B, S) -> (B, layers * directions, S)
+            state=torch.cat(final_states, dim=2).transpose(0, 1),
             hidden_states=tuple(hidden_states) if wanted else None,
         )
         return output if _wants_dict(return_dict, self.config) else output.to_tuple()
 
-    def _split_state(self, state: State | None, batch_size: int) -> list[tuple[Tensor, ...]]:
+    def _split_state(self, state: Tensor | None, batch_size: int) -> list[tuple[Tensor, ...]]:
         """Return the initial h (and c) of every layer, or an empty tuple each."""
         if state is None:
             return [()] * len(self.layers)
@@ -246,15 +246,14 @@ class RnnModel(RnnPreTrainedModel):
                 "`state` needs a unidirectional model: the second direction of a bidirectional one starts at the end of the row, "
                 "which the next chunk moves. Train with --bidirectional false to stream, or encode the whole row at once."
             )
-        parts = (state,) if isinstance(state, Tensor) else tuple(state)
-        expected = (len(self.layers), batch_size, self.config.direction_size)
-        wanted = 2 if self.config.cell_type == "lstm" else 1
-        shapes = [tuple(part.shape) for part in parts]
-        if shapes != [expected] * wanted:
+        num_states = 2 if self.config.cell_type == "lstm" else 1
+        expected = (batch_size, len(self.layers), num_states * self.config.hidden_size)
+        if tuple(state.shape) != expected:
             raise ValueError(
-                f"`state` of this {self.config.cell_type} must hold {wanted} tensor(s) of shape (num_hidden_layers, batch, hidden_size) = "
-                f"{expected}, got {shapes}. Pass the `state` that the model returned for the same rows."
+                f"`state` of this {self.config.cell_type} must have the shape (batch, num_hidden_layers, {num_states} * hidden_size) = {expected}, "
+                f"got {tuple(state.shape)}. Pass the `state` that the model returned for the same rows."
             )
+        parts = state.transpose(0, 1).chunk(num_states, dim=2)
         return [tuple(part[layer : layer + 1] for part in parts) for layer in range(len(self.layers))]
 
 
@@ -275,7 +274,7 @@ class RnnForSequenceClassification(RnnPreTrainedModel):
         input_ids: Tensor | None = None,
         attention_mask: Tensor | None = None,
         inputs_embeds: Tensor | None = None,
-        state: State | None = None,
+        state: Tensor | None = None,
         labels: Tensor | None = None,
         num_items_in_batch: Tensor | int | None = None,
         output_hidden_states: bool | None = None,
@@ -332,7 +331,7 @@ class RnnForTokenClassification(RnnPreTrainedModel):
         input_ids: Tensor | None = None,
         attention_mask: Tensor | None = None,
         inputs_embeds: Tensor | None = None,
-        state: State | None = None,
+        state: Tensor | None = None,
         labels: Tensor | None = None,
         num_items_in_batch: Tensor | int | None = None,
         output_hidden_states: bool | None = None,

@@ -8,7 +8,7 @@ from typing import Any
 import transformers
 from datasets import Dataset
 from transformers import AutoConfig, AutoTokenizer, EarlyStoppingCallback, PreTrainedModel, PreTrainedTokenizerBase, set_seed
-from transformers.trainer_utils import IntervalStrategy, PredictionOutput, SaveStrategy
+from transformers.trainer_utils import PredictionOutput
 from transformers.utils import logging
 
 from .arguments import DataArguments, ModelArguments, RnnTrainingArguments
@@ -26,17 +26,13 @@ VALIDATION_NAMES = ("validation", "valid", "dev")
 
 
 def set_up(training: RnnTrainingArguments, metric: str, greater_is_better: bool) -> None:
-    """Seed everything, choose the metric of the best epoch, and switch off what a run without evaluation cannot do."""
+    """Seed everything, and choose the metric of the best epoch."""
     transformers.utils.logging.set_verbosity(training.get_process_log_level())
     set_seed(training.seed)
     if training.metric_for_best_model == "auto":
         training.metric_for_best_model, training.greater_is_better = metric, greater_is_better
-    if training.do_train and not training.do_eval:
-        training.eval_strategy, training.load_best_model_at_end = IntervalStrategy.NO, False
     if training.device.type == "cpu":
         training.dataloader_pin_memory = False
-    if training.save_strategy == SaveStrategy.NO:
-        training.load_best_model_at_end = False
 
 
 def resume_point(training: RnnTrainingArguments) -> str | None:

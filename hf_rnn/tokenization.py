@@ -52,7 +52,16 @@ def train_tokenizer(
     tokenizer = _build("bpe" if tokenizer_type == "wordpiece" else tokenizer_type, lowercase, split_punctuation)
     options = {"vocab_size": vocab_size, "special_tokens": list(SPECIAL_TOKENS), "show_progress": False}
     if tokenizer_type == "unigram":
-        tokenizer.train_from_iterator(_checked(texts), trainers.UnigramTrainer(unk_token=UNK, **options))
+        try:
+            tokenizer.train_from_iterator(_checked(texts), trainers.UnigramTrainer(unk_token=UNK, **options))
+        except Exception as error:
+            # the library raises nothing narrower
+            if "not large enough" not in str(error):
+                raise
+            raise ValueError(
+                f"`vocab_size` {vocab_size} is smaller than the number of characters in the texts, each of which 'unigram' needs. "
+                "Pass a larger --vocab_size, or --tokenizer_type bpe, which leaves rare characters out."
+            ) from None
         tokenizer.model = _stable_unigram(tokenizer)
     elif tokenizer_type == "word":
         tokenizer.train_from_iterator(_checked(texts), trainers.WordLevelTrainer(min_frequency=min_frequency, **options))

@@ -11,7 +11,7 @@ import torch
 from datasets import Dataset
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
-from torch.utils.data import Sampler
+from torch.utils.data import Sampler, SequentialSampler
 from transformers import Trainer
 from transformers.utils import logging
 
@@ -90,6 +90,11 @@ class RnnTrainer(Trainer):
         batch_size = self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
         seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
         return LengthGroupedSampler(row_lengths(dataset), batch_size, seed)
+
+    def _get_eval_sampler(self, eval_dataset: Dataset) -> Sampler | None:
+        # the strategy of the base class groups evaluation too, and predictions would come back permuted
+        is_plain = isinstance(eval_dataset, Dataset) and self.args.train_sampling_strategy == "group_by_length"
+        return SequentialSampler(eval_dataset) if is_plain else super()._get_eval_sampler(eval_dataset)
 
     def get_decay_parameter_names(self, model: nn.Module) -> list[str]:
         """Return the names of the parameters that decay: matrices other than embeddings and CRF scores."""

@@ -107,12 +107,16 @@ def test_collect_labels():
     assert collect({"train": [1.0, 0.0]}) == ["0", "1"]
     assert collect({"train": [True, False]}) == ["0", "1"]
     assert collect({"train": [["b"], ["a", "b"], []]}) == ["a", "b"]
-    with pytest.raises(DataError, match=r"test row 1, column 'label': label 'c' does not occur in the train split, whose labels are \['a', 'b'\]"):
+    with pytest.raises(
+        DataError, match=r"test row 1, column 'label': label 'c' does not occur in the train split, whose labels are \['a', 'b'\]"
+    ):
         collect({"train": ["a", "b"], "test": ["a", "c"]})
     assert collect({"train": ["a", "b"], "test": ["a", "c"]}, allow_new=True) == ["a", "b", "c"]
 
 
-@pytest.mark.parametrize(("value", "message"), [("0.5", "'0.5' is a fraction"), (0.5, "0.5 is a fraction"), (None, "missing"), ("", "missing")])
+@pytest.mark.parametrize(
+    ("value", "message"), [("0.5", "'0.5' is a fraction"), (0.5, "0.5 is a fraction"), (None, "missing"), ("", "missing")]
+)
 def test_bad_labels_are_located(value, message):
     """Split, row, column, value and remedy."""
     with pytest.raises(DataError, match=rf"train row 1, column 'label'.*{message}"):
@@ -174,9 +178,13 @@ def encode_tokens(tokenizer, sentences, tags, names=None, max_length=None, tag_c
     """Encode sentences of one split."""
     rows = {"tokens": sentences, "tags": tags} if tags is not None else {"tokens": sentences}
     options = {"token_column": "tokens", "tag_column": tag_column if tags is not None else None, "max_length": max_length}
-    features = Features({"tokens": List(Value("string")), **({"tags": List(Value("int64" if names else "string"))} if tags is not None else {})})
+    features = Features(
+        {"tokens": List(Value("string")), **({"tags": List(Value("int64" if names else "string"))} if tags is not None else {})}
+    )
     splits = DatasetDict({"train": Dataset.from_dict(rows, features=features)})
-    encoded = data.map_splits(splits, data.encode_tokens, {"train": names}, num_proc, tokenizer=tokenizer, label2id={"N": 0, "V": 1}, **options)
+    encoded = data.map_splits(
+        splits, data.encode_tokens, {"train": names}, num_proc, tokenizer=tokenizer, label2id={"N": 0, "V": 1}, **options
+    )
     return encoded["train"]
 
 

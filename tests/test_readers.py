@@ -40,7 +40,13 @@ def test_reads(tmp_path, name, content, rows):
 
 def test_conllu_skips_what_is_no_word(tmp_path):
     """Multi-word tokens, empty nodes and comments are not words; every column is there."""
-    lines = ["# text = vámonos", "1-2\tvámonos" + "\t_" * 8, "1\tvamos\tir\tVERB" + "\t_" * 6, "2\tnos\tnosotros\tPRON" + "\t_" * 6, "2.1\tx" + "\t_" * 8]
+    lines = [
+        "# text = vámonos",
+        "1-2\tvámonos" + "\t_" * 8,
+        "1\tvamos\tir\tVERB" + "\t_" * 6,
+        "2\tnos\tnosotros\tPRON" + "\t_" * 6,
+        "2.1\tx" + "\t_" * 8,
+    ]
     (row,) = read_rows(write(tmp_path, "a.conllu", "\n".join(lines)))
     assert row["form"] == ["vamos", "nos"]
     assert row["upos"] == ["VERB", "PRON"]
@@ -57,7 +63,11 @@ def test_conllu_skips_what_is_no_word(tmp_path):
         ("a.csv", "text,label\na,1\nb\n", r"row 2 \(line 3\): 1 values for 2 columns .* \['b'\]"),
         ("a.csv", 'text,label\n"a,1\n', r"row 1 .*unexpected end of data. Close the quote"),
         ("a.tsv", "text\tlabel\na\t1\tx\n", r"row 1 \(line 2\): 3 values for 2 columns"),
-        ("a.tsv", b"text\tlabel\nok\t1\n\xb0\xa1\t0\n", "line 3: byte 0xb0 at position 0 is not UTF-8. Convert the file, for example with `iconv"),
+        (
+            "a.tsv",
+            b"text\tlabel\nok\t1\n\xb0\xa1\t0\n",
+            "line 3: byte 0xb0 at position 0 is not UTF-8. Convert the file, for example with `iconv",
+        ),
         ("a.jsonl", '{"a": 1}\n{"a": \n', r"line 2: not JSON \(.* at column \d+\): '{\"a\":'"),
         ("a.jsonl", "[1]\n", r"line 1: expected an object .* got '\[1\]'"),
         ("a.json", '{"a": 1}\n{"a": 2}\n', "not JSON .* name the file .jsonl"),

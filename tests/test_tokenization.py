@@ -9,7 +9,13 @@ from transformers import AutoTokenizer
 from hf_rnn.embeddings_rnn import CONTINUATION, SPECIAL, WORD_START
 from hf_rnn.tokenization import TOKENIZER_TYPES, piece_types, train_tokenizer
 
-TEXTS = ["이 영화 정말 재미있어요 !", "영화가 너무 재미없다 ...", "The movie was great, really great", "정말 최고의 영화", "what a bad movie"] * 8
+TEXTS = [
+    "이 영화 정말 재미있어요 !",
+    "영화가 너무 재미없다 ...",
+    "The movie was great, really great",
+    "정말 최고의 영화",
+    "what a bad movie",
+] * 8
 
 
 @pytest.mark.parametrize("kind", TOKENIZER_TYPES)
@@ -97,6 +103,8 @@ def test_bad_input_is_refused():
         train_tokenizer(TEXTS, "sentencepiece")
     with pytest.raises(ValueError, match="`vocab_size` must be above the 4 special tokens, got 4"):
         train_tokenizer(TEXTS, vocab_size=4)
+    with pytest.raises(ValueError, match="`vocab_size` 10 is smaller than the number of characters"):
+        train_tokenizer(TEXTS, "unigram", 10)
     for nothing in ([], ["", "  "]):
         with pytest.raises(ValueError, match="at least one text with a character"):
             train_tokenizer(nothing, "word")
