@@ -72,7 +72,7 @@ class DataArguments:
 class RnnTrainingArguments(TrainingArguments):
     """`transformers.TrainingArguments` with defaults that suit a recurrent model trained from scratch."""
 
-    output_dir: str | None = _option("Folder for checkpoints and results.", "outputs")
+    output_dir: str = _option("Folder for checkpoints and results.", "outputs")
     learning_rate: float = _option("Peak learning rate of AdamW.", 2e-3)
     lr_scheduler_type: str = _option("Schedule of the learning rate.", "linear")
     warmup_steps: float = _option("Steps of warm-up, or a share of all steps below 1.", 0.02)

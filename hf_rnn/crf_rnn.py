@@ -133,3 +133,14 @@ class LinearChainCRF(nn.Module):
         shortfall = (marginal - marginal.amax(2, keepdim=True)).to(emissions.dtype)
         shortfall = shortfall.clamp(max=-torch.finfo(emissions.dtype).tiny)
         return shortfall.scatter(2, viterbi.unsqueeze(2), 0.0) * mask.unsqueeze(2)
+
+
+def dense_positions(mask: Tensor) -> Tensor:
+    """Return the positions (B, W) that are True in mask (B, T), in order, W of the fullest row; shorter rows end arbitrarily."""
+    width = int(mask.sum(1).max()) if mask.numel() else 0
+    return torch.argsort(~mask, dim=1, stable=True)[:, :width]
+
+
+def take_positions(values: Tensor, index: Tensor) -> Tensor:
+    """Return values (B, T, C) at index (B, W): (B, W, C)."""
+    return values.gather(1, index.unsqueeze(2).expand(-1, -1, values.shape[2]))

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from datasets import ClassLabel, Dataset, DatasetDict, IterableDataset, IterableDatasetDict, List, load_dataset
@@ -12,8 +12,8 @@ from transformers import PreTrainedTokenizerBase
 
 from .readers import DataError, read_rows
 
-Splits = DatasetDict | IterableDatasetDict
-AnyDataset = Dataset | IterableDataset
+Splits: TypeAlias = DatasetDict | IterableDatasetDict
+AnyDataset: TypeAlias = Dataset | IterableDataset
 
 TEXT_COLUMNS = ("text", "sentence", "document", "review", "content")
 LABEL_COLUMNS = ("label", "labels", "target", "class")
@@ -108,7 +108,7 @@ def carve_validation(train: Dataset, labels: Sequence[Any] | None, share: float,
     # whole rows first, then one more to the labels that lost most by rounding down, until the share is met
     taken = np.floor(quotas).astype(int)
     taken[np.argsort(taken - quotas, kind="stable")[: round(len(train) * share) - taken.sum()]] += 1
-    chosen = np.zeros(len(train), dtype=bool)
+    chosen: np.ndarray = np.zeros(len(train), dtype=bool)
     for rows, count in zip(groups, taken, strict=True):
         chosen[rows[:count]] = True
     if not chosen.any() or chosen.all():
@@ -170,8 +170,9 @@ def collect_labels(splits: Splits, column: str, names: dict[str, list[str] | Non
         DataError: Another split has a label that the training split lacks and `allow_new` is false.
     """
     source = "train" if "train" in splits else next(iter(splits))
-    if names[source]:
-        return list(names[source])
+    declared = names[source]
+    if declared:
+        return list(declared)
     found: dict[str, set[str]] = {}
     for split in splits:
         found[split] = set()
@@ -289,8 +290,8 @@ def encode_tokens(
     for index, (sentence, row) in enumerate(zip(sentences, rows, strict=True)):
         if max_length is not None and len(encoding["input_ids"][index]) > max_length:
             raise DataError(
-                f"{split} row {row}: the sentence has {len(encoding['input_ids'][index])} pieces, more than max_length={max_length}, and cutting "
-                "it would drop tags. Leave --max_length out (a recurrence has no limit) or split the sentence."
+                f"{split} row {row}: the sentence has {len(encoding['input_ids'][index])} pieces, more than max_length={max_length}, "
+                "and cutting it would drop tags. Leave --max_length out (a recurrence has no limit) or split the sentence."
             )
         firsts = first_pieces(encoding.word_ids(index), len(sentence))
         aligned = [-100] * len(encoding["input_ids"][index])

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -32,6 +33,28 @@ class Segments:
     special: Tensor
     positions: Tensor
     unit_of: Tensor
+
+
+def check_inputs(input_ids: Tensor | None, inputs_embeds: Tensor | None, attention_mask: Tensor | None) -> Tensor:
+    """Return the mask (B, T) as booleans after checking that the inputs fit together.
+
+    Raises:
+        ValueError: Both or none of ids and embeddings, or a mask of another shape.
+    """
+    if (input_ids is None) == (inputs_embeds is None):
+        got = "neither" if input_ids is None else "both"
+        raise ValueError(f"Give exactly one of `input_ids` and `inputs_embeds`, got {got}.")
+    given: Tensor = input_ids if inputs_embeds is None else inputs_embeds[:, :, 0]
+    if given.dim() != 2:
+        raise ValueError(f"`input_ids` must have shape (batch, length), got {tuple(given.shape)}. Add a batch dimension with ids[None].")
+    if attention_mask is None:
+        return torch.ones(given.shape, dtype=torch.bool, device=given.device)
+    if attention_mask.shape != given.shape:
+        raise ValueError(
+            f"`attention_mask` must have the shape of the input, {tuple(given.shape)}, got {tuple(attention_mask.shape)}. "
+            "A recurrence knows no masks between positions: pass the tokenizer's two-dimensional mask."
+        )
+    return attention_mask.to(device=given.device, dtype=torch.bool)
 
 
 def hash_units(ids: Tensor, segments: Segments) -> Tensor:
@@ -64,6 +87,9 @@ class RnnEmbeddings(nn.Module):
         dropout (`float`): Probability that a unit's whole vector is dropped while training (Iyyer et al. 2015); of words with a
             vector of their own only that is dropped, as if the word were unknown.
     """
+
+    piece_types: Tensor
+    word_keys: Tensor
 
     def __init__(
         self,
@@ -140,7 +166,7 @@ class RnnEmbeddings(nn.Module):
         starts = torch.zeros_like(mask).flatten().index_copy(0, positions, is_start).view_as(mask)
         return Segments(starts, special, positions, is_start.cumsum(0) - 1)
 
-    def forward(self, input_ids: Tensor | None, inputs_embeds: Tensor | None, mask: Tensor) -> tuple[Tensor, Segments]:
+    def forward(self, input_ids: Any, inputs_embeds: Any, mask: Tensor) -> tuple[Tensor, Segments]:
         """Return the vectors of all units, (U, E), and the segments they come from.
 
         Raises:

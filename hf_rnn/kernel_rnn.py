@@ -9,6 +9,7 @@ direction, G gates (4 of an LSTM, 3 of a GRU). Products run in the dtype of the 
 when that is half precision.
 """
 
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -65,7 +66,7 @@ def _previous(values: Tensor, first: Tensor, steps: Steps) -> Tensor:
     """Return what each token found, (D, N, H): `first` (D, R, H) at step 0, else its own row's value one step earlier."""
     found = torch.empty_like(values)
     found[:, : steps[0][1]] = first[:, : steps[0][1]]
-    for (before, _), (start, size) in zip(steps, steps[1:], strict=False):
+    for (before, _), (start, size) in pairwise(steps):
         found[:, start : start + size] = values[:, before : before + size]
     return found
 

@@ -82,7 +82,7 @@ class SpanMetric(evaluate.Metric):
     def _compute(self, predictions: list[list[str]], references: list[list[str]]) -> dict[str, float]:
         scores = {"precision": precision_score, "recall": recall_score, "f1": f1_score}
         values = {name: float(score(references, predictions, zero_division=0)) for name, score in scores.items()}
-        return {**values, "accuracy": TokenMetric._compute(self, predictions, references)["accuracy"]}  # type: ignore[arg-type]
+        return {**values, "accuracy": TokenMetric._compute(self, predictions, references)["accuracy"]}
 
 
 def load_metric(metric_class: type[evaluate.Metric]) -> evaluate.Metric:

@@ -10,11 +10,11 @@ from transformers.modeling_utils import PreTrainedModel
 from transformers.utils import ModelOutput
 
 from .configuration_rnn import RnnConfig
-from .crf_rnn import LinearChainCRF
-from .embeddings_rnn import UNUSED_KEY, RnnEmbeddings, Segments
+from .crf_rnn import LinearChainCRF, dense_positions, take_positions
+from .embeddings_rnn import UNUSED_KEY, RnnEmbeddings, Segments, check_inputs
 from .kernel_rnn import PackedGRU, PackedLSTM  # noqa: F401  (older loaders copy only what this file imports)
 from .pooling_rnn import Pooling
-from .recurrence_rnn import BACKENDS, Packing, RaggedGRU, RaggedLSTM, locked_dropout
+from .recurrence_rnn import BACKENDS, Packing, RaggedGRU, RaggedLSTM, init_recurrence, is_loaded, locked_dropout
 from .tags import forbidden_moves
 
 
@@ -89,10 +89,10 @@ class RnnPreTrainedModel(PreTrainedModel):
     def _init_weights(self, module: nn.Module) -> None:
         # torch.nn.init functions skip tensors that a checkpoint has filled; what is written otherwise must ask
         if isinstance(module, nn.RNNBase):
-            _init_recurrence(module)
+            init_recurrence(module)
         elif isinstance(module, nn.Embedding):
             nn.init.normal_(module.weight, std=self.config.embedding_initializer_range)
-            if module.padding_idx is not None and not _is_loaded(module.weight):
+            if module.padding_idx is not None and not is_loaded(module.weight):
                 module.weight[module.padding_idx].zero_()
         elif isinstance(module, nn.Linear):
             nn.init.normal_(module.weight, std=self.config.initializer_range)
@@ -110,7 +110,7 @@ class RnnPreTrainedModel(PreTrainedModel):
                 nn.init.zeros_(module.whole_word_embeddings.weight)
 
     def _init_constraints(self, crf: LinearChainCRF) -> None:
-        if any(_is_loaded(buffer) for buffer in crf.buffers()):
+        if any(is_loaded(buffer) for buffer in crf.buffers()):
             return
         if self.config.crf_constraints is None:
             moves: tuple[list, list, list] = ([False], [False], [[False]])
@@ -250,8 +250,8 @@ class RnnModel(RnnPreTrainedModel):
         expected = (batch_size, len(self.layers), num_states * self.config.hidden_size)
         if tuple(state.shape) != expected:
             raise ValueError(
-                f"`state` of this {self.config.cell_type} must have the shape (batch, num_hidden_layers, {num_states} * hidden_size) = {expected}, "
-                f"got {tuple(state.shape)}. Pass the `state` that the model returned for the same rows."
+                f"`state` of this {self.config.cell_type} must have the shape (batch, num_hidden_layers, {num_states} * hidden_size) = "
+                f"{expected}, got {tuple(state.shape)}. Pass the `state` that the model returned for the same rows."
             )
         parts = state.transpose(0, 1).chunk(num_states, dim=2)
         return [tuple(part[layer : layer + 1] for part in parts) for layer in range(len(self.layers))]
@@ -366,43 +366,21 @@ class RnnForTokenClassification(RnnPreTrainedModel):
             return cross_entropy(emissions.flatten(0, 1), labels.flatten(), num_items)
         # (B, W): the labelled positions, first pieces of words, side by side
         labelled = labels != -100
-        dense = _dense_positions(labelled)
+        dense = dense_positions(labelled)
         tags = labels.gather(1, dense)
-        total = -self.crf.log_likelihood(_take(emissions, dense), tags, labelled.sum(1)).sum()
+        total = -self.crf.log_likelihood(take_positions(emissions, dense), tags, labelled.sum(1)).sum()
         return total / (labelled.sum().clamp(min=1) if num_items is None else num_items)
 
     def _decode(self, emissions: Tensor, segments: Segments) -> Tensor:
         """Replace the emissions (B, T, C) of words by max-marginals; those of special tokens and padding stay."""
         words = segments.starts & ~segments.special
-        marginals = self.crf.max_marginals(_take(emissions, _dense_positions(words)), words.sum(1))
+        marginals = self.crf.max_marginals(take_positions(emissions, dense_positions(words)), words.sum(1))
         if marginals.shape[1] == 0:
             return emissions
         # (B, T): the word of each position
         word_of = (words.cumsum(1) - 1).clamp(min=0)
         is_word = (word_of < words.sum(1, keepdim=True)) & ~segments.special
-        return torch.where(is_word.unsqueeze(2), _take(marginals, word_of), emissions)
-
-
-def check_inputs(input_ids: Tensor | None, inputs_embeds: Tensor | None, attention_mask: Tensor | None) -> Tensor:
-    """Return the mask (B, T) as booleans after checking that the inputs fit together.
-
-    Raises:
-        ValueError: Both or none of ids and embeddings, or a mask of another shape.
-    """
-    if (input_ids is None) == (inputs_embeds is None):
-        got = "neither" if input_ids is None else "both"
-        raise ValueError(f"Give exactly one of `input_ids` and `inputs_embeds`, got {got}.")
-    given = input_ids if input_ids is not None else inputs_embeds[:, :, 0]
-    if given.dim() != 2:
-        raise ValueError(f"`input_ids` must have shape (batch, length), got {tuple(given.shape)}. Add a batch dimension with ids[None].")
-    if attention_mask is None:
-        return torch.ones(given.shape, dtype=torch.bool, device=given.device)
-    if attention_mask.shape != given.shape:
-        raise ValueError(
-            f"`attention_mask` must have the shape of the input, {tuple(given.shape)}, got {tuple(attention_mask.shape)}. "
-            "A recurrence knows no masks between positions: pass the tokenizer's two-dimensional mask."
-        )
-    return attention_mask.to(device=given.device, dtype=torch.bool)
+        return torch.where(is_word.unsqueeze(2), take_positions(marginals, word_of), emissions)
 
 
 def cross_entropy(logits: Tensor, labels: Tensor, num_items: Tensor | int | None) -> Tensor:
@@ -413,36 +391,3 @@ def cross_entropy(logits: Tensor, labels: Tensor, num_items: Tensor | int | None
 
 def _wants_dict(return_dict: bool | None, config: RnnConfig) -> bool:
     return bool(config.return_dict if return_dict is None else return_dict)
-
-
-def _dense_positions(mask: Tensor) -> Tensor:
-    """Return the positions (B, W) that are True in mask (B, T), in order, W of the fullest row; shorter rows end arbitrarily."""
-    width = int(mask.sum(1).max()) if mask.numel() else 0
-    return torch.argsort(~mask, dim=1, stable=True)[:, :width]
-
-
-def _take(values: Tensor, index: Tensor) -> Tensor:
-    """Return values (B, T, C) at index (B, W): (B, W, C)."""
-    return values.gather(1, index.unsqueeze(2).expand(-1, -1, values.shape[2]))
-
-
-def _is_loaded(tensor: Tensor) -> bool:
-    return getattr(tensor, "_is_hf_initialized", False)
-
-
-def _init_recurrence(module: nn.RNNBase) -> None:
-    """Initialise each gate: input weights Glorot, recurrent weights orthogonal (Saxe et al. 2014), biases 0, but 1 on an LSTM's
-    forget gate (Jozefowicz et al. 2015).
-    """
-    for name, parameter in module.named_parameters():
-        if _is_loaded(parameter):
-            continue
-        gates = parameter.split(module.hidden_size)
-        for index, gate in enumerate(gates):
-            if name.startswith("weight_ih"):
-                nn.init.xavier_uniform_(gate)
-            elif name.startswith("weight_hh"):
-                nn.init.orthogonal_(gate)
-            else:
-                is_forget = module.mode == "LSTM" and index == 1 and name.startswith("bias_ih")
-                nn.init.constant_(gate, 1.0 if is_forget else 0.0)

@@ -2,10 +2,11 @@
 
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import torch
 from transformers import (
@@ -53,14 +54,19 @@ def main(argv: list[str] | None = None) -> None:
     tokenizer = AutoTokenizer.from_pretrained(arguments.model_name_or_path, **options)
     texts = [arguments.text] if arguments.input_file is None else read_texts(arguments.input_file, arguments.text_column_name)
     predict = tag if is_tagger else classify
-    file = open(arguments.output_file, "w", encoding="utf-8") if arguments.output_file else sys.stdout
-    try:
-        for batch in _batches(texts, arguments.batch_size):
-            for row in predict(batch, model, tokenizer):
-                file.write(json.dumps(row, ensure_ascii=False) + "\n")
-    finally:
-        if file is not sys.stdout:
-            file.close()
+    write = partial(_write, texts, arguments.batch_size, partial(predict, model=model, tokenizer=tokenizer))
+    if arguments.output_file is None:
+        write(sys.stdout)
+    else:
+        with open(arguments.output_file, "w", encoding="utf-8") as file:
+            write(file)
+
+
+def _write(texts: Iterable[Any], batch_size: int, predict: Callable[[list[Any]], list[dict[str, Any]]], file: TextIO) -> None:
+    """Write a JSON object a line for each text."""
+    for batch in _batches(texts, batch_size):
+        for row in predict(batch):
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
 def read_texts(path: str, column: str | None = None) -> Iterator[str | list[str]]:

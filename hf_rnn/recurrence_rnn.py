@@ -83,7 +83,7 @@ class _RaggedRecurrence(nn.RNNBase):
 
     backend: str = "auto"
 
-    def forward(  # type: ignore[override]
+    def forward(
         self, x: Tensor, packing: Packing, state: tuple[Tensor, ...] | None = None, weight_dropout: float = 0.0
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Run the layer.
@@ -163,3 +163,26 @@ def _autocast(x: Tensor, state: tuple[Tensor, ...], weights: list[Tensor]) -> tu
         return x, state, weights
     dtype = torch.get_autocast_dtype(device)
     return x.to(dtype), tuple(part.to(dtype) for part in state), [weight.to(dtype) for weight in weights]
+
+
+def is_loaded(tensor: Tensor) -> bool:
+    """Return whether transformers has filled a tensor from a checkpoint."""
+    return getattr(tensor, "_is_hf_initialized", False)
+
+
+def init_recurrence(module: nn.RNNBase) -> None:
+    """Initialise each gate: input weights Glorot, recurrent weights orthogonal (Saxe et al. 2014), biases 0, but 1 on an LSTM's
+    forget gate (Jozefowicz et al. 2015).
+    """
+    for name, parameter in module.named_parameters():
+        if is_loaded(parameter):
+            continue
+        gates = parameter.split(module.hidden_size)
+        for index, gate in enumerate(gates):
+            if name.startswith("weight_ih"):
+                nn.init.xavier_uniform_(gate)
+            elif name.startswith("weight_hh"):
+                nn.init.orthogonal_(gate)
+            else:
+                is_forget = module.mode == "LSTM" and index == 1 and name.startswith("bias_ih")
+                nn.init.constant_(gate, 1.0 if is_forget else 0.0)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
@@ -50,7 +51,7 @@ def train_tokenizer(
     if vocab_size <= len(SPECIAL_TOKENS):
         raise ValueError(f"`vocab_size` must be above the {len(SPECIAL_TOKENS)} special tokens, got {vocab_size}. Pass --vocab_size.")
     tokenizer = _build("bpe" if tokenizer_type == "wordpiece" else tokenizer_type, lowercase, split_punctuation)
-    options = {"vocab_size": vocab_size, "special_tokens": list(SPECIAL_TOKENS), "show_progress": False}
+    options: Any = {"vocab_size": vocab_size, "special_tokens": list(SPECIAL_TOKENS), "show_progress": False}
     if tokenizer_type == "unigram":
         try:
             tokenizer.train_from_iterator(_checked(texts), trainers.UnigramTrainer(unk_token=UNK, **options))
@@ -71,7 +72,7 @@ def train_tokenizer(
         trainer = trainers.BpeTrainer(min_frequency=frequency, limit_alphabet=vocab_size - len(SPECIAL_TOKENS), **options)
         tokenizer.train_from_iterator(_checked(texts), trainer)
     if tokenizer_type == "wordpiece":
-        pieces = sorted(tokenizer.get_vocab(), key=tokenizer.token_to_id)
+        pieces = sorted(tokenizer.get_vocab(), key=tokenizer.get_vocab().__getitem__)
         tokenizer = _build("wordpiece", lowercase, split_punctuation)
         tokenizer.model = _wordpiece_from_bpe(pieces, vocab_size)
         tokenizer.add_special_tokens(list(SPECIAL_TOKENS))
@@ -141,7 +142,8 @@ def _checked(texts: Iterable[str]) -> Iterator[str]:
     for index, text in enumerate(texts):
         if not isinstance(text, str):
             raise ValueError(
-                f"Text {index} for the tokenizer must be a string, got {type(text).__name__}: {text!r}. Join the tokens of a sentence by spaces."
+                f"Text {index} for the tokenizer must be a string, got {type(text).__name__}: {text!r}. "
+                "Join the tokens of a sentence by spaces."
             )
         seen = seen or bool(text.strip())
         yield text

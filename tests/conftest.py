@@ -16,6 +16,8 @@ LARGE_DATA = Path(os.environ.get("HF_RNN_DATA", Path(__file__).parents[2] / "sha
 def reproducible() -> None:
     """Seed torch, and let `torch.empty` return NaN so that reading what was never written shows."""
     torch.manual_seed(0)
+    # two threads on a busy machine wait for each other
+    torch.set_num_threads(1)
     torch.utils.deterministic.fill_uninitialized_memory = True
     torch.use_deterministic_algorithms(True, warn_only=True)
 

@@ -15,10 +15,7 @@ def run_cells(layer: nn.RNNBase, x: Tensor, state: tuple[Tensor, ...]) -> tuple[
         now = tuple(part[direction][None] for part in state)
         steps = []
         for vector in x.flip(0) if direction else x:
-            if is_lstm:
-                now = torch.lstm_cell(vector[None], now, *parameters)
-            else:
-                now = (torch.gru_cell(vector[None], now[0], *parameters),)
+            now = torch.lstm_cell(vector[None], now, *parameters) if is_lstm else (torch.gru_cell(vector[None], now[0], *parameters),)
             steps.append(now[0][0])
         steps = steps[::-1] if direction else steps
         outputs.append(torch.stack(steps) if steps else x.new_zeros(0, layer.hidden_size))

@@ -152,7 +152,7 @@ def test_prediction_command(classifier, tagger, tmp_path, capsys):
 
 
 def test_fine_tuning_goes_on_from_a_checkpoint(classifier, tmp_path):
-    """`--model_name_or_path` keeps tokenizer, labels and weights; other labels get a fresh output layer; evaluation alone repeats the result."""
+    """`--model_name_or_path` keeps tokenizer, labels and weights; other labels get a fresh output layer; prediction repeats."""
     folder, metrics = classifier
     again = text_classification.main(reviews(tmp_path / "eval", "--model_name_or_path", str(folder), "--do_predict"))
     assert again["test_accuracy"] == pytest.approx(metrics["test_accuracy"])

@@ -34,11 +34,8 @@ def test_round_trip(tmp_path):
     config = RnnConfig(vocab_size=99, hidden_size=6, cell_type="gru", id2label={0: "a", 1: "b"}, label2id={"a": 0, "b": 1})
     config.save_pretrained(tmp_path)
     loaded = AutoConfig.from_pretrained(tmp_path)
-    assert (
-        isinstance(loaded, RnnConfig)
-        and loaded.to_dict() == {**config.to_dict(), "_name_or_path": str(tmp_path)}
-        or ({k: v for k, v in loaded.to_dict().items() if k != "_name_or_path"} == config.to_dict())
-    )
+    assert isinstance(loaded, RnnConfig)
+    assert {**loaded.to_dict(), "_name_or_path": ""} == {**config.to_dict(), "_name_or_path": ""}
 
 
 def test_direction_size():

@@ -64,7 +64,7 @@ def test_mean_and_max_by_hand():
 
 
 def test_attention_equals_its_equations():
-    """u = tanh(W h + b), a = softmax(u . v), s = sum a h."""
+    """U = tanh(W h + b), a = softmax(u . v), s = sum a h."""
     pooling = make("attention")
     hidden = torch.randn(1, 5, 4, dtype=torch.float64)
     attention = pooling.attention
