@@ -1,0 +1,72 @@
+"""Train a review classifier and a part-of-speech tagger on the samples of the package, and use them; takes about two minutes."""
+
+import argparse
+import json
+import shutil
+import time
+from pathlib import Path
+
+from transformers import pipeline
+
+import hf_rnn
+from hf_rnn import text_classification, token_classification
+
+SAMPLES = Path(hf_rnn.__file__).parent / "samples"
+COMMON = ["--do_train", "--do_eval", "--do_predict", "--save_total_limit", "1", "--seed", "42"]
+CLASSIFIER = [
+    *("--train_file", str(SAMPLES / "nsmc_train.tsv"), "--test_file", str(SAMPLES / "nsmc_test.tsv"), "--validation_share", "0.1"),
+    *("--vocab_size", "6000", "--embedding_size", "128", "--hidden_size", "256", "--num_train_epochs", "6"),
+    *("--embedding_dropout", "0.2", "--input_dropout", "0.5", "--hidden_dropout", "0.5", "--classifier_dropout", "0.5"),
+]
+TAGGER = [
+    *("--train_file", str(SAMPLES / "ewt_train.conllu"), "--test_file", str(SAMPLES / "ewt_test.conllu"), "--validation_share", "0.1"),
+    *("--vocab_size", "2000", "--word_vocab_size", "3000", "--embedding_size", "128", "--hidden_size", "256", "--num_train_epochs", "15"),
+    *("--per_device_train_batch_size", "16", "--embedding_dropout", "0.2"),
+]
+REVIEWS = ["정말 재미있고 감동적인 영화였어요", "시간이 아깝다 최악의 영화", "배우들 연기가 너무 좋아서 또 보고 싶네요", "지루하고 재미없음"]
+SENTENCES = ["The waiter brought us cold coffee .", "Can you book a flight to Seoul on Monday ?"]
+
+
+def main() -> None:
+    """Train both, then show metrics, predictions and where everything is."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--output_dir", default="outputs/quickstart", help="folder for both models; emptied first")
+    output = Path(parser.parse_args().output_dir)
+    started = time.perf_counter()
+    metrics = {}
+    for name, command, options in (("reviews", text_classification, CLASSIFIER), ("pos", token_classification, TAGGER)):
+        shutil.rmtree(output / name, ignore_errors=True)
+        metrics[name] = command.main([*options, *COMMON, "--output_dir", str(output / name)])
+    seconds = time.perf_counter() - started
+
+    print(f"\nTrained in {seconds:.0f} s. Test accuracy: reviews {metrics['reviews']['test_accuracy']:.1%}, parts of speech {metrics['pos']['test_accuracy']:.1%}")
+    print("\nReviews (0 negative, 1 positive), as pipeline('text-classification') labels them:")
+    classify = pipeline("text-classification", model=str(output / "reviews"))
+    for review, answer in zip(REVIEWS, classify(REVIEWS), strict=True):
+        print(f"  {answer['label']}  {answer['score']:.2f}  {review}")
+    print("\nParts of speech, as pipeline('token-classification') finds them:")
+    tag = pipeline("token-classification", model=str(output / "pos"), aggregation_strategy="first")
+    for sentence in SENTENCES:
+        print("  " + " ".join(f"{entity['word'].strip()}/{entity['entity_group']}" for entity in tag(sentence)))
+    print("\nAn error of each on the test data:")
+    for name in ("reviews", "pos"):
+        with open(output / name / "predictions.jsonl", encoding="utf-8") as file:
+            print(f"  {show_error(name, map(json.loads, file))}")
+    print(f"\nBoth models, their curves (curves.png), confusion matrices and cards are in {output}/reviews and {output}/pos")
+
+
+def show_error(name: str, rows: map) -> str:
+    """Return the first wrong answer in words."""
+    for row in rows:
+        if name == "reviews" and row["prediction"] != row["label"]:
+            return f"{row['text']}  (labelled {row['label']}, predicted {row['prediction']} with {row['score']:.2f})"
+        if name == "pos" and row["predictions"] != row["tags"]:
+            return " ".join(
+                f"{token}/{tag}" if tag == best else f"[{token}/{tag}, predicted {best}]"
+                for token, tag, best in zip(row["tokens"], row["tags"], row["predictions"], strict=True)
+            )
+    return "none"
+
+
+if __name__ == "__main__":
+    main()
