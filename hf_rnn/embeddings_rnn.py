@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import torch
@@ -137,11 +138,17 @@ class RnnEmbeddings(nn.Module):
             `int`: Words taken, at most `word_vocab_size`.
         """
         counts: Counter[int] = Counter()
-        for row in rows:
-            ids = torch.tensor([row], device=self.piece_types.device)
-            segments = self.segment(ids, torch.ones_like(ids, dtype=torch.bool), by_words=True)
-            counts.update(hash_units(ids[0], segments).tolist())
-        keys = [key for key, count in counts.most_common(len(self.word_keys)) if count >= min_frequency]
+        remaining = iter(rows)
+        while batch := list(islice(remaining, 1000)):
+            ids = nn.utils.rnn.pad_sequence([torch.tensor(row, dtype=torch.long) for row in batch], batch_first=True)
+            lengths = torch.tensor([len(row) for row in batch])
+            mask = torch.arange(ids.shape[1]) < lengths[:, None]
+            ids, mask = ids.to(self.piece_types.device), mask.to(self.piece_types.device)
+            segments = self.segment(ids, mask, by_words=True)
+            counts.update(hash_units(ids.flatten()[segments.positions], segments).tolist())
+        # the order of equal counts must not depend on that of the rows
+        ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+        keys = [key for key, count in ranked[: len(self.word_keys)] if count >= min_frequency]
         self.word_keys.fill_(UNUSED_KEY)
         self.word_keys[: len(keys)] = torch.tensor(sorted(keys), dtype=torch.int64)
         return len(keys)

@@ -25,7 +25,16 @@ from .tags import first_violation, guess_scheme
 
 logger = logging.get_logger(__name__)
 
-DEFAULTS: dict[str, Any] = {"tokenizer_type": "unigram", "vocab_size": 8000, "word_pooling": "rnn"}
+DEFAULTS: dict[str, Any] = {
+    "tokenizer_type": "unigram",
+    "vocab_size": 1000,
+    "word_pooling": "rnn",
+    "word_vocab_size": 12000,
+    "embedding_dropout": 0.4,
+    "input_dropout": 0.5,
+    "hidden_dropout": 0.5,
+    "classifier_dropout": 0.5,
+}
 # sentences are never cut: pipelines must not cut them either
 UNLIMITED = 1_000_000
 

@@ -23,7 +23,12 @@ TAGGER = [
     *("--vocab_size", "2000", "--word_vocab_size", "3000", "--embedding_size", "128", "--hidden_size", "256", "--num_train_epochs", "15"),
     *("--per_device_train_batch_size", "16", "--embedding_dropout", "0.2"),
 ]
-REVIEWS = ["정말 재미있고 감동적인 영화였어요", "시간이 아깝다 최악의 영화", "배우들 연기가 너무 좋아서 또 보고 싶네요", "지루하고 재미없음"]
+REVIEWS = [
+    "정말 재미있고 감동적인 영화였어요",
+    "시간이 아깝다 최악의 영화",
+    "배우들 연기가 너무 좋아서 또 보고 싶네요",
+    "지루하고 재미없음",
+]
 SENTENCES = ["The waiter brought us cold coffee .", "Can you book a flight to Seoul on Monday ?"]
 
 
@@ -39,7 +44,8 @@ def main() -> None:
         metrics[name] = command.main([*options, *COMMON, "--output_dir", str(output / name)])
     seconds = time.perf_counter() - started
 
-    print(f"\nTrained in {seconds:.0f} s. Test accuracy: reviews {metrics['reviews']['test_accuracy']:.1%}, parts of speech {metrics['pos']['test_accuracy']:.1%}")
+    reviews, pos = (metrics[name]["test_accuracy"] for name in ("reviews", "pos"))
+    print(f"\nTrained in {seconds:.0f} s. Test accuracy: reviews {reviews:.1%}, parts of speech {pos:.1%}")
     print("\nReviews (0 negative, 1 positive), as pipeline('text-classification') labels them:")
     classify = pipeline("text-classification", model=str(output / "reviews"))
     for review, answer in zip(REVIEWS, classify(REVIEWS), strict=True):

@@ -391,3 +391,42 @@ def test_two_processes_give_the_metrics_of_one(tmp_path):
     predictions = [(tmp_path / name / "predictions.jsonl").read_text().splitlines() for name in ("one", "two")]
     assert [json.loads(line)["text"] for line in predictions[0]] == [json.loads(line)["text"] for line in predictions[1]]
     assert len(predictions[1]) == 150
+
+
+@pytest.mark.parametrize("strategy", ["none", "simple", "first", "average", "max"])
+def test_every_aggregation_strategy(tagger, strategy):
+    """Offsets of Korean, emoji and combining marks point at words; batches give the labels of single sentences; no text, no entity."""
+    folder, _ = tagger
+    text = "이 multi-millionaires 😀 cafe\u0301 visited Seoul ."
+    pipe = pipeline("token-classification", model=str(folder), aggregation_strategy=strategy)
+    entities = pipe(text)
+    covered = "".join(text[entity["start"] : entity["end"]] for entity in entities)
+    if strategy in ("first", "average", "max"):
+        assert covered.replace(" ", "") == text.replace(" ", "")
+    borders = {0, len(text)} | {index + shift for index, letter in enumerate(text) if letter == " " for shift in (0, 1)}
+    if strategy != "none":
+        assert all(entity["start"] in borders and entity["end"] in borders for entity in entities)
+    key = "entity" if strategy == "none" else "entity_group"
+    for single, batched in zip((entities, pipe("a b")), pipe([text, "a b"], batch_size=2), strict=True):
+        assert [entity[key] for entity in single] == [entity[key] for entity in batched]
+    assert pipe("") == pipe("   ") == []
+
+
+def test_evaluator_works_offline(classifier):
+    """`evaluate.evaluator` gives the accuracy of the predictions file."""
+    import datasets
+    import evaluate
+
+    from hf_rnn.metrics import ClassificationMetric, load_metric
+
+    folder, _ = classifier
+    rows = [json.loads(line) for line in (folder / "predictions.jsonl").read_text().splitlines()][:50]
+    model = AutoModelForSequenceClassification.from_pretrained(folder)
+    results = evaluate.evaluator("text-classification").compute(
+        model_or_pipeline=model,
+        tokenizer=AutoTokenizer.from_pretrained(folder),
+        data=datasets.Dataset.from_list([{"text": row["text"], "label": int(row["label"])} for row in rows]),
+        metric=load_metric(ClassificationMetric),
+        label_mapping=model.config.label2id,
+    )
+    assert results["accuracy"] == pytest.approx(sum(row["prediction"] == row["label"] for row in rows) / 50)

@@ -20,6 +20,7 @@ from hf_rnn import RnnConfig
         ({"crf_constraints": "bio"}, r"`crf_constraints` needs `use_crf=True`"),
         ({"use_crf": True, "crf_constraints": "iob"}, r"`crf_constraints` must be one of"),
         ({"word_pooling": "rnn", "embedding_size": 5}, r"`embedding_size` must be even .* got 5. Use 6"),
+        ({"word_vocab_size": 5}, r"`word_vocab_size` must be 0, or positive with `word_pooling`, got 5 with word_pooling=None"),
         ({"initializer_range": -1.0}, r"`initializer_range` must not be negative"),
     ],
 )

@@ -323,8 +323,8 @@ def test_gradient_checkpointing_changes_nothing(use_reentrant):
     model = build(RnnForSequenceClassification).train()
     ids, labels = torch.randint(1, 20, (3, 6)), torch.tensor([0, 1, 2])
     expected = gradients(model(ids, labels=labels).loss, model)
-    model.gradient_checkpointing_enable({"use_reentrant": use_reentrant})
-    assert model.is_gradient_checkpointing
+    model.activation_checkpointing_enable({"use_reentrant": use_reentrant})
+    assert model.is_activation_checkpointing
     model(ids, labels=labels).loss.backward()
     ours = torch.cat([torch.zeros_like(p).flatten() if p.grad is None else p.grad.flatten() for p in model.parameters()])
     assert_close(ours, expected)
@@ -377,3 +377,56 @@ def test_model_trains_to_fit():
         loss.backward()
         optimizer.step()
     assert loss < 0.1 and (model.eval()(ids).logits.argmax(-1) == labels).all()
+
+
+def with_words(**fields):
+    """Return a tagger with a vocabulary of the words [1], [2, 15] and [3, 16, 16], of which the last occurs too seldom."""
+    model = build(RnnForTokenClassification, word_pooling="rnn", word_vocab_size=4, **fields)
+    nn.init.zeros_(model.model.embeddings.whole_word_embeddings.weight[0])
+    assert model.set_word_vocabulary([[1, 2, 15], [2, 15, 1, 3, 16, 16], []]) == 2
+    return model
+
+
+def test_word_vocabulary_finds_words_by_their_pieces():
+    """A known word has its own vector wherever it stands; an unknown one, also of the same pieces in another order, has none."""
+    embeddings = with_words().model.embeddings
+    ids = torch.tensor([[2, 15, 2, 1, 15, 3, 16, 16], [9, 9, 1, 9, 9, 9, 2, 15]])
+    mask = torch.tensor([[1] * 8, [0, 0, 1, 0, 0, 0, 1, 1]], dtype=torch.bool)
+    segments = embeddings.segment(ids, mask, by_words=True)
+    vectors = embeddings._whole_words(ids.flatten()[segments.positions], segments)
+    # words of row 0: [2, 15], [2], [1, 15], [3, 16, 16]; of row 1: [1], [2, 15]
+    known = [True, False, False, False, True, True]
+    assert (vectors.abs().sum(1) > 0).tolist() == known
+    assert torch.equal(vectors[0], vectors[5])
+    assert not torch.equal(vectors[0], vectors[4])
+
+
+def test_word_vocabulary_is_invariant_and_saved(tmp_path):
+    """Rows alone equal rows in batches, and a loaded model knows the same words."""
+    model = with_words().eval()
+    for rows, ids, mask, order, places in rows_and_batches():
+        logits = model(ids, mask).logits
+        for index, row in enumerate(order):
+            assert_close(logits[index, places[index]], model(rows[row][None]).logits[0])
+    model.save_pretrained(tmp_path)
+    loaded = AutoModelForTokenClassification.from_pretrained(tmp_path, dtype=torch.float64)
+    assert torch.equal(loaded.model.embeddings.word_keys, model.model.embeddings.word_keys)
+    assert_close(loaded(ids, mask).logits, logits)
+
+
+def test_dropped_words_are_unknown_words():
+    """With a word vocabulary, embedding dropout takes away the vector of the whole word and leaves that of its pieces."""
+    model = with_words(embedding_dropout=0.999999)
+    ids = torch.tensor([[1, 2, 15]])
+    model.train()
+    dropped = model(ids).logits
+    with torch.no_grad():
+        model.model.embeddings.whole_word_embeddings.weight.zero_()
+    assert torch.equal(model.eval()(ids).logits, dropped)
+
+
+def test_fresh_word_vectors_are_zero():
+    """A new model starts as if every word were unknown."""
+    model = RnnModel(RnnConfig(**TINY, word_pooling="mean", word_vocab_size=5))
+    assert (model.embeddings.whole_word_embeddings.weight == 0).all()
+    assert model.embeddings.word_embeddings.weight.std() > 0.01
