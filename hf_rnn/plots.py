@@ -3,24 +3,20 @@
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
-
-matplotlib.use("Agg", force=False)
-
-from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
 
 
-def plot_curves(log_history: list[dict[str, Any]], path: str | Path, metric: str = "accuracy") -> None:
-    """Draw loss and a metric by epoch, training and validation, side by side.
+def plot_curves(log_history: list[dict[str, Any]], path: str | Path, metric: str = "accuracy") -> Figure:
+    """Draw loss and a metric by epoch, training and validation, side by side, and return the figure.
 
     Args:
         log_history (`list`): `trainer.state.log_history`.
         path (`str`): Picture to write.
         metric (`str`): Name of the validation metric, without "eval_"; the training accuracy is drawn beside an accuracy.
     """
-    figure, axes = plt.subplots(1, 2, figsize=(10, 4), constrained_layout=True)
-    for axis, name in zip(axes, ("loss", metric), strict=True):
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    for axis, name in zip(figure.subplots(1, 2), ("loss", metric), strict=True):
         for key, label, style in ((name, "training", "o-"), (f"eval_{name}", "validation", "s-")):
             points = [(entry["epoch"], entry[key]) for entry in log_history if key in entry]
             if points:
@@ -30,11 +26,12 @@ def plot_curves(log_history: list[dict[str, Any]], path: str | Path, metric: str
         if axis.lines:
             axis.legend()
     figure.savefig(path, dpi=120)
-    plt.close(figure)
+    return figure
 
 
-def plot_confusion_matrix(counts: np.ndarray, labels: list[str], path: str | Path) -> None:
-    """Draw a confusion matrix, coloured by the share of each true label, with counts in the cells while they can be read.
+def plot_confusion_matrix(counts: np.ndarray, labels: list[str], path: str | Path) -> Figure:
+    """Draw a confusion matrix, coloured by the share of each true label, with counts in the cells while they can be read;
+    return the figure.
 
     Args:
         counts (`ndarray`): Rows of label i predicted as j, (C, C).
@@ -45,7 +42,8 @@ def plot_confusion_matrix(counts: np.ndarray, labels: list[str], path: str | Pat
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     # up to 25 labels a cell has room for its count; more shrink to a quarter of an inch
     side = max(4.0, 0.62 * size) if size <= 25 else 0.25 * size
-    figure, axis = plt.subplots(figsize=(side + 2.5, side + 1.5), constrained_layout=True)
+    figure = Figure(figsize=(side + 2.5, side + 1.5), layout="constrained")
+    axis = figure.subplots()
     image = axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     axis.set_xticks(range(size), labels, rotation=90 if size > 4 else 0, fontsize=8)
     axis.set_yticks(range(size), labels, fontsize=8)
@@ -56,4 +54,4 @@ def plot_confusion_matrix(counts: np.ndarray, labels: list[str], path: str | Pat
             axis.text(column, row, str(count), ha="center", va="center", fontsize=8 if size <= 25 else 5, color=colour)
     figure.colorbar(image, ax=axis, fraction=0.04, label="share of the true label")
     figure.savefig(path, dpi=120)
-    plt.close(figure)
+    return figure

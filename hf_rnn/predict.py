@@ -19,7 +19,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from .arguments import _option
+from .arguments import option
 from .collator import RnnCollator
 from .data import TEXT_COLUMNS, TOKEN_COLUMNS, encode_words, first_pieces
 from .readers import DataError, read_rows
@@ -29,13 +29,13 @@ from .readers import DataError, read_rows
 class PredictArguments:
     """What to predict with which model."""
 
-    model_name_or_path: str = _option("Checkpoint, folder or Hub name.", "")
-    text: str | None = _option("One text, or tokens separated by spaces for a tagger.")
-    input_file: str | None = _option("File with a text a line (.txt), or csv, tsv, json, jsonl, conll or conllu.")
-    text_column_name: str | None = _option("Column of texts or of lists of tokens.")
-    output_file: str | None = _option("Where to write one JSON object a line; the terminal by default.")
-    batch_size: int = _option("Rows at a time.", 64)
-    trust_remote_code: bool = _option("Run model code that comes with the checkpoint.", False)
+    model_name_or_path: str = option("Checkpoint, folder or Hub name.", "")
+    text: str | None = option("One text, or tokens separated by spaces for a tagger.")
+    input_file: str | None = option("File with a text a line (.txt), or csv, tsv, json, jsonl, conll or conllu.")
+    text_column_name: str | None = option("Column of texts or of lists of tokens.")
+    output_file: str | None = option("Where to write one JSON object a line; the terminal by default.")
+    batch_size: int = option("Rows at a time.", 64)
+    trust_remote_code: bool = option("Run model code that comes with the checkpoint.", False)
 
 
 def main(argv: list[str] | None = None) -> None:

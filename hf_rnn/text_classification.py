@@ -76,6 +76,8 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
         max_length=max_length,
     )
     encoded, truncated = drop_truncated(encoded)
+    if data.streaming:
+        logger.warning(f"Rows of a stream are truncated to {max_length} tokens without being counted.")
     for split, (count, total) in truncated.items():
         if count:
             logger.warning(

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from transformers import HfArgumentParser
 
-from .arguments import _option
+from .arguments import option
 from .data import TEXT_COLUMNS, TOKEN_COLUMNS, choose_column, load_splits
 from .tasks import iterate_texts
 from .tokenization import train_tokenizer
@@ -14,17 +14,17 @@ from .tokenization import train_tokenizer
 class TokenizerArguments:
     """What to train a tokenizer on, and which."""
 
-    train_file: str | None = _option("csv, tsv, json, jsonl, parquet, conll or conllu file.")
-    dataset_name: str | None = _option("Data set on the Hub.")
-    dataset_config_name: str | None = _option("Its configuration.")
-    text_column_name: str | None = _option("Column of texts or of lists of tokens.")
-    output_dir: str = _option("Folder to save the tokenizer in.", "tokenizer")
-    tokenizer_type: str = _option("unigram, bpe, wordpiece, word or char.", "unigram")
-    vocab_size: int = _option("Largest number of entries.", 16000)
-    lowercase: bool = _option("Whether to lower-case.", False)
-    split_punctuation: bool = _option("Whether punctuation makes words of its own.", False)
-    min_frequency: int = _option("Occurrences that a word (word) or pair (bpe, wordpiece) needs.", 2)
-    model_max_length: int = _option("Tokens to which pipelines truncate.", 256)
+    train_file: str | None = option("csv, tsv, json, jsonl, parquet, conll or conllu file.")
+    dataset_name: str | None = option("Data set on the Hub.")
+    dataset_config_name: str | None = option("Its configuration.")
+    text_column_name: str | None = option("Column of texts or of lists of tokens.")
+    output_dir: str = option("Folder to save the tokenizer in.", "tokenizer")
+    tokenizer_type: str = option("unigram, bpe, wordpiece, word or char.", "unigram")
+    vocab_size: int = option("Largest number of entries.", 16000)
+    lowercase: bool = option("Whether to lower-case.", False)
+    split_punctuation: bool = option("Whether punctuation makes words of its own.", False)
+    min_frequency: int = option("Occurrences that a word (word) or pair (bpe, wordpiece) needs.", 2)
+    model_max_length: int = option("Tokens to which pipelines truncate.", 256)
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -4,21 +4,12 @@ import itertools
 
 import numpy as np
 import pytest
-from matplotlib import pyplot as plt
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from hf_rnn import plots
 
 
-@pytest.fixture
-def figures(monkeypatch):
-    """Keep figures open so that their artists can be asked."""
-    monkeypatch.setattr(plt, "close", lambda figure: None)
-    yield
-    monkeypatch.undo()
-    plt.close("all")
-
-
-def test_curves(figures, tmp_path):
+def test_curves(tmp_path):
     """Loss and metric, training and validation, by epoch."""
     log = [
         {"epoch": 1.0, "loss": 0.7, "accuracy": 0.6},
@@ -27,9 +18,9 @@ def test_curves(figures, tmp_path):
         {"epoch": 2.0, "eval_loss": 0.55, "eval_accuracy": 0.75},
         {"epoch": 2.0, "train_runtime": 3.0},
     ]
-    plots.plot_curves(log, tmp_path / "c.png")
+    figure = plots.plot_curves(log, tmp_path / "c.png")
     assert (tmp_path / "c.png").read_bytes()[:4] == b"\x89PNG"
-    lines = {(axis.get_title(), line.get_label()): list(map(tuple, line.get_xydata())) for axis in plt.gcf().axes for line in axis.lines}
+    lines = {(axis.get_title(), line.get_label()): list(map(tuple, line.get_xydata())) for axis in figure.axes for line in axis.lines}
     assert lines[("loss", "training")] == [(1.0, 0.7), (2.0, 0.5)]
     assert lines[("loss", "validation")] == [(1.0, 0.6), (2.0, 0.55)]
     assert lines[("accuracy", "training")] == [(1.0, 0.6), (2.0, 0.8)]
@@ -37,11 +28,11 @@ def test_curves(figures, tmp_path):
 
 
 @pytest.mark.parametrize("size", [2, 17, 70])
-def test_confusion_matrix(figures, size, tmp_path):
+def test_confusion_matrix(size, tmp_path):
     """Every label stands on both axes; labels do not overlap; counts stand in the cells of small matrices."""
     counts = np.arange(size * size).reshape(size, size)
-    plots.plot_confusion_matrix(counts, [f"B-label_{index}" for index in range(size)], tmp_path / "m.png")
-    figure = plt.gcf()
+    figure = plots.plot_confusion_matrix(counts, [f"B-label_{index}" for index in range(size)], tmp_path / "m.png")
+    FigureCanvasAgg(figure).draw()
     axis = figure.axes[0]
     assert [label.get_text() for label in axis.get_yticklabels()] == [f"B-label_{index}" for index in range(size)]
     boxes = [label.get_window_extent() for label in axis.get_yticklabels()]
@@ -51,7 +42,7 @@ def test_confusion_matrix(figures, size, tmp_path):
     assert (axis.get_xlabel(), axis.get_ylabel()) == ("predicted", "true")
 
 
-def test_empty_log_draws_no_legend(figures, tmp_path):
+def test_empty_log_draws_no_legend(tmp_path):
     """A run without epochs gives an empty picture rather than an error."""
-    plots.plot_curves([], tmp_path / "c.png")
-    assert all(axis.get_legend() is None for axis in plt.gcf().axes)
+    figure = plots.plot_curves([], tmp_path / "c.png")
+    assert all(axis.get_legend() is None for axis in figure.axes)
