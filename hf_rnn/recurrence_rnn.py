@@ -106,11 +106,13 @@ class _RaggedRecurrence(nn.RNNBase):
             state = (x.new_zeros(directions, len(packing.lengths), self.hidden_size),) * num_states
         if not packing.steps:
             return x.new_zeros(0, directions * self.hidden_size), state
+        if x.is_cuda:
+            # weights that were loaded one by one are copied at every call until they lie in one piece
+            self.flatten_parameters()
         weights = [getattr(self, name) for name in self._flat_weights_names]
         if self.training and weight_dropout > 0:
             weights[1::4] = [nn.functional.dropout(weight, weight_dropout) for weight in weights[1::4]]
         ordered = tuple(part.index_select(1, packing.order) for part in state)
-        x, ordered, weights = _autocast(x, ordered, weights)
         run = self._packed if self._choose(x, packing) == "packed" else self._stock
         out, final = run(x, packing, ordered, weights)
         back = torch.argsort(packing.order)
@@ -128,6 +130,8 @@ class _RaggedRecurrence(nn.RNNBase):
         return "stock" if packing.is_rectangular and len(packing.lengths) <= 4 else "packed"
 
     def _packed(self, x: Tensor, packing: Packing, state: tuple[Tensor, ...], weights: list[Tensor]) -> tuple[Tensor, tuple[Tensor, ...]]:
+        # no kernel of one's own is on autocast's list
+        x, state, weights = _autocast(x, state, weights)
         kernel = PackedLSTM if self.mode == "LSTM" else PackedGRU
         out, *final = kernel.apply(x, *state, packing.reverse, packing.steps, *weights)
         return out, tuple(final)
@@ -157,7 +161,7 @@ class RaggedGRU(_RaggedRecurrence, nn.GRU):
 
 
 def _autocast(x: Tensor, state: tuple[Tensor, ...], weights: list[Tensor]) -> tuple[Tensor, tuple[Tensor, ...], list[Tensor]]:
-    """Cast all to the autocast dtype of their device, if one is on: neither kernel is on autocast's own list for a CPU."""
+    """Cast all to the autocast dtype of their device, if autocast is on there."""
     device = x.device.type
     if not torch.is_autocast_enabled(device):
         return x, state, weights

@@ -71,10 +71,22 @@ def test_equals_loop_on_random_shapes(cell, bidirectional, lengths, inputs, hidd
     assert max(compare(cell, bidirectional, "packed", lengths, inputs, hidden, torch.float32)) < 1e-5
 
 
+@pytest.mark.parametrize(("backend", "lengths"), [("packed", [9, 3, 12, 0, 5]), ("stock", [9, 3, 12, 0, 5]), ("stock", [7, 7])])
 @pytest.mark.parametrize("cell", CELLS)
-def test_autocast_bf16_stays_near(cell):
-    """Under CPU autocast products run in bf16 and the result stays within 2e-2."""
-    assert max(compare(cell, True, "packed", [9, 3, 12, 0, 5], 16, 16, torch.float32, autocast=True)) < 2e-2
+def test_autocast_bf16_stays_near(cell, backend, lengths):
+    """Under CPU autocast the result stays within 2e-2, whatever runs in bf16."""
+    assert max(compare(cell, True, backend, lengths, 16, 16, torch.float32, autocast=True)) < 2e-2
+
+
+def test_autocast_runs_our_kernel_in_bf16():
+    """Outputs are bf16 under autocast; weights and their gradients stay fp32."""
+    layer = RaggedLSTM(4, 4)
+    layer.backend = "packed"
+    with torch.autocast("cpu", torch.bfloat16):
+        out, _ = layer(torch.randn(5, 4), Packing.from_lengths(torch.tensor([2, 3])))
+    out.float().sum().backward()
+    assert out.dtype == torch.bfloat16
+    assert layer.weight_hh_l0.grad.dtype == torch.float32
 
 
 @pytest.mark.parametrize("cell", CELLS)
