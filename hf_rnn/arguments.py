@@ -11,9 +11,9 @@ import yaml
 from transformers import HfArgumentParser, TrainingArguments
 
 
-def option(help_text: str, default: Any = None, choices: tuple[str, ...] | None = None) -> Any:
-    """Return a field of a dataclass of options."""
-    return field(default=default, metadata={"help": help_text, **({"choices": choices} if choices else {})})
+def option(help_text: str, default: Any = None, **more: Any) -> Any:
+    """Return a field of a dataclass of options; `more` is what argparse takes, such as `choices`, or `aliases`."""
+    return field(default=default, metadata={"help": help_text, **more})
 
 
 @dataclass
@@ -61,9 +61,11 @@ class DataArguments:
     validation_share: float = option("Share of the training rows carved off when there is no validation split.", 0.05)
     split_seed: int = option("Seed of that draw.", 42)
     unknown_labels: str = option(
-        "Labels that only validation or test have: 'error', or 'wrong' to count them as wrong.", "error", ("error", "wrong")
+        "Labels that only validation or test have: 'error', or 'wrong' to count them as wrong.", "error", choices=["error", "wrong"]
     )
-    max_length: int | None = option("Tokens to which texts are truncated (default 256); sentences to tag are never cut.")
+    max_length: int | None = option(
+        "Tokens to which texts are truncated (default 256); sentences to tag are never cut.", aliases=["--max_seq_length"]
+    )
     max_train_samples: int | None = option("Use only so many training rows.")
     max_eval_samples: int | None = option("Use only so many validation rows.")
     max_predict_samples: int | None = option("Use only so many test rows.")

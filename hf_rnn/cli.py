@@ -32,6 +32,12 @@ def run(module: str, argv: list[str] | None = None) -> int:
     """Run main() of a module of the package; print errors of data and options without a traceback."""
     try:
         import_module(f"hf_rnn.{module}").main(argv)
+    except ModuleNotFoundError as error:
+        print(
+            f"error: this command needs the package {error.name!r}. Install what training needs: pip install 'hf-rnn[train]'",
+            file=sys.stderr,
+        )
+        return 1
     except (ValueError, StrictDataclassError) as error:
         # a config wraps what its checks raise
         print(f"error: {error.__cause__ if isinstance(error, StrictDataclassError) else error}", file=sys.stderr)

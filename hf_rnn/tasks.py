@@ -173,6 +173,9 @@ def build_model(
     """
     wanted = {name: getattr(model, name) for name in RnnConfig.__dataclass_fields__ if getattr(model, name, None) is not None}
     wanted = {name: None if value == "none" else value for name, value in wanted.items() if name != "vocab_size"}
+    if "word_pooling" in wanted and wanted["word_pooling"] is None:
+        # without words there is no vocabulary of words
+        wanted.setdefault("word_vocab_size", 0)
     maps = {"id2label": dict(enumerate(labels)), "label2id": {label: index for index, label in enumerate(labels)}}
     if model.model_name_or_path:
         config = AutoConfig.from_pretrained(model.model_name_or_path, trust_remote_code=model.trust_remote_code, **maps, **wanted)
@@ -212,9 +215,12 @@ def make_trainer(model: PreTrainedModel, training: RnnTrainingArguments, encoded
     )
 
 
-def run(trainer: RnnTrainer, training: RnnTrainingArguments, encoded: Splits) -> dict[str, PredictionOutput]:
-    """Train, evaluate and predict as asked; write model, state and metrics; return the predictions on validation and test."""
-    resume = resume_point(training) if training.do_train else None
+def run(trainer: RnnTrainer, training: RnnTrainingArguments, encoded: Splits, resume: str | None) -> dict[str, PredictionOutput]:
+    """Train, from a checkpoint or the start, evaluate and predict as asked; write model, state and metrics.
+
+    Returns:
+        `dict`: The predictions on validation and test, as far as asked for.
+    """
     if training.do_train:
         result = trainer.train(resume_from_checkpoint=resume)
         trainer.save_model()

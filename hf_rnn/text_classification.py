@@ -33,7 +33,15 @@ from .readers import DataError
 
 logger = logging.get_logger(__name__)
 
-DEFAULTS: dict[str, Any] = {"tokenizer_type": "unigram", "vocab_size": 16000, "max_length": 256}
+DEFAULTS: dict[str, Any] = {
+    "tokenizer_type": "unigram",
+    "vocab_size": 16000,
+    "max_length": 256,
+    "embedding_dropout": 0.2,
+    "input_dropout": 0.5,
+    "hidden_dropout": 0.5,
+    "classifier_dropout": 0.5,
+}
 # metric class, its name for the best epoch, and whether more of it is better
 METRICS: dict[str, tuple[type[evaluate.Metric], str, bool]] = {
     "single_label_classification": (ClassificationMetric, "accuracy", True),
@@ -50,8 +58,7 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
         raise ValueError(f"`problem_type` must be one of {tuple(METRICS)}, got {problem!r}. Pass --problem_type.")
     metric_class, best, greater = METRICS[problem]
     tasks.set_up(training, best, greater)
-    if training.do_train:
-        tasks.resume_point(training)
+    resume = tasks.resume_point(training) if training.do_train else None
     splits = tasks.load_task_splits(data, training)
     first = "train" if "train" in splits else next(iter(splits))
     text_column = choose_column(splits[first], first, data.text_column_name, TEXT_COLUMNS, "text_column_name")
@@ -94,7 +101,7 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
         data_collator=RnnCollator(tokenizer.pad_token_id, tokenizer.padding_side),
         compute_metrics=partial(compute_metrics, problem=problem, metric=load_metric(metric_class)),
     )
-    outputs = tasks.run(trainer, training, encoded)
+    outputs = tasks.run(trainer, training, encoded, resume)
     if trainer.is_world_process_zero():
         _write_results(Path(training.output_dir), trainer, outputs, splits, text_column, labels, problem, best)
         write_card(trainer, data, outputs, task="text-classification", metric=best)

@@ -44,12 +44,14 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
     model_args, data, training = parse_arguments(argv, __doc__)
     # what is best is known once the labels are
     tasks.set_up(training, "accuracy", True)
-    if training.do_train:
-        tasks.resume_point(training)
+    resume = tasks.resume_point(training) if training.do_train else None
     splits = tasks.load_task_splits(data, training)
     first = "train" if "train" in splits else next(iter(splits))
     token_column = choose_column(splits[first], first, data.text_column_name, TOKEN_COLUMNS, "text_column_name")
     tag_column = _tag_column(splits, first, data)
+    for split in splits:
+        # unlabelled sentences are for `hf-rnn predict`
+        choose_column(splits[split], split, tag_column, (), "label_column_name")
     splits = tasks.add_validation(splits, None, data, training)
     names = {split: feature_names(splits[split], tag_column) for split in splits}
     labels = _labels(splits, tag_column, names, data, model_args, training.do_train)
@@ -82,7 +84,7 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
         compute_metrics=partial(compute_metrics, labels=labels, metric=load_metric(SpanMetric if scheme else TokenMetric)),
         preprocess_logits_for_metrics=_best_tag,
     )
-    outputs = tasks.run(trainer, training, encoded)
+    outputs = tasks.run(trainer, training, encoded, resume)
     if trainer.is_world_process_zero():
         _write_results(Path(training.output_dir), trainer, outputs, splits, token_column, labels, best)
         write_card(trainer, data, outputs, task="token-classification", metric=best)

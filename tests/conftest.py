@@ -8,6 +8,7 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 import pytest
 import torch
+from runs import reviews, sentences
 
 LARGE_DATA = Path(os.environ.get("HF_RNN_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
@@ -28,3 +29,21 @@ def large_data() -> Path:
     if not LARGE_DATA.is_dir():
         pytest.skip(f"the full data sets are not at {LARGE_DATA}; set HF_RNN_DATA to run this test")
     return LARGE_DATA
+
+
+@pytest.fixture(scope="session")
+def classifier(tmp_path_factory):
+    """Train a classifier once; return its folder and metrics."""
+    from hf_rnn import text_classification
+
+    folder = tmp_path_factory.mktemp("classifier") / "reviews"
+    return folder, text_classification.main(reviews(folder, "--do_train", "--do_eval", "--do_predict", "--report_to", "tensorboard"))
+
+
+@pytest.fixture(scope="session")
+def tagger(tmp_path_factory):
+    """Train a tagger with a CRF once; return its folder and metrics."""
+    from hf_rnn import token_classification
+
+    folder = tmp_path_factory.mktemp("tagger") / "pos"
+    return folder, token_classification.main(sentences(folder, "--do_train", "--do_eval", "--do_predict", "--use_crf", "true"))

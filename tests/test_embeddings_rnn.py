@@ -1,0 +1,85 @@
+"""Pieces become words, found from ids alone; frequent words have vectors of their own."""
+
+import pytest
+import torch
+from tiny import TINY, assert_close, build, rows_and_batches
+from torch import nn
+from transformers import AutoModelForTokenClassification
+
+from hf_rnn import RnnConfig, RnnForTokenClassification, RnnModel
+
+
+def with_words(**fields):
+    """Return a tagger with a vocabulary of the words [1], [2, 15] and [3, 16, 16], of which the last occurs too seldom."""
+    model = build(RnnForTokenClassification, word_pooling="rnn", word_vocab_size=4, **fields)
+    nn.init.zeros_(model.model.embeddings.whole_word_embeddings.weight[0])
+    assert model.set_word_vocabulary([[1, 2, 15], [2, 15, 1, 3, 16, 16], []]) == 2
+    return model
+
+
+def test_words_are_found_from_ids_alone():
+    """Special tokens and word starts open a unit, continuations join it, also at the start of a row and after a special token."""
+    embeddings = build(RnnModel, word_pooling="mean").embeddings
+    # types: special 0, starts 1 and 2, continuations 15 and 16
+    ids = torch.tensor([[15, 1, 16, 16, 0, 15, 16, 2], [1, 9, 15, 2, 9, 9, 9, 9]])
+    mask = torch.tensor([[1, 1, 1, 1, 1, 1, 1, 1], [1, 0, 1, 1, 0, 0, 0, 0]], dtype=torch.bool)
+    segments = embeddings.segment(ids, mask, by_words=True)
+    assert segments.starts.long().tolist() == [[1, 1, 0, 0, 1, 1, 0, 1], [1, 0, 0, 1, 0, 0, 0, 0]]
+    assert segments.unit_of.tolist() == [0, 1, 1, 1, 2, 3, 3, 4, 5, 5, 6]
+    assert segments.special.long().tolist() == [[0, 0, 0, 0, 1, 0, 0, 0], [0, 1, 0, 0, 1, 1, 1, 1]]
+
+
+@pytest.mark.parametrize("pooling", ["first", "mean", "max"])
+def test_word_vectors_by_hand(pooling):
+    """A word's vector is that of its first piece, or the mean or maximum of its pieces."""
+    model = build(RnnModel, word_pooling=pooling).eval()
+    output = model(torch.tensor([[1, 15, 16, 2]]), output_hidden_states=True)
+    pieces = model.embeddings.word_embeddings.weight[[1, 15, 16]]
+    expected = {"first": pieces[0], "mean": pieces.mean(0), "max": pieces.amax(0)}[pooling]
+    assert_close(output.hidden_states[0][0, :3], expected.expand(3, -1))
+    assert torch.equal(output.last_hidden_state[0, 0], output.last_hidden_state[0, 2])
+
+
+def test_word_vocabulary_finds_words_by_their_pieces():
+    """A known word has its own vector wherever it stands; an unknown one, also of the same pieces in another order, has none."""
+    embeddings = with_words().model.embeddings
+    ids = torch.tensor([[2, 15, 2, 1, 15, 3, 16, 16], [9, 9, 1, 9, 9, 9, 2, 15]])
+    mask = torch.tensor([[1] * 8, [0, 0, 1, 0, 0, 0, 1, 1]], dtype=torch.bool)
+    segments = embeddings.segment(ids, mask, by_words=True)
+    vectors = embeddings._whole_words(ids.flatten()[segments.positions], segments)
+    # words of row 0: [2, 15], [2], [1, 15], [3, 16, 16]; of row 1: [1], [2, 15]
+    known = [True, False, False, False, True, True]
+    assert (vectors.abs().sum(1) > 0).tolist() == known
+    assert torch.equal(vectors[0], vectors[5])
+    assert not torch.equal(vectors[0], vectors[4])
+
+
+def test_word_vocabulary_is_invariant_and_saved(tmp_path):
+    """Rows alone equal rows in batches, and a loaded model knows the same words."""
+    model = with_words().eval()
+    for rows, ids, mask, order, places in rows_and_batches():
+        logits = model(ids, mask).logits
+        for index, row in enumerate(order):
+            assert_close(logits[index, places[index]], model(rows[row][None]).logits[0])
+    model.save_pretrained(tmp_path)
+    loaded = AutoModelForTokenClassification.from_pretrained(tmp_path, dtype=torch.float64)
+    assert torch.equal(loaded.model.embeddings.word_keys, model.model.embeddings.word_keys)
+    assert_close(loaded(ids, mask).logits, logits)
+
+
+def test_dropped_words_are_unknown_words():
+    """With a word vocabulary, embedding dropout takes away the vector of the whole word and leaves that of its pieces."""
+    model = with_words(embedding_dropout=0.999999)
+    ids = torch.tensor([[1, 2, 15]])
+    model.train()
+    dropped = model(ids).logits
+    with torch.no_grad():
+        model.model.embeddings.whole_word_embeddings.weight.zero_()
+    assert torch.equal(model.eval()(ids).logits, dropped)
+
+
+def test_fresh_word_vectors_are_zero():
+    """A new model starts as if every word were unknown."""
+    model = RnnModel(RnnConfig(**TINY, word_pooling="mean", word_vocab_size=5))
+    assert (model.embeddings.whole_word_embeddings.weight == 0).all()
+    assert model.embeddings.word_embeddings.weight.std() > 0.01

@@ -1,0 +1,48 @@
+"""Tiny models, and batches that lay the same rows out differently."""
+
+import torch
+from torch import nn
+
+from hf_rnn import RnnConfig
+
+PIECE_TYPES = [0] + [1] * 11 + [2] * 8
+TINY = {"vocab_size": 20, "embedding_size": 6, "hidden_size": 8, "num_labels": 3}
+NO_DROPOUT = dict.fromkeys(("input_dropout", "hidden_dropout", "classifier_dropout"), 0.0)
+
+
+def build(model_class, dtype=torch.float64, **fields):
+    """Return a tiny model without dropout, with weights of size one so that no difference hides."""
+    model = model_class(RnnConfig(**{**TINY, **NO_DROPOUT, **fields})).to(dtype)
+    for parameter in model.parameters():
+        nn.init.normal_(parameter, std=0.5)
+    model.set_piece_types(PIECE_TYPES)
+    return model
+
+
+def rows_and_batches():
+    """Yield id rows of several lengths and batches (ids, mask, positions of each row) that lay them out differently."""
+    generator = torch.Generator().manual_seed(3)
+    rows = [torch.randint(1, 20, (length,), generator=generator) for length in (5, 1, 0, 7, 3)]
+    width = 9
+    right = [list(range(len(row))) for row in rows]
+    left = [list(range(width - len(row), width)) for row in rows]
+    holes = [sorted(torch.randperm(width, generator=generator)[: len(row)].tolist()) for row in rows]
+    for order, places in (([0, 1, 2, 3, 4], right), ([0, 1, 2, 3, 4], left), ([3, 0, 4, 2, 1], right), ([1, 4, 2, 0, 3], holes)):
+        ids = torch.randint(0, 20, (len(rows), width), generator=generator)
+        mask = torch.zeros(len(rows), width, dtype=torch.long)
+        for index, row in enumerate(order):
+            ids[index, places[row]] = rows[row]
+            mask[index, places[row]] = 1
+        yield rows, ids, mask, order, [places[row] for row in order]
+
+
+def gradients(loss, model):
+    """Return the gradient of every parameter as one vector."""
+    grads = torch.autograd.grad(loss, list(model.parameters()), allow_unused=True)
+    return torch.cat([torch.zeros_like(p).flatten() if g is None else g.flatten() for g, p in zip(grads, model.parameters(), strict=True)])
+
+
+def assert_close(a, b):
+    """Agree to 1e-10, relative to the largest value."""
+    assert a.shape == b.shape
+    assert not a.numel() or ((a - b).abs().max() <= 1e-10 * b.abs().max().clamp(min=1)).item()
