@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 
 def plot_curves(log_history: list[dict[str, Any]], path: str | Path, metric: str = "accuracy") -> Figure:
@@ -22,6 +23,7 @@ def plot_curves(log_history: list[dict[str, Any]], path: str | Path, metric: str
             if points:
                 axis.plot(*zip(*points, strict=True), style, label=label, markersize=4)
         axis.set(xlabel="epoch", title=name)
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         axis.grid(alpha=0.3)
         if axis.lines:
             axis.legend()
