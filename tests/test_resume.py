@@ -76,7 +76,7 @@ def test_two_processes_give_the_metrics_of_one(tmp_path):
     """Under `accelerate launch` with two CPU processes training takes the same steps and evaluation finds the same metrics."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
     options = ["--do_train", "--do_eval", "--do_predict", "--learning_rate", "0.5", "--optim", "sgd", "--max_eval_samples", "99"]
-    options += ["--input_dropout", "0", "--hidden_dropout", "0", "--classifier_dropout", "0"]
+    options += ["--embedding_dropout", "0", "--input_dropout", "0", "--hidden_dropout", "0", "--classifier_dropout", "0"]
     # --multi_gpu is accelerate's way to start several processes on one machine; --use_cpu keeps them off any GPU
     launch = "-m accelerate.commands.launch --multi_gpu --num_processes 2 --num_machines 1 --mixed_precision no --dynamo_backend no"
     launch = [sys.executable, *launch.split(), "--main_process_port", "0"]
