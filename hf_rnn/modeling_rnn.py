@@ -292,8 +292,9 @@ class RnnForSequenceClassification(RnnPreTrainedModel):
         """
         mask = check_inputs(input_ids, inputs_embeds, attention_mask)
         encoded = self.model(input_ids, attention_mask, inputs_embeds, state, output_hidden_states, return_dict=True)
-        starts = self.model.embeddings.segment(input_ids, mask, self.config.word_pooling is not None).starts
-        logits = self.classifier(self.dropout(self.pooling(encoded.last_hidden_state, starts)))
+        # a word counts once, whatever the number of its pieces
+        units = mask if self.config.word_pooling is None else self.model.embeddings.segment(input_ids, mask, by_words=True).starts
+        logits = self.classifier(self.dropout(self.pooling(encoded.last_hidden_state, units)))
         loss = None if labels is None else self._loss(logits, labels.to(logits.device), num_items_in_batch)
         output = RnnHeadOutput(loss=loss, logits=logits, state=encoded.state, hidden_states=encoded.hidden_states)
         return output if _wants_dict(return_dict, self.config) else output.to_tuple()
