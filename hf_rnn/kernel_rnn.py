@@ -2,251 +2,145 @@
 
 PyTorch's packed kernels add the gradient of the recurrent weights once a time step. Here the input projection is one product
 for all tokens, the loop over steps holds only the recurrent product and the gates, and every weight gradient is one product
-at the end. The second direction reads each row reversed within its own length, so both share one shrinking schedule.
+at the end. The second direction reads each row reversed within its own length, so both share one shrinking schedule and one
+batched product a step. Where the graph is not kept, gradients of the gates are written over the gates.
 
 Shapes: N tokens in all, R rows in order of falling length, b rows still running at a step, D directions, I inputs, H units a
-direction, G gates (4 of an LSTM, 3 of a GRU). Products run in the dtype of the input; gates, cell states and sums in fp32
-when that is half precision.
+direction, G gates. Products run in the dtype of the input; gates, cell states and sums in fp32 when that is half precision.
 """
 
+from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
+
+from .workspace_rnn import Workspace
 
 # the first token and the number of rows of every time step
 Steps = list[tuple[int, int]]
 
-_sigmoid_gradient = torch.ops.aten.sigmoid_backward.grad_input
-_tanh_gradient = torch.ops.aten.tanh_backward.grad_input
+workspace = Workspace()
+sigmoid_gradient = torch.ops.aten.sigmoid_backward.grad_input
+tanh_gradient = torch.ops.aten.tanh_backward.grad_input
+# a private name: where it is missing every graph counts as kept, which costs memory and nothing else
+_graph_is_kept = getattr(torch._C._autograd, "_get_current_graph_task_keep_graph", lambda: True)
 
 
-def _state_dtype(dtype: torch.dtype) -> torch.dtype:
+def may_overwrite(slots: Tensor, dtype: torch.dtype) -> bool:
+    """Return whether gradients of a dtype can take the place of saved slots."""
+    return slots.dtype == dtype and not _graph_is_kept()
+
+
+def state_dtype(dtype: torch.dtype) -> torch.dtype:
+    """Return the dtype of states and gates where products run in `dtype`."""
     return torch.float32 if dtype in (torch.bfloat16, torch.float16) else dtype
 
 
-def _project(x: Tensor, reverse: Tensor, weights: list[Tensor], biases: list[Tensor], dtype: torch.dtype) -> Tensor:
-    """Return the input's share of every gate, (D, N, G*H), the second direction in reversed order."""
-    gates = x.new_empty(len(weights), x.shape[0], weights[0].shape[0], dtype=dtype)
-    for direction, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
-        source = x if direction == 0 else x.index_select(0, reverse)
+def by_step(steps: Steps, *values: Tensor) -> list[tuple[Tensor, ...]]:
+    """Return the views of every step, (D, b, M), of values of all tokens, (D, N, M), and of buffers that all steps share, (D, R, M)."""
+    sizes = [size for _, size in steps]
+    views: list[Sequence[Tensor]] = []
+    for value in values:
+        if value.shape[1] == sum(steps[-1]):
+            views.append(value.split(sizes, dim=1))
+        else:
+            of_size = {size: value[:, :size] for size in set(sizes)}
+            views.append([of_size[size] for size in sizes])
+    return list(zip(*views, strict=True))
+
+
+def contiguous_blocks(steps: Steps, directions: int, width: int, dtype: torch.dtype) -> list[Tensor]:
+    """Return one buffer as a contiguous (D, b, M) for every step."""
+    flat = workspace.empty(directions * steps[0][1] * width, dtype=dtype)
+    of_size = {size: flat[: directions * size * width].view(directions, size, width) for size in {size for _, size in steps}}
+    return [of_size[size] for _, size in steps]
+
+
+def add_product(out: Tensor, left: Tensor, right: Tensor, block: Tensor) -> None:
+    """Add left (D, b, K) @ right (D, K, M) to out (D, b, M); `block` of the same shape is contiguous."""
+    if out.dtype == torch.bfloat16:
+        out.baddbmm_(left, right)
+    else:
+        # PyTorch runs a batched product as such only into contiguous memory
+        out.add_(torch.bmm(left, right, out=block))
+
+
+def mirror(x: Tensor, reverse: Tensor, out: Tensor | None = None) -> Tensor:
+    """Return (N, M) with every row's tokens in reversed order."""
+    if out is None:
+        out = workspace.empty(*x.shape, dtype=x.dtype)
+    return torch.index_select(x, 0, reverse, out=out)
+
+
+def project(x: Tensor, reverse: Tensor, weights: list[Tensor], out: Tensor) -> None:
+    """Write the input's share of every gate into `out`, (D, N, G*H), the second direction in reversed order."""
+    for direction, (weight, part) in enumerate(zip(weights, out, strict=True)):
         # (N, I) @ (I, G*H) -> (N, G*H)
-        if dtype == x.dtype:
-            torch.addmm(bias, source, weight.t(), out=gates[direction])
-        else:
-            torch.add(source @ weight.t(), bias, out=gates[direction])
-    return gates
+        torch.mm(x if direction == 0 else mirror(x, reverse), weight.t(), out=part)
 
 
-def _add_product(out: Tensor, left: Tensor, right: list[Tensor]) -> None:
-    """Add left (D, b, K) @ right D x (K, M) to out (D, b, M) in place; out may be of a wider dtype."""
-    for direction, matrix in enumerate(right):
-        if left.dtype == out.dtype:
-            out[direction].addmm_(left[direction], matrix)
-        else:
-            out[direction].add_(left[direction] @ matrix)
-
-
-def _collect(hidden: Tensor, reverse: Tensor) -> Tensor:
+def collect(hidden: Tensor, reverse: Tensor) -> Tensor:
     """Bring (D, N, H), of which the second direction is reversed, into (N, D*H) in reading order."""
-    if hidden.shape[0] == 1:
+    if len(hidden) == 1:
         return hidden[0]
-    return torch.cat([hidden[0], hidden[1].index_select(0, reverse)], dim=1)
+    out = workspace.empty(hidden.shape[1], 2 * hidden.shape[2], dtype=hidden.dtype)
+    forward, backward = out.chunk(2, dim=1)
+    forward.copy_(hidden[0])
+    mirror(hidden[1], reverse, out=backward)
+    return out
 
 
-def _distribute(grad: Tensor, directions: int, reverse: Tensor, dtype: torch.dtype) -> Tensor:
-    """Undo `_collect` for a gradient: (N, D*H) -> (D, N, H)."""
-    halves = grad.to(dtype).chunk(directions, dim=1)
-    return torch.stack([halves[0], *(half.index_select(0, reverse) for half in halves[1:])])
+def distribute(grad: Tensor | None, reverse: Tensor, like: Tensor) -> Tensor:
+    """Undo `collect` for a gradient: (N, D*H) -> (D, N, H), of the shape of `like`; zeros for None."""
+    out = workspace.empty(*like.shape, dtype=like.dtype)
+    if grad is None:
+        return out.zero_()
+    for direction, part in enumerate(grad.chunk(len(out), dim=1)):
+        if direction == 0:
+            out[0] = part
+        else:
+            mirror(part, reverse, out=out[1])
+    return out
 
 
-def _previous(values: Tensor, first: Tensor, steps: Steps) -> Tensor:
-    """Return what each token found, (D, N, H): `first` (D, R, H) at step 0, else its own row's value one step earlier."""
-    found = torch.empty_like(values)
-    found[:, : steps[0][1]] = first[:, : steps[0][1]]
-    for (before, _), (start, size) in pairwise(steps):
-        found[:, start : start + size] = values[:, before : before + size]
-    return found
+def final(first: Tensor | None, values: Tensor, reverse: Tensor, steps: Steps, rows: int) -> Tensor:
+    """Return each row's last value, (D, R, H), among (D, N, H) or a running buffer; rows without tokens keep that of `first`."""
+    started = steps[0][1]
+    # the mirror image of a row's first token is its last
+    last = values.index_select(1, reverse[:started]) if values.shape[1] == sum(steps[-1]) else values
+    if started == rows:
+        return last
+    empty = values.new_zeros(len(values), rows - started, values.shape[2]) if first is None else first[:, started:].to(values.dtype)
+    return torch.cat([last, empty], dim=1)
 
 
-def _final(first: Tensor, values: Tensor, steps: Steps) -> Tensor:
-    """Return each row's last value among (D, N, H) as (D, R, H); rows without tokens keep that of `first`."""
-    final = first.to(values.dtype, copy=True)
-    for (start, size), (_, following) in zip(steps, [*steps[1:], (0, 0)], strict=True):
-        final[:, following:size] = values[:, start + following : start + size]
-    return final
+def input_weight_gradients(x: Tensor, reverse: Tensor, d_slots: Tensor, needed: list[bool]) -> list[Tensor | None]:
+    """Return the gradient of each direction's input weights, (G*H, I), from those of the gates, (D, N, G*H)."""
+    sources = (x if direction == 0 else mirror(x, reverse) for direction in range(len(d_slots)))
+    # (G*H, N) @ (N, I)
+    return [part.t() @ next(sources) if need else None for part, need in zip(d_slots, needed, strict=True)]
 
 
-def _input_gradient(d_gates: Tensor, weights: list[Tensor], reverse: Tensor) -> Tensor:
+def recurrent_gradients(d_slots: Tensor, hidden: Tensor, h0: Tensor | None, steps: Steps) -> Tensor:
+    """Return the gradient of the recurrent weights, (D, G*H, H), from those of the gates, (D, N, G*H)."""
+    started = steps[0][1]
+    # what every token after the first of its row found, (D, N - b, H)
+    found = workspace.empty(len(hidden), hidden.shape[1] - started, hidden.shape[2], dtype=hidden.dtype)
+    if len(steps) > 1:
+        torch.cat([hidden[:, before : before + size] for (before, _), (_, size) in pairwise(steps)], dim=1, out=found)
+    # (G*H, N - b) @ (N - b, H)
+    grads = torch.stack([part[started:].t() @ values for part, values in zip(d_slots, found, strict=True)])
+    if h0 is not None:
+        grads.baddbmm_(d_slots[:, :started].transpose(1, 2), h0[:, :started].to(hidden.dtype))
+    return grads
+
+
+def input_gradient(d_slots: Tensor, weights: list[Tensor], reverse: Tensor) -> Tensor:
     """Return the gradient of the layer's input, (N, I), from those of the gates, (D, N, G*H)."""
     # (N, G*H) @ (G*H, I) -> (N, I)
-    d_x = d_gates[0] @ weights[0]
-    if len(weights) == 2:
-        d_x += (d_gates[1] @ weights[1]).index_select(0, reverse)
-    return d_x
-
-
-def _sum_rows(grad: Tensor) -> Tensor:
-    """Sum (N, M) over tokens in at least fp32."""
-    return grad.sum(0, dtype=_state_dtype(grad.dtype)).to(grad.dtype)
-
-
-class PackedLSTM(torch.autograd.Function):
-    """LSTM layer over packed rows (equations and gate order i, f, g, o of `torch.nn.LSTM`)."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, x: Tensor, h0: Tensor, c0: Tensor, reverse: Tensor, steps: Steps, *parameters: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return outputs (N, D*H) and final h, c (D, R, H) from x (N, I), h0, c0 (D, R, H) and w_ih, w_hh, b_ih, b_hh a direction."""
-        directions, dtype, size_h = len(parameters) // 4, _state_dtype(x.dtype), h0.shape[2]
-        w_ih, w_hh, b_ih, b_hh = (list(parameters[k::4]) for k in range(4))
-        w_hh_t = [weight.t() for weight in w_hh]
-        # (D, N, 4H)
-        gates = _project(x, reverse, w_ih, [a + b for a, b in zip(b_ih, b_hh, strict=True)], dtype)
-        # (D, N, H)
-        cells = x.new_empty(directions, x.shape[0], size_h, dtype=dtype)
-        tanh_cells = torch.empty_like(cells)
-        outputs = x.new_empty(directions, x.shape[0], size_h)
-        h, c = h0.to(x.dtype), c0.to(dtype)
-        for start, size in steps:
-            now = slice(start, start + size)
-            # (D, b, 4H)
-            gate, cell, tanh_cell = gates[:, now], cells[:, now], tanh_cells[:, now]
-            _add_product(gate, h[:, :size], w_hh_t)
-            gate[..., : 2 * size_h].sigmoid_()
-            gate[..., 2 * size_h : 3 * size_h].tanh_()
-            gate[..., 3 * size_h :].sigmoid_()
-            # (D, b, H)
-            i, f, g, o = gate.chunk(4, dim=2)
-            torch.mul(f, c[:, :size], out=cell)
-            cell.addcmul_(i, g)
-            torch.tanh(cell, out=tanh_cell)
-            torch.mul(o, tanh_cell, out=outputs[:, now])
-            h, c = outputs[:, now], cell
-        ctx.save_for_backward(x, h0, c0, reverse, gates, cells, tanh_cells, outputs, *parameters)
-        ctx.steps = steps
-        return _collect(outputs, reverse), _final(h0, outputs, steps), _final(c0, cells, steps).to(c0.dtype)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, d_out: Tensor, d_h: Tensor, d_c: Tensor) -> tuple[Tensor | None, ...]:
-        """Return the gradients of x, h0, c0 and every parameter."""
-        x, h0, c0, reverse, gates, cells, tanh_cells, outputs, *parameters = ctx.saved_tensors
-        directions, dtype, steps = len(parameters) // 4, gates.dtype, ctx.steps
-        w_ih, w_hh = list(parameters[0::4]), list(parameters[1::4])
-        d_outputs = _distribute(d_out, directions, reverse, dtype)
-        d_h, d_c, first = d_h.to(dtype, copy=True), d_c.to(dtype, copy=True), c0.to(dtype)
-        # (D, N, 4H)
-        d_gates = torch.empty_like(gates, dtype=x.dtype)
-        scratch = gates.new_empty(directions, steps[0][1], gates.shape[2])
-        for step in range(len(steps) - 1, -1, -1):
-            start, size = steps[step]
-            now = slice(start, start + size)
-            before = first[:, :size] if step == 0 else cells[:, steps[step - 1][0] : steps[step - 1][0] + size]
-            # (D, b, H)
-            i, f, g, o = gates[:, now].chunk(4, dim=2)
-            di, df, dg, do = scratch[:, :size].chunk(4, dim=2)
-            tanh_cell, dh, dc = tanh_cells[:, now], d_h[:, :size], d_c[:, :size]
-            dh.add_(d_outputs[:, now])
-            # the gradient that reaches the cell through the output: dh * o * (1 - tanh(c)^2)
-            torch.mul(dh, o, out=do)
-            dc.add_(_tanh_gradient(do, tanh_cell, grad_input=dg))
-            _sigmoid_gradient(torch.mul(dh, tanh_cell, out=do), o, grad_input=do)
-            _sigmoid_gradient(torch.mul(dc, g, out=di), i, grad_input=di)
-            _sigmoid_gradient(torch.mul(dc, before, out=df), f, grad_input=df)
-            _tanh_gradient(torch.mul(dc, i, out=dg), g, grad_input=dg)
-            dc.mul_(f)
-            d_gates[:, now] = scratch[:, :size]
-            # (D, b, 4H) @ (4H, H) -> (D, b, H)
-            dh.zero_()
-            _add_product(dh, d_gates[:, now], w_hh)
-        found = _previous(outputs, h0, steps)
-        d_parameters: list[Tensor] = []
-        for direction in range(directions):
-            source = x if direction == 0 else x.index_select(0, reverse)
-            d_gates_t, d_bias = d_gates[direction].t(), _sum_rows(d_gates[direction])
-            # (4H, N) @ (N, I | H)
-            d_parameters += [d_gates_t @ source, d_gates_t @ found[direction], d_bias, d_bias]
-        return _input_gradient(d_gates, w_ih, reverse), d_h.to(h0.dtype), d_c.to(c0.dtype), None, None, *d_parameters
-
-
-class PackedGRU(torch.autograd.Function):
-    """GRU layer over packed rows (equations and gate order r, z, n of `torch.nn.GRU`)."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, h0: Tensor, reverse: Tensor, steps: Steps, *parameters: Tensor) -> tuple[Tensor, Tensor]:
-        """Return outputs (N, D*H) and final h (D, R, H) from x (N, I), h0 (D, R, H) and w_ih, w_hh, b_ih, b_hh a direction."""
-        directions, dtype, size_h = len(parameters) // 4, _state_dtype(x.dtype), h0.shape[2]
-        w_ih, w_hh, b_ih, b_hh = (list(parameters[k::4]) for k in range(4))
-        w_hh_t = [weight.t() for weight in w_hh]
-        # (D, 1, 3H)
-        bias = torch.stack(b_hh).to(dtype)[:, None]
-        # (D, N, 3H)
-        gates = _project(x, reverse, w_ih, b_ih, dtype)
-        # the hidden share of the new gate and the states, (D, N, H)
-        candidates = x.new_empty(directions, x.shape[0], size_h, dtype=dtype)
-        states = torch.empty_like(candidates)
-        scratch = gates.new_empty(directions, steps[0][1], 3 * size_h)
-        h = h0.to(dtype)
-        for start, size in steps:
-            now = slice(start, start + size)
-            # (D, b, 3H)
-            gate, share = gates[:, now], scratch[:, :size]
-            share.copy_(bias.expand_as(share))
-            _add_product(share, h[:, :size].to(x.dtype), w_hh_t)
-            gate[..., : 2 * size_h].add_(share[..., : 2 * size_h]).sigmoid_()
-            # (D, b, H)
-            r, z, n = gate.chunk(3, dim=2)
-            candidate, state = candidates[:, now], states[:, now]
-            candidate.copy_(share[..., 2 * size_h :])
-            n.addcmul_(r, candidate).tanh_()
-            # n + z * (h - n)
-            torch.lerp(n, h[:, :size], z, out=state)
-            h = state
-        ctx.save_for_backward(x, h0, reverse, gates, candidates, states, *parameters)
-        ctx.steps = steps
-        return _collect(states, reverse).to(x.dtype), _final(h0, states, steps).to(h0.dtype)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, d_out: Tensor, d_h: Tensor) -> tuple[Tensor | None, ...]:
-        """Return the gradients of x, h0 and every parameter."""
-        x, h0, reverse, gates, candidates, states, *parameters = ctx.saved_tensors
-        directions, dtype, steps, size_h = len(parameters) // 4, gates.dtype, ctx.steps, h0.shape[2]
-        w_ih, w_hh = list(parameters[0::4]), list(parameters[1::4])
-        d_outputs = _distribute(d_out, directions, reverse, dtype)
-        d_h, first = d_h.to(dtype, copy=True), h0.to(dtype)
-        # gradients of the input's and of the hidden state's share of the gates, (D, N, 3H)
-        d_gates = torch.empty_like(gates, dtype=x.dtype)
-        d_shares = torch.empty_like(d_gates)
-        scratch = gates.new_empty(directions, steps[0][1], 3 * size_h)
-        for step in range(len(steps) - 1, -1, -1):
-            start, size = steps[step]
-            now = slice(start, start + size)
-            before = first[:, :size] if step == 0 else states[:, steps[step - 1][0] : steps[step - 1][0] + size]
-            # (D, b, H)
-            r, z, n = gates[:, now].chunk(3, dim=2)
-            dr, dz, dn = scratch[:, :size].chunk(3, dim=2)
-            dh = d_h[:, :size]
-            dh.add_(d_outputs[:, now])
-            # dn = dh * (1 - z) * (1 - n^2)
-            _tanh_gradient(torch.sub(dh, torch.mul(dh, z, out=dn), out=dn), n, grad_input=dn)
-            _sigmoid_gradient(torch.sub(before, n, out=dz).mul_(dh), z, grad_input=dz)
-            _sigmoid_gradient(torch.mul(dn, candidates[:, now], out=dr), r, grad_input=dr)
-            d_gates[:, now] = scratch[:, :size]
-            dn.mul_(r)
-            d_shares[:, now] = scratch[:, :size]
-            # (D, b, 3H) @ (3H, H) -> (D, b, H)
-            dh.mul_(z)
-            _add_product(dh, d_shares[:, now], w_hh)
-        found = _previous(states, first, steps).to(x.dtype)
-        d_parameters: list[Tensor] = []
-        for direction in range(directions):
-            source = x if direction == 0 else x.index_select(0, reverse)
-            d_gate, d_share = d_gates[direction], d_shares[direction]
-            # (3H, N) @ (N, I | H)
-            d_parameters += [d_gate.t() @ source, d_share.t() @ found[direction], _sum_rows(d_gate), _sum_rows(d_share)]
-        return _input_gradient(d_gates, w_ih, reverse), d_h.to(h0.dtype), None, None, *d_parameters
+    parts = [
+        torch.mm(part, weight, out=workspace.empty(len(part), weight.shape[1], dtype=part.dtype))
+        for part, weight in zip(d_slots, weights, strict=True)
+    ]
+    return parts[0] if len(parts) == 1 else parts[0].add_(mirror(parts[1], reverse))

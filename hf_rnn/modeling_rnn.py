@@ -12,10 +12,13 @@ from transformers.utils import ModelOutput
 from .configuration_rnn import RnnConfig
 from .crf_rnn import LinearChainCRF, dense_positions, take_positions
 from .embeddings_rnn import UNUSED_KEY, RnnEmbeddings, Segments, check_inputs
-from .kernel_rnn import PackedGRU, PackedLSTM  # noqa: F401  (older loaders copy only what this file imports)
+from .kernel_gru_rnn import PackedGRU  # noqa: F401  (older loaders copy only what this file imports)
+from .kernel_lstm_rnn import PackedLSTM  # noqa: F401
+from .kernel_rnn import Steps  # noqa: F401
 from .pooling_rnn import Pooling
 from .recurrence_rnn import BACKENDS, Packing, RaggedGRU, RaggedLSTM, init_recurrence, is_loaded, locked_dropout
 from .tags import forbidden_moves
+from .workspace_rnn import Workspace  # noqa: F401
 
 
 @dataclass

@@ -6,7 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .kernel_rnn import PackedGRU, PackedLSTM, Steps
+from .kernel_gru_rnn import PackedGRU, gru_forward
+from .kernel_lstm_rnn import PackedLSTM, lstm_forward
+from .kernel_rnn import Steps
 
 BACKENDS = ("auto", "packed", "stock")
 
@@ -21,6 +23,7 @@ class Packing:
     Attributes:
         lengths (`Tensor`): Tokens a row, (R,).
         order (`Tensor`): Rows by falling length, (R,).
+        inverse (`Tensor`): The place of each row in `order`, (R,).
         rows (`Tensor`): For each packed token its row's place in `order`, (N,).
         source (`Tensor`): For each packed token its place among the rows laid end to end, (N,).
         reverse (`Tensor`): For each packed token the packed place of its mirror image in its own row, (N,).
@@ -29,6 +32,7 @@ class Packing:
 
     lengths: Tensor
     order: Tensor
+    inverse: Tensor
     rows: Tensor
     source: Tensor
     reverse: Tensor
@@ -50,7 +54,7 @@ class Packing:
         times, rows = running.nonzero(as_tuple=True)
         reverse = starts[ordered[rows] - 1 - times] + rows
         steps = list(zip(starts.tolist(), sizes.tolist(), strict=True))
-        return cls(lengths, order, rows, firsts[rows] + times, reverse, steps)
+        return cls(lengths, order, order.argsort(), rows, firsts[rows] + times, reverse, steps)
 
     @property
     def batch_sizes(self) -> Tensor:
@@ -100,23 +104,24 @@ class _RaggedRecurrence(nn.RNNBase):
         Raises:
             ValueError: `backend` names no kernel.
         """
-        num_states = 2 if self.mode == "LSTM" else 1
         directions = 2 if self.bidirectional else 1
-        if state is None:
-            state = (x.new_zeros(directions, len(packing.lengths), self.hidden_size),) * num_states
         if not packing.steps:
-            return x.new_zeros(0, directions * self.hidden_size), state
+            return x.new_zeros(0, directions * self.hidden_size), state or self._zeros(x, packing)
         if x.is_cuda:
             # weights that were loaded one by one are copied at every call until they lie in one piece
             self.flatten_parameters()
         weights = [getattr(self, name) for name in self._flat_weights_names]
         if self.training and weight_dropout > 0:
             weights[1::4] = [nn.functional.dropout(weight, weight_dropout) for weight in weights[1::4]]
-        ordered = tuple(part.index_select(1, packing.order) for part in state)
+        ordered = state and tuple(part.index_select(1, packing.order) for part in state)
         run = self._packed if self._choose(x, packing) == "packed" else self._stock
         out, final = run(x, packing, ordered, weights)
-        back = torch.argsort(packing.order)
-        return out, tuple(part.index_select(1, back) for part in final)
+        return out, tuple(part.index_select(1, packing.inverse) for part in final)
+
+    def _zeros(self, x: Tensor, packing: Packing) -> tuple[Tensor, ...]:
+        """Return the initial state of rows that bring none."""
+        zeros = x.new_zeros(2 if self.bidirectional else 1, len(packing.lengths), self.hidden_size)
+        return (zeros, zeros) if self.mode == "LSTM" else (zeros,)
 
     def _choose(self, x: Tensor, packing: Packing) -> str:
         """Return "packed" for our CPU kernel or "stock" for PyTorch's (cuDNN on a GPU)."""
@@ -129,14 +134,26 @@ class _RaggedRecurrence(nn.RNNBase):
         # rows of one length need no packing, and for few of them the number of operations decides: measured on 2 cores
         return "stock" if packing.is_rectangular and len(packing.lengths) <= 4 else "packed"
 
-    def _packed(self, x: Tensor, packing: Packing, state: tuple[Tensor, ...], weights: list[Tensor]) -> tuple[Tensor, tuple[Tensor, ...]]:
+    def _packed(
+        self, x: Tensor, packing: Packing, state: tuple[Tensor, ...] | None, weights: list[Tensor]
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
         # no kernel of one's own is on autocast's list
-        x, state, weights = _autocast(x, state, weights)
-        kernel = PackedLSTM if self.mode == "LSTM" else PackedGRU
-        out, *final = kernel.apply(x, *state, packing.reverse, packing.steps, *weights)
+        if torch.is_autocast_enabled(x.device.type):
+            x = x.to(torch.get_autocast_dtype(x.device.type))
+        kernel: Any = PackedLSTM if self.mode == "LSTM" else PackedGRU
+        function: Any = lstm_forward if self.mode == "LSTM" else gru_forward
+        states = state or (None,) * (2 if self.mode == "LSTM" else 1)
+        arguments = (x, *states, packing.reverse, packing.steps, len(packing.lengths))
+        if torch.is_grad_enabled() and any(part is not None and part.requires_grad for part in (x, *states, *weights)):
+            out, *final = kernel.apply(*arguments, *weights)
+        else:
+            out, *final, _ = function(*arguments, weights, keep=False)
         return out, tuple(final)
 
-    def _stock(self, x: Tensor, packing: Packing, state: tuple[Tensor, ...], weights: list[Tensor]) -> tuple[Tensor, tuple[Tensor, ...]]:
+    def _stock(
+        self, x: Tensor, packing: Packing, state: tuple[Tensor, ...] | None, weights: list[Tensor]
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        state = state or self._zeros(x, packing)
         function: Any = torch.lstm if self.mode == "LSTM" else torch.gru
         options = (weights, True, 1, 0.0, self.training, self.bidirectional)
         if packing.is_rectangular:
@@ -158,15 +175,6 @@ class RaggedLSTM(_RaggedRecurrence, nn.LSTM):
 
 class RaggedGRU(_RaggedRecurrence, nn.GRU):
     """`torch.nn.GRU` of one layer whose forward pass takes packed tokens; weights, names and gate order are PyTorch's."""
-
-
-def _autocast(x: Tensor, state: tuple[Tensor, ...], weights: list[Tensor]) -> tuple[Tensor, tuple[Tensor, ...], list[Tensor]]:
-    """Cast all to the autocast dtype of their device, if autocast is on there."""
-    device = x.device.type
-    if not torch.is_autocast_enabled(device):
-        return x, state, weights
-    dtype = torch.get_autocast_dtype(device)
-    return x.to(dtype), tuple(part.to(dtype) for part in state), [weight.to(dtype) for weight in weights]
 
 
 def is_loaded(tensor: Tensor) -> bool:
