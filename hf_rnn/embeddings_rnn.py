@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .recurrence_rnn import Packing, RaggedLSTM
+from .packing_rnn import Packing
+from .recurrence_rnn import RaggedLSTM
 
 SPECIAL, WORD_START, CONTINUATION = 0, 1, 2
 # sorts behind every hash

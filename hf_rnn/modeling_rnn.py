@@ -9,16 +9,14 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_utils import PreTrainedModel
 from transformers.utils import ModelOutput
 
+from .backends_rnn import check_backend
 from .configuration_rnn import RnnConfig
 from .crf_rnn import LinearChainCRF, dense_positions, take_positions
 from .embeddings_rnn import UNUSED_KEY, RnnEmbeddings, Segments, check_inputs
-from .kernel_gru_rnn import PackedGRU  # noqa: F401  (older loaders copy only what this file imports)
-from .kernel_lstm_rnn import PackedLSTM  # noqa: F401
-from .kernel_rnn import Steps  # noqa: F401
+from .packing_rnn import Packing
 from .pooling_rnn import Pooling
-from .recurrence_rnn import BACKENDS, Packing, RaggedGRU, RaggedLSTM, init_recurrence, is_loaded, locked_dropout
+from .recurrence_rnn import RaggedGRU, RaggedLSTM, init_recurrence, is_loaded, locked_dropout
 from .tags import forbidden_moves
-from .workspace_rnn import Workspace  # noqa: F401
 
 
 @dataclass
@@ -130,8 +128,7 @@ class RnnPreTrainedModel(PreTrainedModel):
 
     @recurrence_backend.setter
     def recurrence_backend(self, backend: str) -> None:
-        if backend not in BACKENDS:
-            raise ValueError(f"`recurrence_backend` must be one of {BACKENDS}, got {backend!r}.")
+        check_backend(backend)
         for module in self.modules():
             if isinstance(module, (RaggedLSTM, RaggedGRU)):
                 module.backend = backend

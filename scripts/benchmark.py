@@ -18,7 +18,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from hf_rnn.recurrence_rnn import Packing, RaggedGRU, RaggedLSTM
+from hf_rnn.packing_rnn import Packing
+from hf_rnn.recurrence_rnn import RaggedGRU, RaggedLSTM
 
 INPUTS = HIDDEN = 256
 LAYERS = 2
