@@ -55,10 +55,14 @@ def check_backend(backend: str, name: str = "recurrence_backend") -> str:
     return backend
 
 
+def asked_backend(backend: str) -> str:
+    """Return what the model asks for, or where it leaves the choice open what the environment does."""
+    return check_backend(os.environ.get(VARIABLE, "auto"), VARIABLE) if check_backend(backend) == "auto" else backend
+
+
 def choose(x: Tensor, packing: Packing, weights: list[Tensor], mode: str, backend: str) -> str:
     """Return the way to run: as asked, or by device, mode and shape as measured on 2 cores (`scripts/benchmark.py`)."""
-    if check_backend(backend) == "auto":
-        backend = check_backend(os.environ.get(VARIABLE, "auto"), VARIABLE)
+    backend = asked_backend(backend)
     on_cpu = x.device.type == "cpu"
     if backend == "packed" and not on_cpu:
         raise ValueError(f"`recurrence_backend` 'packed' runs on a CPU, and the model is on {x.device}. Use 'auto', or move the model.")

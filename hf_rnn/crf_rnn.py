@@ -101,46 +101,50 @@ class LinearChainCRF(nn.Module):
         Returns:
             `Tensor`: (B, W, C), 0 on the Viterbi path and below 0 elsewhere; zero behind a row's length.
         """
-        batch_size, width, _ = emissions.shape
-        if width == 0 or batch_size == 0:
-            return torch.zeros_like(emissions)
-        mask = torch.arange(width, device=emissions.device) < lengths[:, None]
         # sums along a path in fp64, so that rounding cannot reorder paths that fp32 tells apart, where the device has it
         dtype = torch.float32 if emissions.device.type == "mps" else torch.float64
-        scores = emissions.to(dtype).masked_fill(~mask.unsqueeze(2), 0.0)
-        start, end, transitions = self._scores(dtype)
-        last = torch.arange(width, device=emissions.device) == lengths[:, None] - 1
-        # best score of a path that ends in each tag, and the tag before it: (B, C)
-        alphas, pointers = [start + scores[:, 0]], [torch.zeros_like(emissions[:, 0], dtype=torch.long)]
-        for step in range(1, width):
-            best, pointer = (alphas[-1].unsqueeze(2) + transitions).max(1)
-            alphas.append(torch.where(mask[:, step, None], best + scores[:, step], alphas[-1]))
-            pointers.append(pointer)
-        # best score of what follows each tag: (B, C)
-        beta, tag = end.expand(batch_size, -1), torch.zeros_like(lengths)
-        marginals, path = [], []
-        for step in range(width - 1, -1, -1):
-            is_last = last[:, step]
-            if step < width - 1:
-                following = (transitions + (beta + scores[:, step + 1]).unsqueeze(1)).amax(2)
-                beta = torch.where(mask[:, step + 1, None], following, end)
-                tag = pointers[step + 1].gather(1, tag.unsqueeze(1)).squeeze(1)
-            marginals.append(alphas[step] + beta)
-            tag = torch.where(is_last, marginals[-1].argmax(1), tag)
-            path.append(tag)
-        # (B, W, C), (B, W)
-        marginal, viterbi = torch.stack(marginals[::-1], 1), torch.stack(path[::-1], 1)
-        shortfall = (marginal - marginal.amax(2, keepdim=True)).to(emissions.dtype)
-        shortfall = shortfall.clamp(max=-torch.finfo(emissions.dtype).tiny)
-        return shortfall.scatter(2, viterbi.unsqueeze(2), 0.0) * mask.unsqueeze(2)
+        run = max_marginals if torch.compiler.is_compiling() else _max_marginals
+        return run(emissions, lengths, *self._scores(dtype))
+
+
+def _max_marginals(emissions: Tensor, lengths: Tensor, start: Tensor, end: Tensor, transitions: Tensor) -> Tensor:
+    batch_size, width, _ = emissions.shape
+    if width == 0 or batch_size == 0:
+        return torch.zeros_like(emissions)
+    mask = torch.arange(width, device=emissions.device) < lengths[:, None]
+    scores = emissions.to(transitions.dtype).masked_fill(~mask.unsqueeze(2), 0.0)
+    last = torch.arange(width, device=emissions.device) == lengths[:, None] - 1
+    # best score of a path that ends in each tag, and the tag before it: (B, C)
+    alphas, pointers = [start + scores[:, 0]], [torch.zeros_like(emissions[:, 0], dtype=torch.long)]
+    for step in range(1, width):
+        best, pointer = (alphas[-1].unsqueeze(2) + transitions).max(1)
+        alphas.append(torch.where(mask[:, step, None], best + scores[:, step], alphas[-1]))
+        pointers.append(pointer)
+    # best score of what follows each tag: (B, C)
+    beta, tag = end.expand(batch_size, -1), torch.zeros_like(lengths)
+    marginals, path = [], []
+    for step in range(width - 1, -1, -1):
+        is_last = last[:, step]
+        if step < width - 1:
+            following = (transitions + (beta + scores[:, step + 1]).unsqueeze(1)).amax(2)
+            beta = torch.where(mask[:, step + 1, None], following, end)
+            tag = pointers[step + 1].gather(1, tag.unsqueeze(1)).squeeze(1)
+        marginals.append(alphas[step] + beta)
+        tag = torch.where(is_last, marginals[-1].argmax(1), tag)
+        path.append(tag)
+    # (B, W, C), (B, W)
+    marginal, viterbi = torch.stack(marginals[::-1], 1), torch.stack(path[::-1], 1)
+    shortfall = (marginal - marginal.amax(2, keepdim=True)).to(emissions.dtype)
+    shortfall = shortfall.clamp(max=-torch.finfo(emissions.dtype).tiny)
+    return shortfall.scatter(2, viterbi.unsqueeze(2), 0.0) * mask.unsqueeze(2)
+
+
+# a graph holds the search as one node: as loops it would be unrolled over a fixed number of steps
+max_marginals = torch.library.custom_op("hf_rnn::max_marginals", _max_marginals, mutates_args=())
+max_marginals.register_fake(lambda emissions, *_: torch.empty_like(emissions))
 
 
 def dense_positions(mask: Tensor) -> Tensor:
     """Return the positions (B, W) that are True in mask (B, T), in order, W of the fullest row; shorter rows end arbitrarily."""
     width = int(mask.sum(1).max()) if mask.numel() else 0
     return torch.argsort(~mask, dim=1, stable=True)[:, :width]
-
-
-def take_positions(values: Tensor, index: Tensor) -> Tensor:
-    """Return values (B, T, C) at index (B, W): (B, W, C)."""
-    return values.gather(1, index.unsqueeze(2).expand(-1, -1, values.shape[2]))

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .masked_rnn import Compaction, take_positions, word_recurrence
 from .packing_rnn import Packing
 from .recurrence_rnn import RaggedLSTM
 
@@ -67,10 +68,19 @@ def hash_units(ids: Tensor, segments: Segments) -> Tensor:
     starts[1:] = unit_of[1:] != unit_of[:-1]
     index = torch.arange(len(ids), device=ids.device)
     place = index - (index * starts).cummax(0).values
+    hashes = ids.new_zeros(int(unit_of[-1]) + 1 if len(ids) else 0).index_add(0, unit_of, _hash_pieces(ids, place))
+    return _finish_hash(hashes)
+
+
+def _hash_pieces(ids: Tensor, place: Tensor) -> Tensor:
+    """Return what each piece adds to the hash of its unit, given its place there; places beyond 1,023 count as that."""
     mixed = (ids + 1) * 0x2545F4914F6CDD1D
     mixed = (mixed ^ (mixed >> 29)) * 0x369DEA0F31A53F85
-    powers = torch.full((int(place.max()) + 1 if len(ids) else 0,), 0x5851F42D4C957F2D, device=ids.device).cumprod(0)
-    hashes = ids.new_zeros(int(unit_of[-1]) + 1 if len(ids) else 0).index_add(0, unit_of, mixed * powers[place])
+    powers = torch.full((1024,), 0x5851F42D4C957F2D, device=ids.device).cumprod(0)
+    return mixed * powers[place.clamp(max=1023)]
+
+
+def _finish_hash(hashes: Tensor) -> Tensor:
     return (hashes ^ (hashes >> 31)) & UNUSED_KEY
 
 
@@ -180,8 +190,7 @@ class RnnEmbeddings(nn.Module):
         Raises:
             ValueError: Words without ids.
         """
-        if input_ids is None and (self.word_pooling is not None or hasattr(self, "word_keys")):
-            raise ValueError("`word_pooling` needs `input_ids` to know where words start, got `inputs_embeds`. Set word_pooling=None.")
+        self._check_ids(input_ids)
         segments = self.segment(input_ids, mask, self.word_pooling is not None)
         # (N, E)
         if input_ids is not None:
@@ -193,14 +202,69 @@ class RnnEmbeddings(nn.Module):
             return units + self._drop(self._whole_words(input_ids.flatten()[segments.positions], segments)), segments
         return self._drop(units), segments
 
+    def _check_ids(self, input_ids: Tensor | None) -> None:
+        if input_ids is None and (self.word_pooling is not None or hasattr(self, "word_keys")):
+            raise ValueError("`word_pooling` needs `input_ids` to know where words start, got `inputs_embeds`. Set word_pooling=None.")
+
     def _drop(self, units: Tensor) -> Tensor:
         if not self.training or self.dropout == 0:
             return units
-        return units * units.new_empty(len(units), 1).bernoulli_(1 - self.dropout).div_(1 - self.dropout)
+        return units * units.new_empty(*units.shape[:-1], 1).bernoulli_(1 - self.dropout).div_(1 - self.dropout)
+
+    def segment_masked(self, input_ids: Tensor | None, compaction: Compaction, by_words: bool) -> tuple[Tensor, Tensor]:
+        """Return at each compact position whether a unit starts and whether it is special or nothing, (B, T) each; see `segment`."""
+        exists = compaction.exists
+        if input_ids is None:
+            return exists, ~exists
+        types = self.piece_types[compaction.take(input_ids)]
+        special = (types == SPECIAL) | ~exists
+        if not by_words:
+            return exists, special
+        # a slice of T - 1 positions would tie a graph to rows of more than one
+        follows = (types.roll(1, 1) != SPECIAL) & (torch.arange(types.shape[1], device=types.device) > 0)
+        return exists & ~(follows & (types == CONTINUATION)), special
+
+    def forward_masked(self, input_ids: Any, inputs_embeds: Any, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Do what `forward` does without a shape that depends on data.
+
+        Returns:
+            `tuple`: Units (B, T, E) at the left of each row, their number (B,), and the unit of each position (B, T).
+        """
+        self._check_ids(input_ids)
+        compaction = Compaction.from_mask(mask)
+        starts, _ = self.segment_masked(input_ids, compaction, self.word_pooling is not None)
+        units = Compaction.from_mask(starts)
+        pieces = self.word_embeddings(compaction.take(input_ids)) if input_ids is not None else compaction.take(inputs_embeds)
+        vectors = pieces if self.word_pooling is None else self._pool_masked(pieces, compaction, units)
+        if hasattr(self, "word_keys"):
+            ids = compaction.take(input_ids)
+            place = torch.arange(ids.shape[1], device=ids.device) - take_positions(units.order, units.rank)
+            added = _hash_pieces(ids, place) * compaction.exists
+            vectors = vectors + self._drop(self._look_up(_finish_hash(torch.zeros_like(ids).scatter_add(1, units.rank, added))))
+        else:
+            vectors = self._drop(vectors)
+        return vectors, units.lengths, take_positions(units.rank, compaction.rank)
+
+    def _pool_masked(self, pieces: Tensor, compaction: Compaction, units: Compaction) -> Tensor:
+        """Return one vector a unit from pieces, both (B, T, E) at the left of each row."""
+        if self.word_pooling == "first":
+            return units.take(pieces)
+        if self.word_pooling == "rnn":
+            return word_recurrence(pieces, units.rank, compaction.lengths, self.piece_recurrence.weights())
+        index, exists = units.rank.unsqueeze(2).expand_as(pieces), compaction.exists.unsqueeze(2)
+        if self.word_pooling == "max":
+            lowest = torch.full_like(pieces, torch.finfo(pieces.dtype).min)
+            largest = lowest.scatter_reduce(1, index, torch.where(exists, pieces, lowest), "amax")
+            return largest.masked_fill(~units.exists.unsqueeze(2), 0.0)
+        total = torch.zeros_like(pieces).scatter_add(1, index, pieces * exists)
+        return total / torch.zeros_like(pieces).scatter_add(1, index, exists.to(pieces.dtype).expand_as(pieces)).clamp(min=1)
 
     def _whole_words(self, ids: Tensor, segments: Segments) -> Tensor:
         """Return the vectors (U, E) of the words that pieces (N,) spell, zero for unknown ones."""
-        keys = hash_units(ids, segments)
+        return self._look_up(hash_units(ids, segments))
+
+    def _look_up(self, keys: Tensor) -> Tensor:
+        """Return the vectors of words by their hashes, zero for unknown ones."""
         place = torch.searchsorted(self.word_keys, keys).clamp(max=len(self.word_keys) - 1)
         known = self.word_keys[place] == keys
         return self.whole_word_embeddings((place + 1) * known)

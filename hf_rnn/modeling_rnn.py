@@ -9,13 +9,14 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_utils import PreTrainedModel
 from transformers.utils import ModelOutput
 
-from .backends_rnn import check_backend
+from .backends_rnn import asked_backend, check_backend
 from .configuration_rnn import RnnConfig
-from .crf_rnn import LinearChainCRF, dense_positions, take_positions
-from .embeddings_rnn import UNUSED_KEY, RnnEmbeddings, Segments, check_inputs
+from .crf_rnn import LinearChainCRF, dense_positions
+from .embeddings_rnn import UNUSED_KEY, RnnEmbeddings, check_inputs
+from .masked_rnn import Compaction, take_positions
 from .packing_rnn import Packing
 from .pooling_rnn import Pooling
-from .recurrence_rnn import RaggedGRU, RaggedLSTM, init_recurrence, is_loaded, locked_dropout
+from .recurrence_rnn import RaggedGRU, RaggedLSTM, init_recurrence, is_loaded, locked_dropout, masked_locked_dropout
 from .tags import forbidden_moves
 
 
@@ -76,6 +77,13 @@ class RnnLayer(GradientCheckpointingLayer):
             out = locked_dropout(out, packing.rows, len(packing.lengths), self.hidden_dropout)
         return out, *final
 
+    def forward_masked(self, x: Tensor, lengths: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
+        """Return outputs (B, T, H) and the final state from rows x (B, T, I) of `lengths` (B,), padded on the right."""
+        out, final = self.recurrence.forward_masked(x, lengths, state or None, self.weight_dropout)
+        if self.training and self.hidden_dropout > 0:
+            out = masked_locked_dropout(out, self.hidden_dropout)
+        return out, *final
+
 
 class RnnPreTrainedModel(PreTrainedModel):
     """Initialisation, loading and saving shared by all models."""
@@ -123,7 +131,14 @@ class RnnPreTrainedModel(PreTrainedModel):
 
     @property
     def recurrence_backend(self) -> str:
-        """How the recurrence is computed: "auto" (by device and shape), "packed" (our CPU kernel) or "stock" (PyTorch's)."""
+        """How the recurrence is computed: one of `BACKENDS`.
+
+        - `"auto"`: by device, mode and shape, as measured; the environment variable `HF_RNN_BACKEND` replaces it
+        - `"packed"`: our CPU kernel
+        - `"dense"`: PyTorch's dense layer over stretches of steps in which the same rows run
+        - `"stock"`: PyTorch's packed layer, cuDNN on a GPU
+        - `"masked"`: the form that `torch.export` and `torch.compile` record
+        """
         return next(module.backend for module in self.modules() if isinstance(module, (RaggedLSTM, RaggedGRU)))
 
     @recurrence_backend.setter
@@ -132,6 +147,11 @@ class RnnPreTrainedModel(PreTrainedModel):
         for module in self.modules():
             if isinstance(module, (RaggedLSTM, RaggedGRU)):
                 module.backend = backend
+
+    @property
+    def _is_masked(self) -> bool:
+        """Whether to compute in the mask-only form: because a graph is being recorded, or as asked."""
+        return torch.compiler.is_compiling() or asked_backend(self.recurrence_backend) == "masked"
 
     def get_input_embeddings(self) -> nn.Module:
         """Return the embedding of the vocabulary."""
@@ -206,8 +226,24 @@ class RnnModel(RnnPreTrainedModel):
             ValueError: Both or none of the inputs, a mask or state of another shape, or a state for a bidirectional model.
         """
         mask = check_inputs(input_ids, inputs_embeds, attention_mask)
+        states = self._split_state(state, mask.shape[0])
+        wanted = self.config.output_hidden_states if output_hidden_states is None else output_hidden_states
+        encode = self._encode_masked if self._is_masked else self._encode
+        hidden_states, finals = encode(input_ids, inputs_embeds, mask, states, wanted)
+        final_states = tuple(torch.cat(parts) for parts in zip(*finals, strict=True))
+        output = RnnModelOutput(
+            last_hidden_state=hidden_states[-1],
+            # (layers * directions, B, S) -> (B, layers * directions, S)
+            state=torch.cat(final_states, dim=2).transpose(0, 1),
+            hidden_states=tuple(hidden_states) if wanted else None,
+        )
+        return output if _wants_dict(return_dict, self.config) else output.to_tuple()
+
+    def _encode(
+        self, input_ids: Tensor | None, inputs_embeds: Tensor | None, mask: Tensor, states: list[tuple[Tensor, ...]], wanted: bool
+    ) -> tuple[list[Tensor], list[list[Tensor]]]:
+        """Return what each layer makes of the batch, (B, T, H) each or of the last alone, and the final state of each."""
         batch_size, length = mask.shape
-        states = self._split_state(state, batch_size)
         units, segments = self.embeddings(input_ids, inputs_embeds, mask)
         packing = Packing.from_lengths(segments.starts.sum(1))
         # (N, E), in order of time
@@ -219,7 +255,6 @@ class RnnModel(RnnPreTrainedModel):
             x, *final = layer(x, packing, *start)
             collected.append(x)
             finals.append(final)
-        wanted = self.config.output_hidden_states if output_hidden_states is None else output_hidden_states
         # the packed place of each position's word
         place = torch.argsort(packing.source).index_select(0, segments.unit_of)
         hidden_states = [
@@ -228,14 +263,32 @@ class RnnModel(RnnPreTrainedModel):
             .view(batch_size, length, hidden.shape[1])
             for hidden in (collected if wanted else collected[-1:])
         ]
-        final_states = tuple(torch.cat(parts) for parts in zip(*finals, strict=True))
-        output = RnnModelOutput(
-            last_hidden_state=hidden_states[-1],
-            # (layers * directions, B, S) -> (B, layers * directions, S)
-            state=torch.cat(final_states, dim=2).transpose(0, 1),
-            hidden_states=tuple(hidden_states) if wanted else None,
-        )
-        return output if _wants_dict(return_dict, self.config) else output.to_tuple()
+        return hidden_states, finals
+
+    def _encode_masked(
+        self, input_ids: Tensor | None, inputs_embeds: Tensor | None, mask: Tensor, states: list[tuple[Tensor, ...]], wanted: bool
+    ) -> tuple[list[Tensor], list[list[Tensor]]]:
+        """Do what `_encode` does in the mask-only form."""
+        # (B, T, E), words at the left of each row
+        x, lengths, unit_of = self.embeddings.forward_masked(input_ids, inputs_embeds, mask)
+        if self.training and self.config.input_dropout > 0:
+            x = masked_locked_dropout(x, self.config.input_dropout)
+        collected, finals = [x], []
+        for layer, start in zip(self.layers, states, strict=True):
+            x, *final = layer.forward_masked(x, lengths, *start)
+            collected.append(x)
+            finals.append(final)
+        hidden_states = [take_positions(hidden, unit_of) * mask.unsqueeze(2) for hidden in (collected if wanted else collected[-1:])]
+        return hidden_states, finals
+
+    def words(self, input_ids: Tensor | None, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Return where a word or special token starts, and where there is a special token or nothing, (B, T) each."""
+        if not self._is_masked:
+            segments = self.embeddings.segment(input_ids, mask, by_words=True)
+            return segments.starts, segments.special
+        compaction = Compaction.from_mask(mask)
+        starts, special = self.embeddings.segment_masked(input_ids, compaction, by_words=True)
+        return take_positions(starts, compaction.rank) & mask, take_positions(special, compaction.rank) | ~mask
 
     def _split_state(self, state: Tensor | None, batch_size: int) -> list[tuple[Tensor, ...]]:
         """Return the initial h (and c) of every layer, or an empty tuple each."""
@@ -293,7 +346,7 @@ class RnnForSequenceClassification(RnnPreTrainedModel):
         mask = check_inputs(input_ids, inputs_embeds, attention_mask)
         encoded = self.model(input_ids, attention_mask, inputs_embeds, state, output_hidden_states, return_dict=True)
         # a word counts once, whatever the number of its pieces
-        units = mask if self.config.word_pooling is None else self.model.embeddings.segment(input_ids, mask, by_words=True).starts
+        units = mask if self.config.word_pooling is None else self.model.words(input_ids, mask)[0]
         logits = self.classifier(self.dropout(self.pooling(encoded.last_hidden_state, units)))
         loss = None if labels is None else self._loss(logits, labels.to(logits.device), num_items_in_batch)
         output = RnnHeadOutput(loss=loss, logits=logits, state=encoded.state, hidden_states=encoded.hidden_states)
@@ -358,7 +411,7 @@ class RnnForTokenClassification(RnnPreTrainedModel):
             labels = labels.to(logits.device).masked_fill(~mask, -100)
             loss = self._loss(logits, labels, num_items_in_batch)
         if self.config.use_crf and not self.training:
-            logits = self._decode(logits, self.model.embeddings.segment(input_ids, mask, by_words=True))
+            logits = self._decode(logits, *self.model.words(input_ids, mask))
         output = RnnHeadOutput(loss=loss, logits=logits, state=encoded.state, hidden_states=encoded.hidden_states)
         return output if _wants_dict(return_dict, self.config) else output.to_tuple()
 
@@ -372,15 +425,16 @@ class RnnForTokenClassification(RnnPreTrainedModel):
         total = -self.crf.log_likelihood(take_positions(emissions, dense), tags, labelled.sum(1)).sum()
         return total / (labelled.sum().clamp(min=1) if num_items is None else num_items)
 
-    def _decode(self, emissions: Tensor, segments: Segments) -> Tensor:
+    def _decode(self, emissions: Tensor, starts: Tensor, special: Tensor) -> Tensor:
         """Replace the emissions (B, T, C) of words by max-marginals; those of special tokens and padding stay."""
-        words = segments.starts & ~segments.special
-        marginals = self.crf.max_marginals(take_positions(emissions, dense_positions(words)), words.sum(1))
+        words = starts & ~special
+        dense = Compaction.from_mask(words).order if self._is_masked else dense_positions(words)
+        marginals = self.crf.max_marginals(take_positions(emissions, dense), words.sum(1))
         if marginals.shape[1] == 0:
             return emissions
         # (B, T): the word of each position
         word_of = (words.cumsum(1) - 1).clamp(min=0)
-        is_word = (word_of < words.sum(1, keepdim=True)) & ~segments.special
+        is_word = (word_of < words.sum(1, keepdim=True)) & ~special
         return torch.where(is_word.unsqueeze(2), take_positions(marginals, word_of), emissions)
 
 

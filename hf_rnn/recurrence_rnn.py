@@ -3,7 +3,13 @@
 from torch import Tensor, nn
 
 from .backends_rnn import State, run_layer
+from .masked_rnn import recurrence
 from .packing_rnn import Packing
+
+
+def masked_locked_dropout(x: Tensor, p: float) -> Tensor:
+    """Drop features of padded rows (B, T, F), the same ones at all steps of a row; see `locked_dropout`."""
+    return x * x.new_empty(x.shape[0], 1, x.shape[2]).bernoulli_(1 - p).div_(1 - p)
 
 
 def locked_dropout(x: Tensor, rows: Tensor, num_rows: int, p: float) -> Tensor:
@@ -22,7 +28,10 @@ def locked_dropout(x: Tensor, rows: Tensor, num_rows: int, p: float) -> Tensor:
 
 
 class _RaggedRecurrence(nn.RNNBase):
-    """Forward pass shared by `RaggedLSTM` and `RaggedGRU`: one layer over packed tokens."""
+    """Forward pass shared by `RaggedLSTM` and `RaggedGRU`: one layer over packed tokens.
+
+    The base is that of `nn.LSTM` and `nn.GRU` and not these themselves, which `torch.compile` refuses by their class.
+    """
 
     backend: str = "auto"
 
@@ -46,6 +55,11 @@ class _RaggedRecurrence(nn.RNNBase):
             self.flatten_parameters()
         return run_layer(x, packing, state, self.weights(weight_dropout), self.mode, self.training, self.backend)
 
+    def forward_masked(self, x: Tensor, lengths: Tensor, state: State | None = None, weight_dropout: float = 0.0) -> tuple[Tensor, State]:
+        """Run the layer over rows (B, T, I) of `lengths` (B,), padded on the right: outputs (B, T, D*H), zero behind them."""
+        out, final = recurrence(x, lengths, list(state or ()), self.weights(weight_dropout), self.mode, self.training)
+        return out, tuple(final)
+
     def weights(self, weight_dropout: float = 0.0) -> list[Tensor]:
         """Return w_ih, w_hh, b_ih, b_hh of each direction, with DropConnect on the hidden-to-hidden weights while training."""
         weights = [getattr(self, name) for name in self._flat_weights_names]
@@ -54,12 +68,18 @@ class _RaggedRecurrence(nn.RNNBase):
         return weights
 
 
-class RaggedLSTM(_RaggedRecurrence, nn.LSTM):
+class RaggedLSTM(_RaggedRecurrence):
     """`torch.nn.LSTM` of one layer whose forward pass takes packed tokens; weights, names and gate order are PyTorch's."""
 
+    def __init__(self, input_size: int, hidden_size: int, bidirectional: bool = False) -> None:
+        super().__init__("LSTM", input_size, hidden_size, bidirectional=bidirectional)
 
-class RaggedGRU(_RaggedRecurrence, nn.GRU):
+
+class RaggedGRU(_RaggedRecurrence):
     """`torch.nn.GRU` of one layer whose forward pass takes packed tokens; weights, names and gate order are PyTorch's."""
+
+    def __init__(self, input_size: int, hidden_size: int, bidirectional: bool = False) -> None:
+        super().__init__("GRU", input_size, hidden_size, bidirectional=bidirectional)
 
 
 def is_loaded(tensor: Tensor) -> bool:
