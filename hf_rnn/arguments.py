@@ -93,6 +93,9 @@ class RnnTrainingArguments(TrainingArguments):
     load_best_model_at_end: bool = option("End with the weights of the best evaluation.", True)
     metric_for_best_model: str | None = option("Metric that chooses the best epoch; 'auto' leaves it to the task.", "auto")
     early_stopping_patience: int | None = option("Stop after so many evaluations without a better one.", 3)
+    max_tokens_per_batch: int | None = option(
+        "Batches of as many rows of similar length as hold so many tokens, padding included, in place of a number of rows."
+    )
     train_sampling_strategy: str = option("group_by_length or random.", "group_by_length")
     restore_callback_states_from_checkpoint: bool = option("Restore early stopping on resume.", True)
 

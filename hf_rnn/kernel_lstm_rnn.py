@@ -182,11 +182,13 @@ class PackedLSTM(torch.autograd.Function):
         if c0 is not None:
             d_c0 = d_cell.to(c0.dtype)
         d_w_ih = input_weight_gradients(x, reverse, d_slots, needs[6::4])
-        d_w_hh = d_bias = [None] * len(hidden)
+        d_w_hh = d_b_ih = d_b_hh = [None] * len(hidden)
         if any(needs[7::4]):
             d_w_hh = recurrent_gradients(d_slots, hidden, h0, steps)
         if any(needs[8:]):
             # (D, 4H)
-            d_bias = d_slots.sum(1)
-        gradients = [grad for four in zip(d_w_ih, d_w_hh, d_bias, d_bias, strict=True) for grad in four]
+            d_b_ih = d_slots.sum(1)
+            # gradients that share memory would be added to twice where batches are accumulated
+            d_b_hh = d_b_ih.clone()
+        gradients = [grad for four in zip(d_w_ih, d_w_hh, d_b_ih, d_b_hh, strict=True) for grad in four]
         return d_x, d_h0, d_c0, None, None, None, *gradients

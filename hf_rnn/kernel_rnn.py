@@ -117,9 +117,11 @@ def final(first: Tensor | None, values: Tensor, reverse: Tensor, steps: Steps, r
 
 def input_weight_gradients(x: Tensor, reverse: Tensor, d_slots: Tensor, needed: list[bool]) -> list[Tensor | None]:
     """Return the gradient of each direction's input weights, (G*H, I), from those of the gates, (D, N, G*H)."""
-    sources = (x if direction == 0 else mirror(x, reverse) for direction in range(len(d_slots)))
-    # (G*H, N) @ (N, I)
-    return [part.t() @ next(sources) if need else None for part, need in zip(d_slots, needed, strict=True)]
+    grads: list[Tensor | None] = []
+    for direction, (part, need) in enumerate(zip(d_slots, needed, strict=True)):
+        # (G*H, N) @ (N, I)
+        grads.append(part.t() @ (x if direction == 0 else mirror(x, reverse)) if need else None)
+    return grads
 
 
 def recurrent_gradients(d_slots: Tensor, hidden: Tensor, h0: Tensor | None, steps: Steps) -> Tensor:

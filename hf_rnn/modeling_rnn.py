@@ -13,11 +13,15 @@ from .backends_rnn import asked_backend, check_backend
 from .configuration_rnn import RnnConfig
 from .crf_rnn import LinearChainCRF, dense_positions
 from .embeddings_rnn import UNUSED_KEY, RnnEmbeddings, check_inputs
+from .kernel_gru_rnn import PackedGRU  # noqa: F401
+from .kernel_lstm_rnn import PackedLSTM  # noqa: F401
+from .kernel_rnn import Steps  # noqa: F401
 from .masked_rnn import Compaction, take_positions
 from .packing_rnn import Packing
 from .pooling_rnn import Pooling
 from .recurrence_rnn import RaggedGRU, RaggedLSTM, init_recurrence, is_loaded, locked_dropout, masked_locked_dropout
 from .tags import forbidden_moves
+from .workspace_rnn import Workspace  # noqa: F401
 
 
 @dataclass

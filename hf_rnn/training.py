@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from accelerate.data_loader import prepare_data_loader
 from datasets import Dataset
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
-from torch.utils.data import Sampler, SequentialSampler
+from torch.utils.data import DataLoader, Sampler, SequentialSampler
 from transformers import Trainer
 from transformers.utils import logging
 
@@ -60,6 +61,54 @@ class LengthGroupedSampler(Sampler[int]):
             yield from batches[index].tolist()
 
 
+class TokenBudgetSampler(Sampler[list[int]]):
+    """Batches of rows of similar length whose padded size, rows times longest row, stays within a number of tokens.
+
+    Every epoch sorts the rows by their lengths, each stretched by a random factor of up to 1 + `spread`, so that neighbours change,
+    cuts the order where the budget asks for it even if all were stretched in full, and shuffles the batches. Their number is
+    therefore that of every epoch, as schedules and resuming need it; the order depends on the seed and the epoch alone.
+
+    Args:
+        lengths (`ndarray`): Length of each row.
+        max_tokens (`int`): Tokens in a batch, padding included.
+        seed (`int`): Seed.
+        rank (`int`): This process.
+        world_size (`int`): Processes; each takes every `world_size`-th batch, and the first batches again where they run out.
+        spread (`float`): How much lengths in a batch may differ.
+
+    Raises:
+        ValueError: A row is longer than the budget.
+    """
+
+    def __init__(self, lengths: np.ndarray, max_tokens: int, seed: int, rank: int = 0, world_size: int = 1, spread: float = 0.1) -> None:
+        self.lengths = np.asarray(lengths)
+        self.seed, self.rank, self.world_size, self.spread, self.epoch = seed, rank, world_size, spread, 0
+        longest = int(self.lengths.max(initial=0))
+        if longest > max_tokens:
+            raise ValueError(
+                f"`max_tokens_per_batch` is {max_tokens}, and a row has {longest} tokens. Raise it, or pass a smaller --max_length."
+            )
+        self.borders = [0]
+        ordered = np.sort(self.lengths)[::-1]
+        while self.borders[-1] < len(ordered):
+            start = self.borders[-1]
+            self.borders.append(min(start + max(1, int(max_tokens / max(ordered[start] * (1 + spread), 1))), len(ordered)))
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the order of an epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return -(-(len(self.borders) - 1) // self.world_size)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        generator = np.random.default_rng((self.seed, self.epoch))
+        order = np.argsort(-self.lengths * generator.uniform(1, 1 + self.spread, len(self.lengths)))
+        batches = generator.permutation(len(self.borders) - 1)
+        for index in np.resize(batches, len(self) * self.world_size)[self.rank :: self.world_size]:
+            yield order[self.borders[index] : self.borders[index + 1]].tolist()
+
+
 def row_lengths(dataset: Dataset) -> np.ndarray:
     """Return the number of `input_ids` of each row, read from the table's offsets."""
     column = dataset.select_columns("input_ids").with_format("arrow")[:]["input_ids"]
@@ -83,13 +132,42 @@ class RnnTrainer(Trainer):
                 "Pass --label_smoothing_factor 0 or --use_crf false."
             )
 
+    def get_train_dataloader(self) -> DataLoader:
+        """Return batches of the training rows, by a budget of tokens if the arguments give one.
+
+        Raises:
+            ValueError: The budget cannot hold a row, or the rows come as a stream.
+        """
+        budget = getattr(self.args, "max_tokens_per_batch", None)
+        if budget is None:
+            return super().get_train_dataloader()
+        if not isinstance(self.train_dataset, Dataset):
+            raise ValueError("`max_tokens_per_batch` needs the lengths of all rows, which a stream does not tell. Leave it out.")
+        sampler = TokenBudgetSampler(
+            row_lengths(self.train_dataset), budget, self._data_seed, self.args.process_index, self.args.world_size
+        )
+        workers = self.args.dataloader_num_workers
+        loader = DataLoader(
+            self._remove_unused_columns(self.train_dataset, description="Training"),
+            batch_sampler=sampler,
+            collate_fn=self.data_collator,
+            num_workers=workers,
+            pin_memory=self.args.dataloader_pin_memory,
+            persistent_workers=self.args.dataloader_persistent_workers and workers > 0,
+        )
+        # the sampler has already chosen the batches of this process
+        return prepare_data_loader(loader, self.accelerator.device, num_processes=1, process_index=0, put_on_device=True)
+
+    @property
+    def _data_seed(self) -> int:
+        return self.args.seed if self.args.data_seed is None else self.args.data_seed
+
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler | None:
         dataset = self.train_dataset if train_dataset is None else train_dataset
         if self.args.train_sampling_strategy != "group_by_length" or not isinstance(dataset, Dataset):
             return super()._get_train_sampler(train_dataset)
         batch_size = self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
-        seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
-        return LengthGroupedSampler(row_lengths(dataset), batch_size, seed)
+        return LengthGroupedSampler(row_lengths(dataset), batch_size, self._data_seed)
 
     def _get_eval_sampler(self, eval_dataset: Dataset) -> Sampler | None:
         # the strategy of the base class groups evaluation too, and predictions would come back permuted

@@ -58,7 +58,7 @@ def test_equals_loop_over_cells(cell, bidirectional, backend, lengths):
     assert values < 1e-10 and gradients < 1e-10
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(
     st.sampled_from(sorted(CELLS)),
     st.booleans(),
@@ -109,6 +109,39 @@ def test_second_backward_after_retain():
     first = torch.autograd.grad(out.sum(), [x, *layer.parameters()], retain_graph=True)
     second = torch.autograd.grad(out.sum(), [x, *layer.parameters()])
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_gradients_of_batches_add_up(cell):
+    """Three backward passes leave three times the gradient of one in every parameter: none shares memory with another."""
+    layer = CELLS[cell](3, 2, bidirectional=True)
+    layer.backend = "packed"
+    x, packing = torch.randn(5, 3), Packing.from_lengths(torch.tensor([2, 3]))
+    once = torch.autograd.grad(layer(x, packing)[0].square().sum(), list(layer.parameters()))
+    for _ in range(3):
+        layer(x, packing)[0].square().sum().backward()
+    assert all(torch.allclose(parameter.grad, 3 * grad) for parameter, grad in zip(layer.parameters(), once, strict=True))
+    assert len({parameter.grad.data_ptr() for parameter in layer.parameters()}) == 8
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_frozen_weights_cost_nothing_and_get_nothing(cell):
+    """What needs no gradient gets none, and the rest gets the same."""
+    layer = CELLS[cell](3, 2, bidirectional=True)
+    layer.backend = "packed"
+    x, packing = torch.randn(5, 3, requires_grad=True), Packing.from_lengths(torch.tensor([2, 3]))
+    names = dict(layer.named_parameters())
+    whole = torch.autograd.grad(layer(x, packing)[0].square().sum(), [x, *names.values()])
+    whole = dict(zip(["x", *names], whole, strict=True))
+    for frozen in (["weight_ih_l0", "bias_hh_l0_reverse"], [name for name in names if "weight_hh" in name], list(names)):
+        for name, parameter in names.items():
+            parameter.requires_grad_(name not in frozen)
+            parameter.grad = None
+        x.grad = None
+        layer(x, packing)[0].square().sum().backward()
+        assert torch.allclose(x.grad, whole["x"])
+        for name, parameter in names.items():
+            assert parameter.grad is None if name in frozen else torch.allclose(parameter.grad, whole[name])
 
 
 def test_packing_agrees_with_torch():

@@ -12,7 +12,14 @@ from datasets import Dataset
 from hf_rnn import RnnConfig, RnnForSequenceClassification, RnnForTokenClassification
 from hf_rnn.arguments import RnnTrainingArguments
 from hf_rnn.collator import RnnCollator
-from hf_rnn.training import LengthGroupedSampler, RnnTrainer, checkpoint_problem, last_complete_checkpoint, row_lengths
+from hf_rnn.training import (
+    LengthGroupedSampler,
+    RnnTrainer,
+    TokenBudgetSampler,
+    checkpoint_problem,
+    last_complete_checkpoint,
+    row_lengths,
+)
 
 
 def rows(count: int, seed: int = 0) -> Dataset:
@@ -39,6 +46,37 @@ def make_trainer(folder, count=64, model_class=RnnForSequenceClassification, con
     dataset = rows(count) if dataset is None else dataset
     model = model_class(RnnConfig(**config))
     return RnnTrainer(model=model, args=arguments, train_dataset=dataset, eval_dataset=rows(20, 1), data_collator=RnnCollator())
+
+
+def test_budget_sampler_keeps_its_budget_and_its_number_of_batches():
+    """Every row comes once an epoch in batches within the budget, as many in every epoch, of other neighbours."""
+    lengths = np.random.default_rng(0).integers(0, 60, 1003)
+    sampler = TokenBudgetSampler(lengths, 256, seed=5)
+    epochs = []
+    for epoch in range(3):
+        sampler.set_epoch(epoch)
+        batches = list(sampler)
+        epochs.append(batches)
+        assert sorted(row for batch in batches for row in batch) == list(range(1003))
+        assert max(len(batch) * lengths[batch].max() for batch in batches) <= 256
+        assert len(batches) == len(sampler)
+    # tokens fill most of the room
+    assert lengths.sum() / (256 * len(sampler)) > 0.8
+    assert {frozenset(batch) for batch in epochs[0]} != {frozenset(batch) for batch in epochs[1]}
+    sampler.set_epoch(0)
+    assert list(sampler) == epochs[0] == list(TokenBudgetSampler(lengths, 256, seed=5))
+    with pytest.raises(ValueError, match="`max_tokens_per_batch` is 40, and a row has 59 tokens"):
+        TokenBudgetSampler(lengths, 40, seed=5)
+
+
+def test_budget_sampler_shares_batches_between_processes():
+    """Processes have equally many batches and together every row."""
+    lengths = np.random.default_rng(0).integers(1, 60, 500)
+    whole = list(TokenBudgetSampler(lengths, 256, seed=5))
+    shares = [list(TokenBudgetSampler(lengths, 256, seed=5, rank=rank, world_size=3)) for rank in range(3)]
+    assert len({len(share) for share in shares}) == 1
+    assert {row for share in shares for batch in share for row in batch} == set(range(500))
+    assert sum(map(len, shares)) - len(whole) < 3
 
 
 def test_sampler_yields_every_row_once_in_even_batches():
