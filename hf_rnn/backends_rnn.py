@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from functools import partial
 from itertools import groupby
 from typing import Any
 
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from .kernel_gru_rnn import PackedGRU, gru_forward
 from .kernel_lstm_rnn import PackedLSTM, lstm_forward
+from .onednn_rnn import is_available, onednn_lstm
 from .packing_rnn import Packing
 
 BACKENDS = ("auto", "packed", "dense", "stock", "masked")
@@ -40,11 +42,14 @@ def run_layer(
         ValueError: `backend` names no way, or one that cannot run here.
     """
     directions, hidden_size = len(weights) // 4, weights[1].shape[1]
-    ordered = state and tuple(part.index_select(1, packing.order) for part in state)
     if not packing.steps:
         return x.new_zeros(0, directions * hidden_size), state or _zeros(x, packing, weights, mode)
-    chosen = choose(x, packing, weights, mode, backend)
-    out, final = _RUN[chosen](x, packing, ordered, weights, mode, training)
+    run = _RUN[choose(x, packing, weights, mode, backend)]
+    if packing.is_rectangular:
+        # rows keep their order
+        return run(x, packing, state, weights, mode, training)
+    ordered = state and tuple(part.index_select(1, packing.order) for part in state)
+    out, final = run(x, packing, ordered, weights, mode, training)
     return out, tuple(part.index_select(1, packing.inverse) for part in final)
 
 
@@ -71,14 +76,13 @@ def choose(x: Tensor, packing: Packing, weights: list[Tensor], mode: str, backen
     if not on_cpu:
         return "stock"
     rows, stretches = len(packing.lengths), len({size for _, size in packing.steps})
-    if packing.is_rectangular and rows <= 4:
-        # few operations decide here, and PyTorch's layer is one
-        return "stock"
-    is_inference = not (torch.is_grad_enabled() and any(part.requires_grad for part in (x, *weights)))
+    few = packing.is_rectangular and rows <= 4
     # oneDNN knows no GRU and no fp64, and pays for every stretch
-    if mode == "LSTM" and is_inference and x.dtype != torch.float64 and len(packing.steps) >= 6 * stretches:
+    is_dense = mode == "LSTM" and x.dtype != torch.float64 and _is_inference(x, None, weights)
+    if is_dense and (few or len(packing.steps) >= 6 * stretches):
         return "dense"
-    return "packed"
+    # few operations decide where there are few rows, and PyTorch's layer is one
+    return "stock" if few else "packed"
 
 
 def _zeros(x: Tensor, packing: Packing, weights: list[Tensor], mode: str) -> State:
@@ -96,10 +100,10 @@ def _packed(x: Tensor, packing: Packing, state: State | None, weights: list[Tens
     function: Any = lstm_forward if mode == "LSTM" else gru_forward
     states = state or (None,) * (2 if mode == "LSTM" else 1)
     arguments = (x, *states, packing.reverse, packing.steps, len(packing.lengths))
-    if torch.is_grad_enabled() and any(part is not None and part.requires_grad for part in (x, *states, *weights)):
-        out, *final = kernel.apply(*arguments, *weights)
-    else:
+    if _is_inference(x, state, weights):
         out, *final, _ = function(*arguments, weights, keep=False)
+    else:
+        out, *final = kernel.apply(*arguments, *weights)
     return out, tuple(final)
 
 
@@ -110,6 +114,16 @@ def _call(x: Tensor, state: State, weights: list[Tensor], mode: str, training: b
     options = (weights, True, 1, 0.0, training, len(weights) == 8)
     out, *final = function(x, hx, *options, False) if batch_sizes is None else function(x, batch_sizes, hx, *options)
     return out, tuple(final)
+
+
+def _call_onednn(x: Tensor, state: State, weights: list[Tensor]) -> tuple[Tensor, State]:
+    out, h, c = onednn_lstm(x, state[0], state[1], weights)
+    return out, (h, c)
+
+
+def _is_inference(x: Tensor, state: State | None, weights: list[Tensor]) -> bool:
+    """Return whether nothing asks for gradients."""
+    return not (torch.is_grad_enabled() and any(part.requires_grad for part in (x, *(state or ()), *weights)))
 
 
 def _stock(x: Tensor, packing: Packing, state: State | None, weights: list[Tensor], mode: str, training: bool) -> tuple[Tensor, State]:
@@ -127,8 +141,14 @@ def _stock(x: Tensor, packing: Packing, state: State | None, weights: list[Tenso
 
 
 def _dense(x: Tensor, packing: Packing, state: State | None, weights: list[Tensor], mode: str, training: bool) -> tuple[Tensor, State]:
-    """Run PyTorch's dense layer on every stretch of steps through which the same rows run, one direction after the other."""
+    """Run a dense layer on every stretch of steps through which the same rows run, one direction after the other."""
     state = state or _zeros(x, packing, weights, mode)
+    call: Callable[[Tensor, State, list[Tensor]], tuple[Tensor, State]]
+    call = partial(_call, mode=mode, training=training, batch_sizes=None)
+    if mode == "LSTM" and _is_inference(x, state, weights):
+        dtype = torch.get_autocast_dtype(x.device.type) if torch.is_autocast_enabled(x.device.type) else x.dtype
+        if x.device.type == "cpu" and is_available(dtype):
+            x, call = x.to(dtype), _call_onednn
     stretches = [list(steps) for _, steps in groupby(packing.steps, key=lambda step: step[1])]
     outputs, finals = [], []
     for direction in range(len(weights) // 4):
@@ -137,15 +157,16 @@ def _dense(x: Tensor, packing: Packing, state: State | None, weights: list[Tenso
         parts, ended = [], []
         for steps in stretches:
             (start, size), count = steps[0], len(steps)
-            # rows that have ended by now, the shortest, keep their state
-            ended.append(tuple(part[:, size:] for part in now))
+            if size < now[0].shape[1]:
+                # rows that have ended by now, the shortest, keep their state
+                ended.append(tuple(part[:, size:] for part in now))
+                now = tuple(part[:, :size].contiguous() for part in now)
             # (S, b, I)
-            stretch = source[start : start + count * size].view(count, size, -1)
-            out, now = _call(stretch, tuple(part[:, :size].contiguous() for part in now), own, mode, training, None)
+            out, now = call(source[start : start + count * size].view(count, size, -1), now, own)
             parts.append(out.reshape(count * size, -1))
-        outputs.append(torch.cat(parts))
+        outputs.append(torch.cat(parts) if len(parts) > 1 else parts[0])
         # (1, R, H)
-        finals.append(tuple(torch.cat(parts, dim=1) for parts in zip(now, *reversed(ended), strict=True)))
+        finals.append(tuple(torch.cat(parts, dim=1) for parts in zip(now, *reversed(ended), strict=True)) if ended else now)
     out = outputs[0] if len(outputs) == 1 else torch.cat([outputs[0], outputs[1].index_select(0, packing.reverse)], dim=1)
     return out, tuple(torch.cat(parts) for parts in zip(*finals, strict=True))
 

@@ -167,16 +167,16 @@ class RnnEmbeddings(nn.Module):
     def segment(self, input_ids: Tensor | None, mask: Tensor, by_words: bool) -> Segments:
         """Find the units of a batch from ids (B, T) and mask (B, T): words and special tokens if `by_words`, else positions.
 
-        Without ids, every position is a word.
+        Without ids, every position is a word; positions as units tell nothing of special tokens.
         """
         # (N,)
         positions = mask.flatten().nonzero().squeeze(1)
         if input_ids is None:
             return Segments(mask, ~mask, positions, torch.arange(len(positions), device=mask.device))
+        if not by_words:
+            return Segments(mask, ~mask, positions, torch.arange(len(positions), device=mask.device))
         types = self.piece_types[input_ids.flatten()[positions]]
         special = torch.ones_like(mask).flatten().index_copy(0, positions, types == SPECIAL).view_as(mask)
-        if not by_words:
-            return Segments(mask, special, positions, torch.arange(len(positions), device=mask.device))
         rows = positions // max(mask.shape[1], 1)
         is_start = types != CONTINUATION
         is_start[:1] = True

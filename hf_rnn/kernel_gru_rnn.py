@@ -24,6 +24,7 @@ from .kernel_rnn import (
     tanh_gradient,
     workspace,
 )
+from .prepared_rnn import prepared
 
 
 def _gru_views(slots: Tensor) -> tuple[Tensor, ...]:
@@ -35,6 +36,14 @@ def _gru_views(slots: Tensor) -> tuple[Tensor, ...]:
 def _rotated(weights: list[Tensor]) -> Tensor:
     """Stack weights (3H, M) of gates r, z, n as (D, 3H, M) of gates n, r, z: the order of the slots that hold hidden shares."""
     return torch.stack([weight.roll(len(weight) // 3, 0) for weight in weights])
+
+
+def _prepare(parameters: list[Tensor], dtype: torch.dtype) -> tuple[list[Tensor], Tensor, Tensor]:
+    """Return the input weights of each direction, the recurrent weights (D, H, 3H) and the bias of the slots (D, 1, 4H)."""
+    # detached: a form that holds the very parameters would keep them alive
+    w_ih, w_hh = ([weight.detach().to(dtype) for weight in parameters[k::4]] for k in range(2))
+    bias = torch.stack([_slot_bias(*pair) for pair in zip(parameters[2::4], parameters[3::4], strict=True)])
+    return w_ih, _rotated(w_hh).transpose(1, 2).contiguous(), bias.to(state_dtype(dtype))[:, None]
 
 
 def gru_forward(
@@ -57,17 +66,14 @@ def gru_forward(
     Returns:
         `tuple`: Outputs (N, D*H), final h (D, R, H), and for the backward pass slots, states and outputs by direction.
     """
-    w_ih, w_hh = ([p.to(x.dtype) for p in parameters[k::4]] for k in range(2))
-    directions, tokens, size_h, wide = len(w_ih), len(x), w_hh[0].shape[1], state_dtype(x.dtype)
+    w_ih, recurrent, bias = _prepare(parameters, x.dtype) if keep else prepared(parameters, x.dtype, lambda: _prepare(parameters, x.dtype))
+    (directions, size_h, _), tokens, wide = recurrent.shape, len(x), state_dtype(x.dtype)
     started, narrow = steps[0][1], wide != x.dtype
     # (D, N, 4H)
     shares = workspace.empty(directions, tokens, 4 * size_h, dtype=x.dtype)
     shares[..., :size_h] = 0
     project(x, reverse, w_ih, shares[..., size_h:])
     slots = workspace.empty(directions, tokens if keep else started, 4 * size_h, dtype=wide) if narrow else shares
-    # (D, H, 3H) and (D, 1, 4H)
-    recurrent = _rotated(w_hh).transpose(1, 2).contiguous()
-    bias = torch.stack([_gru_bias(*pair) for pair in zip(parameters[2::4], parameters[3::4], strict=True)]).to(wide)[:, None]
     # (D, N, H)
     hidden = workspace.empty(directions, tokens, size_h, dtype=x.dtype)
     states = workspace.empty(directions, tokens if keep else started, size_h, dtype=wide) if narrow else hidden
@@ -93,7 +99,7 @@ def gru_forward(
     return collect(hidden, reverse), final(h0, states, reverse, steps, rows), [slots, states, hidden]
 
 
-def _gru_bias(b_ih: Tensor, b_hh: Tensor) -> Tensor:
+def _slot_bias(b_ih: Tensor, b_hh: Tensor) -> Tensor:
     """Return the bias of the four slots, (4H,)."""
     (r_z, n), (hidden_r_z, hidden_n) = (bias.tensor_split([len(bias) * 2 // 3]) for bias in (b_ih, b_hh))
     return torch.cat([hidden_n, r_z + hidden_r_z, n])

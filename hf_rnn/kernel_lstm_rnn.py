@@ -24,11 +24,20 @@ from .kernel_rnn import (
     tanh_gradient,
     workspace,
 )
+from .prepared_rnn import prepared
 
 
 def _lstm_views(slots: Tensor) -> tuple[Tensor, ...]:
     """Return views of slots (D, N, 4H): i and f together, then i, f, g, o."""
     return slots[..., : slots.shape[2] // 2], *slots.chunk(4, dim=2)
+
+
+def _prepare(parameters: list[Tensor], dtype: torch.dtype) -> tuple[list[Tensor], Tensor, Tensor]:
+    """Return the input weights of each direction, the recurrent weights (D, H, 4H) and the sum of both biases (D, 1, 4H)."""
+    # detached: a form that holds the very parameters would keep them alive
+    w_ih, w_hh = ([weight.detach().to(dtype) for weight in parameters[k::4]] for k in range(2))
+    bias = torch.stack([a + b for a, b in zip(parameters[2::4], parameters[3::4], strict=True)]).to(state_dtype(dtype))[:, None]
+    return w_ih, torch.stack([weight.t() for weight in w_hh]), bias
 
 
 def lstm_forward(
@@ -48,17 +57,14 @@ def lstm_forward(
     Returns:
         `tuple`: Outputs (N, D*H), final h and c (D, R, H), and for the backward pass gates, cells and outputs by direction.
     """
-    w_ih, w_hh = ([p.to(x.dtype) for p in parameters[k::4]] for k in range(2))
-    directions, tokens, size_h, wide = len(w_ih), len(x), w_hh[0].shape[1], state_dtype(x.dtype)
+    w_ih, recurrent, bias = _prepare(parameters, x.dtype) if keep else prepared(parameters, x.dtype, lambda: _prepare(parameters, x.dtype))
+    (directions, size_h, _), tokens, wide = recurrent.shape, len(x), state_dtype(x.dtype)
     started = steps[0][1]
     # (D, N, 4H)
     shares = workspace.empty(directions, tokens, 4 * size_h, dtype=x.dtype)
     project(x, reverse, w_ih, shares)
     narrow = wide != x.dtype
     slots = workspace.empty(directions, tokens if keep else started, 4 * size_h, dtype=wide) if narrow else shares
-    # (D, H, 4H) and (D, 1, 4H)
-    recurrent = torch.stack([weight.t() for weight in w_hh])
-    bias = torch.stack([a + b for a, b in zip(parameters[2::4], parameters[3::4], strict=True)]).to(wide)[:, None]
     # (D, N, H)
     hidden = workspace.empty(directions, tokens, size_h, dtype=x.dtype)
     cells = workspace.empty(directions, tokens if keep else started, size_h, dtype=wide)

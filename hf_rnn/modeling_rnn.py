@@ -17,8 +17,10 @@ from .kernel_gru_rnn import PackedGRU  # noqa: F401
 from .kernel_lstm_rnn import PackedLSTM  # noqa: F401
 from .kernel_rnn import Steps  # noqa: F401
 from .masked_rnn import Compaction, take_positions
+from .onednn_rnn import onednn_lstm  # noqa: F401
 from .packing_rnn import Packing
 from .pooling_rnn import Pooling
+from .prepared_rnn import prepared  # noqa: F401
 from .recurrence_rnn import RaggedGRU, RaggedLSTM, init_recurrence, is_loaded, locked_dropout, masked_locked_dropout
 from .tags import forbidden_moves
 from .workspace_rnn import Workspace  # noqa: F401

@@ -37,6 +37,8 @@ class Packing:
     def from_lengths(cls, lengths: Tensor) -> "Packing":
         """Plan the packing of rows with `lengths` (R,) tokens each; lengths on another device are fetched once."""
         device, lengths = lengths.device, lengths.cpu()
+        if len(set(lengths.tolist())) == 1:
+            return cls._rectangular(lengths, device)
         # (R,)
         ordered, order = lengths.sort(descending=True, stable=True)
         firsts = (lengths.cumsum(0) - lengths)[order]
@@ -59,6 +61,17 @@ class Packing:
             "reverse": reverse,
         }
         return cls(**{name: index.to(device, non_blocking=True) for name, index in fields.items()}, steps=steps)
+
+    @classmethod
+    def _rectangular(cls, lengths: Tensor, device: torch.device) -> "Packing":
+        """Plan the packing of rows that all have the same length."""
+        rows, longest = len(lengths), int(lengths[0])
+        order = torch.arange(rows, device=device)
+        # (S, R)
+        places = torch.arange(longest * rows, device=device).view(longest, rows)
+        source, reverse = places.view(rows, longest).t().flatten(), places.flip(0).flatten()
+        steps = [(start, rows) for start in range(0, longest * rows, rows)]
+        return cls(lengths.to(device), order, order, order.repeat(longest), source, reverse, steps)
 
     @property
     def batch_sizes(self) -> Tensor:

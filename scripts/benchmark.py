@@ -1,28 +1,36 @@
 """Measure the recurrence against bare matrix products and PyTorch's own layers, training end to end, and pipelines.
 
-All rivals of a row run in one process, in turn, several times; a figure is the median, and ratios are what counts. Keep the
-machine quiet. Writes `benchmark.md`, `benchmark.json` and `benchmark.png` to the output folder.
+Rivals run in one process, in turn, several times; a figure is the median, and ratios are what counts. Keep the machine quiet.
+Writes `benchmark.md`, `benchmark.json` and `benchmark.png`. `--device cuda` measures the ways to run on a GPU.
 """
 
 import argparse
+import itertools
 import json
 import multiprocessing
-import os
 import resource
 import statistics
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
+from matplotlib.figure import Figure
 from torch import Tensor, nn
+from transformers import AutoTokenizer, DistilBertConfig, DistilBertForSequenceClassification, pipeline
 
+from hf_rnn import RnnConfig, RnnForSequenceClassification, text_classification
 from hf_rnn.packing_rnn import Packing
+from hf_rnn.readers import read_rows
 from hf_rnn.recurrence_rnn import RaggedGRU, RaggedLSTM
+from hf_rnn.tokenization import train_tokenizer
 
 INPUTS = HIDDEN = 256
 LAYERS = 2
+SAMPLES = Path(text_classification.__file__).parent / "samples"
 CELLS = {"lstm": (RaggedLSTM, nn.LSTM, 4), "gru": (RaggedGRU, nn.GRU, 3)}
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -133,7 +141,8 @@ class Stacks:
         steps = Packing.from_lengths(self.lengths).steps
         with torch.no_grad():
             for layer in self.ours:
-                x, weight, slots = self._operand(tokens, layer.input_size), self._operand(width, layer.input_size), self._operand(tokens, width)
+                x, weight = self._operand(tokens, layer.input_size), self._operand(width, layer.input_size)
+                slots = self._operand(tokens, width)
                 for _ in range(2):
                     x @ weight.t()
                     if self.train:
@@ -163,3 +172,208 @@ def interleave(rivals: dict[str, Callable[[], None]], repeats: int, device: str,
             if name not in slow:
                 times[name].append(measure(run))
     return {name: statistics.median(values) for name, values in times.items()}
+
+
+def measure_layers(device: str, repeats: int) -> list[Row]:
+    """Time two layers of every kind on every batch, in training and inference."""
+    rows = []
+    dtypes = ["fp32", "bf16"] if device == "cpu" else list(DTYPES)
+    for (batch, lengths), cell, dtype, train in itertools.product(batches().items(), CELLS, dtypes, (True, False)):
+        torch.manual_seed(0)
+        rivals = Stacks(lengths, cell, DTYPES[dtype], device, train).rivals()
+        times = interleave(rivals, repeats if len(lengths) > 1 else 3 * repeats, device)
+        rows.append(Row(batch, cell, dtype, "training" if train else "inference", times))
+        print(rows[-1].batch, cell, dtype, rows[-1].mode, {name: f"{ratio:.2f}" for name, ratio in rows[-1].ratios.items()}, flush=True)
+    return rows
+
+
+def _peak(rival: str, batch: str, dtype: str, queue: Any) -> None:
+    stacks = Stacks(batches()[batch], "lstm", DTYPES[dtype], "cpu", train=True)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for _ in range(3):
+        stacks.rivals()[rival]()
+    queue.put((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+
+
+def measure_memory() -> list[dict[str, Any]]:
+    """Return by how many MiB three training steps raise the peak of a process of their own."""
+    context = multiprocessing.get_context("spawn")
+    found = []
+    for batch, dtype in itertools.product(["grouped, 512 rows", "shuffled, 128 rows"], ["fp32", "bf16"]):
+        line: dict[str, Any] = {"batch": batch, "dtype": dtype}
+        for rival in ("ours", "packed", "padded"):
+            queue = context.Queue()
+            process = context.Process(target=_peak, args=(rival, batch, dtype, queue))
+            process.start()
+            line[rival] = round(queue.get(), 1)
+            process.join()
+        found.append(line)
+        print(line, flush=True)
+    return found
+
+
+class TutorialModel(nn.Module):
+    """The classifier of the tutorial: embedding, two bidirectional `nn.LSTM` layers on packed rows, linear."""
+
+    def __init__(self, vocab_size: int, num_labels: int) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(vocab_size, INPUTS)
+        self.rnn = nn.LSTM(INPUTS, HIDDEN, LAYERS, batch_first=True, bidirectional=True)
+        self.linear = nn.Linear(2 * HIDDEN, num_labels)
+
+    def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
+        """Return logits (B, C)."""
+        packed = nn.utils.rnn.pack_padded_sequence(self.embedding(ids), lengths, batch_first=True, enforce_sorted=False)
+        _, (h, _) = self.rnn(packed)
+        return self.linear(torch.cat([h[-2], h[-1]], dim=1))
+
+
+def train_tutorial(
+    rows: list[list[int]], labels: list[int], held_out: tuple[list[list[int]], list[int]], vocab_size: int, epochs: int
+) -> tuple[float, float]:
+    """Train as the tutorial does, in shuffled batches of 128 with Adam: return examples/s and the accuracy on held-out rows."""
+    torch.manual_seed(42)
+    model = TutorialModel(vocab_size, max(labels) + 1)
+    optimizer = torch.optim.Adam(model.parameters())
+
+    def pad(rows: list[list[int]]) -> tuple[Tensor, Tensor]:
+        return nn.utils.rnn.pad_sequence([torch.tensor(row) for row in rows], batch_first=True), torch.tensor([len(row) for row in rows])
+
+    started = time.perf_counter()
+    for _ in range(epochs):
+        for chosen in torch.randperm(len(rows)).split(128):
+            optimizer.zero_grad()
+            logits = model(*pad([rows[index] for index in chosen]))
+            nn.functional.cross_entropy(logits, torch.tensor([labels[index] for index in chosen])).backward()
+            optimizer.step()
+    speed = epochs * len(rows) / (time.perf_counter() - started)
+    with torch.no_grad():
+        answers = [model(*pad(held_out[0][start : start + 256])).argmax(1) for start in range(0, len(held_out[0]), 256)]
+    return speed, (torch.cat(answers) == torch.tensor(held_out[1])).double().mean().item()
+
+
+def measure_training(train_file: Path, held_out_file: Path, output_dir: Path, epochs: int) -> list[dict[str, Any]]:
+    """Train our script in fp32 and bf16 and the tutorial's loop on the same rows, tokens and model size."""
+    found = []
+    sizes = f"--embedding_size {INPUTS} --hidden_size {2 * HIDDEN} --num_hidden_layers {LAYERS} --per_device_train_batch_size 128"
+    run = f"--do_train --do_eval --eval_strategy no --save_strategy no --num_train_epochs {epochs} --disable_tqdm true {sizes}"
+    for name, more in (("our script, fp32", []), ("our script, bf16", ["--bf16", "true"])):
+        folder = output_dir / name.replace(", ", "_").replace(" ", "_")
+        files = ["--train_file", str(train_file), "--validation_file", str(held_out_file), "--output_dir", str(folder)]
+        text_classification.main([*files, *run.split(), *more])
+        metrics = json.loads((folder / "all_results.json").read_text())
+        found.append({"what": name, "examples/s": metrics["train_samples_per_second"], "accuracy": metrics["eval_accuracy"]})
+        print(found[-1], flush=True)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    splits = []
+    for path in (train_file, held_out_file):
+        rows = [row for row in read_rows(str(path)) if row["document"]]
+        ids = tokenizer([row["document"] for row in rows], truncation=True)["input_ids"]
+        splits.append((ids, [int(row["label"]) for row in rows]))
+    speed, accuracy = train_tutorial(*splits[0], splits[1], len(tokenizer), epochs)
+    found.append({"what": "tutorial, fp32", "examples/s": round(speed, 1), "accuracy": accuracy})
+    print(found[-1], flush=True)
+    return found
+
+
+def measure_pipelines(texts: list[str], tokenizer: Any, repeats: int) -> list[dict[str, Any]]:
+    """Return texts/s of pipelines with our model and a randomly initialised DistilBERT-base of the same vocabulary."""
+    sizes = {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id}
+    models = {
+        f"ours, {cell}": RnnForSequenceClassification(
+            RnnConfig(**sizes, embedding_size=INPUTS, hidden_size=2 * HIDDEN, num_hidden_layers=LAYERS, cell_type=cell)
+        )
+        for cell in CELLS
+    }
+    models["DistilBERT"] = DistilBertForSequenceClassification(DistilBertConfig(**sizes))
+    pipelines = {name: pipeline("text-classification", model=model, tokenizer=tokenizer) for name, model in models.items()}
+    found = []
+    for size in (1, 32):
+        # a slow model gets fewer texts
+        counts = {name: 64 if name == "DistilBERT" else 256 for name in pipelines}
+        runs = {name: partial(run, texts[: counts[name]], batch_size=size) for name, run in pipelines.items()}
+        times = interleave(runs, repeats, "cpu")
+        found.append({"batch": size, **{name: round(1e3 * counts[name] / value, 1) for name, value in times.items()}})
+        print(found[-1], flush=True)
+    return found
+
+
+def table(lines: list[dict[str, Any]]) -> str:
+    """Return lines as a Markdown table."""
+    head = list(lines[0])
+    cells = [head, ["---"] * len(head), *([str(line[name]) for name in head] for line in lines)]
+    return "\n".join("| " + " | ".join(row) + " |" for row in cells) + "\n"
+
+
+def layer_lines(rows: list[Row]) -> list[dict[str, Any]]:
+    """Return the table of layers: milliseconds of the products, and every rival as a multiple of them."""
+    return [
+        {
+            "batch": row.batch,
+            "cell": row.cell,
+            "dtype": row.dtype,
+            "mode": row.mode,
+            "products, ms": f"{row.times['products']:.2f}",
+            **{name: f"{row.ratios[name]:.2f}" for name in ("ours", "packed", "padded")},
+        }
+        for row in rows
+    ]
+
+
+def draw(rows: list[Row], path: Path) -> None:
+    """Draw the ratios of the LSTM to the bare products, a panel for each dtype and mode."""
+    panels = sorted({(row.dtype, row.mode) for row in rows}, reverse=True)
+    figure = Figure(figsize=(11, 3.2 * len(panels)), layout="constrained")
+    for axes, (dtype, mode) in zip(figure.subplots(len(panels), 1, squeeze=False)[:, 0], panels, strict=True):
+        shown = [row for row in rows if row.cell == "lstm" and (row.dtype, row.mode) == (dtype, mode)]
+        for offset, (name, colour) in enumerate({"ours": "#1f77b4", "packed": "#ff7f0e", "padded": "#2ca02c"}.items()):
+            places = [index + 0.27 * (offset - 1) for index in range(len(shown))]
+            bars = axes.bar(places, [row.ratios[name] for row in shown], width=0.25, color=colour, label=name)
+            axes.bar_label(bars, fmt="%.1f", fontsize=8)
+        axes.axhline(1, color="grey", linewidth=1)
+        axes.set_xticks(range(len(shown)), [row.batch for row in shown])
+        axes.set_title(f"LSTM, {mode}, {dtype}: time as a multiple of the bare matrix products")
+        # PyTorch's packed layer is off the scale on long rows
+        axes.set_ylim(0, min(12, 1.15 * max(max(row.ratios.values()) for row in shown)))
+    axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    figure.savefig(path, dpi=120)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the measurements that the arguments ask for."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--output_dir", type=Path, default=Path("outputs/benchmark"))
+    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--only", nargs="+", default=["layers", "memory", "training", "pipelines"], help="layers memory training pipelines")
+    parser.add_argument("--train_file", type=Path, default=SAMPLES / "nsmc_train.tsv", help="reviews with columns document and label")
+    parser.add_argument("--held_out_file", type=Path, default=SAMPLES / "nsmc_test.tsv", help="reviews for the accuracy")
+    parser.add_argument("--epochs", type=int, default=1)
+    arguments = parser.parse_args(argv)
+    if arguments.device == "cuda" and not torch.cuda.is_available():
+        parser.error("--device cuda: PyTorch finds no GPU here. Leave the option out to measure the CPU.")
+    arguments.output_dir.mkdir(parents=True, exist_ok=True)
+    where = torch.cuda.get_device_name() if arguments.device == "cuda" else f"CPU, {torch.get_num_threads()} threads"
+    page, results = [f"# Benchmark\n\ntorch {torch.__version__}, {where}\n"], {}
+    if "layers" in arguments.only:
+        rows = measure_layers(arguments.device, arguments.repeats)
+        results["layers"] = [asdict(row) for row in rows]
+        page += ["## Layers: time as a multiple of the bare matrix products\n", table(layer_lines(rows))]
+        draw(rows, arguments.output_dir / "benchmark.png")
+    if "memory" in arguments.only and arguments.device == "cpu":
+        results["memory"] = measure_memory()
+        page += ["## Peak memory of training, MiB\n", table(results["memory"])]
+    if "training" in arguments.only:
+        results["training"] = measure_training(arguments.train_file, arguments.held_out_file, arguments.output_dir, arguments.epochs)
+        page += ["## Training end to end\n", table(results["training"])]
+    if "pipelines" in arguments.only:
+        texts = [row["document"] for row in read_rows(str(SAMPLES / "nsmc_test.tsv")) if row["document"]]
+        tokenizer = train_tokenizer(texts, "unigram", 4000)
+        results["pipelines"] = measure_pipelines(texts, tokenizer, arguments.repeats)
+        page += ["## Pipelines, texts/s\n", table(results["pipelines"])]
+    (arguments.output_dir / "benchmark.md").write_text("\n".join(page))
+    (arguments.output_dir / "benchmark.json").write_text(json.dumps(results, indent=1))
+
+
+if __name__ == "__main__":
+    main()
