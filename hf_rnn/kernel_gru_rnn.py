@@ -8,7 +8,6 @@ from torch.autograd.function import once_differentiable
 
 from .kernel_rnn import (
     Steps,
-    add_product,
     by_step,
     collect,
     contiguous_blocks,
@@ -16,10 +15,11 @@ from .kernel_rnn import (
     final,
     input_gradient,
     input_weight_gradients,
-    may_overwrite,
     project,
     recurrent_gradients,
+    room,
     sigmoid_gradient,
+    slots_for_gradients,
     state_dtype,
     tanh_gradient,
     workspace,
@@ -70,9 +70,10 @@ def gru_forward(
     (directions, size_h, _), tokens, wide = recurrent.shape, len(x), state_dtype(x.dtype)
     started, narrow = steps[0][1], wide != x.dtype
     # (D, N, 4H)
-    shares = workspace.empty(directions, tokens, 4 * size_h, dtype=x.dtype)
+    shares = workspace.empty(directions, room(tokens, x.dtype), 4 * size_h, dtype=x.dtype)
     shares[..., :size_h] = 0
     project(x, reverse, w_ih, shares[..., size_h:])
+    shares = shares[:, :tokens]
     slots = workspace.empty(directions, tokens if keep else started, 4 * size_h, dtype=wide) if narrow else shares
     # (D, N, H)
     hidden = workspace.empty(directions, tokens, size_h, dtype=x.dtype)
@@ -81,11 +82,12 @@ def gru_forward(
     h = None if h0 is None else h0.to(x.dtype)
     blocks = contiguous_blocks(steps, directions, 3 * size_h, x.dtype)
     views = by_step(steps, shares[..., : 3 * size_h], shares, slots, *_gru_views(slots), states, hidden)
-    for block, (hidden_share, share, slot, r_z, n_share, r, z, n, after, out) in zip(blocks, views, strict=True):
-        size = len(block[0])
+    lefts = contiguous_blocks(steps, directions, size_h, x.dtype)
+    for block, left, (hidden_share, share, slot, r_z, n_share, r, z, n, after, out) in zip(blocks, lefts, views, strict=True):
+        size = share.shape[1]
         if h is not None:
             # (D, b, H) @ (D, H, 3H)
-            add_product(hidden_share, h[:, :size], recurrent, block)
+            hidden_share.add_(torch.bmm(left.copy_(h[:, :size]) if narrow else h[:, :size], recurrent, out=block))
         if narrow:
             slot.copy_(share)
         slot.add_(bias)
@@ -124,9 +126,11 @@ def _gru_steps_back(
     narrow = wide != d_slots.dtype
     scratch = workspace.empty(directions, started, 4 * size_h, dtype=wide)
     target = scratch if narrow else d_slots
-    views = by_step(steps, *_gru_views(slots), states, d_slots, d_slots[..., : 3 * size_h], d_hidden)
+    hidden_shares = slice(0, 3 * size_h)
+    views = by_step(steps, *_gru_views(slots), states, d_slots, d_slots[..., hidden_shares], d_hidden)
     targets = by_step(steps, scratch, *_gru_views(scratch), *_gru_views(target), d_state[:, :started])
     blocks = contiguous_blocks(steps, directions, size_h, d_slots.dtype)
+    lefts = contiguous_blocks(steps, directions, 3 * size_h, d_slots.dtype)
     for step in range(len(steps) - 1, -1, -1):
         size = steps[step][1]
         # (D, b, H)
@@ -142,11 +146,13 @@ def _gru_steps_back(
         torch.mul(to_n, n_share, out=dr)
         torch.mul(to_n, r, out=to_n_share)
         sigmoid_gradient(dr_dz, r_z, grad_input=to_r_z)
+        left = d_hidden_share
         if narrow:
             d_slot.copy_(part)
+            left = lefts[step].copy_(d_hidden_share)
         if step:
             # (D, b, 3H) @ (D, 3H, H)
-            add_product(dh, d_hidden_share, recurrent, blocks[step])
+            dh.add_(torch.bmm(left, recurrent, out=blocks[step]))
 
 
 class PackedGRU(torch.autograd.Function):
@@ -177,8 +183,9 @@ class PackedGRU(torch.autograd.Function):
         # (D, 3H, H)
         recurrent = _rotated(w_hh)
         # (D, N, 4H), and its parts (D, N, 3H)
-        d_slots = slots if may_overwrite(slots, x.dtype) else workspace.empty(*slots.shape, dtype=x.dtype)
-        _gru_steps_back(slots, states, first, distribute(d_out, reverse, hidden), d_state, recurrent, steps, d_slots)
+        d_slots = slots_for_gradients(slots, x.dtype)
+        d_hidden = distribute(d_out, reverse, hidden)
+        _gru_steps_back(slots, states, first, d_hidden, d_state, recurrent, steps, d_slots[:, : len(x)])
         d_input_shares, d_hidden_shares = d_slots[..., shape[2] :], d_slots[..., : 3 * shape[2]]
         if h0 is not None and needs[1]:
             # (D, b, 3H) @ (D, 3H, H)

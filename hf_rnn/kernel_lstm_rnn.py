@@ -8,7 +8,6 @@ from torch.autograd.function import once_differentiable
 
 from .kernel_rnn import (
     Steps,
-    add_product,
     by_step,
     collect,
     contiguous_blocks,
@@ -16,10 +15,11 @@ from .kernel_rnn import (
     final,
     input_gradient,
     input_weight_gradients,
-    may_overwrite,
     project,
     recurrent_gradients,
+    room,
     sigmoid_gradient,
+    slots_for_gradients,
     state_dtype,
     tanh_gradient,
     workspace,
@@ -61,8 +61,9 @@ def lstm_forward(
     (directions, size_h, _), tokens, wide = recurrent.shape, len(x), state_dtype(x.dtype)
     started = steps[0][1]
     # (D, N, 4H)
-    shares = workspace.empty(directions, tokens, 4 * size_h, dtype=x.dtype)
+    shares = workspace.empty(directions, room(tokens, x.dtype), 4 * size_h, dtype=x.dtype)
     project(x, reverse, w_ih, shares)
+    shares = shares[:, :tokens]
     narrow = wide != x.dtype
     slots = workspace.empty(directions, tokens if keep else started, 4 * size_h, dtype=wide) if narrow else shares
     # (D, N, H)
@@ -72,12 +73,15 @@ def lstm_forward(
     h = None if h0 is None else h0.to(x.dtype)
     c = x.new_zeros(directions, rows, size_h, dtype=wide) if c0 is None else c0.to(wide)
     blocks = contiguous_blocks(steps, directions, 4 * size_h, x.dtype)
+    lefts = contiguous_blocks(steps, directions, size_h, x.dtype)
     views = by_step(steps, shares, slots, *_lstm_views(slots), cells, hidden, scratch)
-    for block, (share, slot, i_f, i, f, g, o, cell, out, spare) in zip(blocks, views, strict=True):
-        size = len(block[0])
-        if h is not None:
-            # (D, b, H) @ (D, H, 4H)
-            add_product(share, h[:, :size], recurrent, block)
+    for block, left, (share, slot, i_f, i, f, g, o, cell, out, spare) in zip(blocks, lefts, views, strict=True):
+        size = share.shape[1]
+        # (D, b, H) @ (D, H, 4H)
+        if h is not None and narrow:
+            share = torch.baddbmm(share, left.copy_(h[:, :size]), recurrent, out=block)
+        elif h is not None:
+            share.add_(torch.bmm(h[:, :size], recurrent, out=block))
         if narrow:
             slot.copy_(share)
         slot.add_(bias)
@@ -119,6 +123,7 @@ def _lstm_steps_back(
     views = by_step(steps, *_lstm_views(slots), cells, d_slots, d_hidden)
     targets = by_step(steps, scratch, *_lstm_views(scratch), *_lstm_views(target), spare)
     blocks = contiguous_blocks(steps, directions, size_h, d_slots.dtype)
+    lefts = contiguous_blocks(steps, directions, 4 * size_h, d_slots.dtype)
     for step in range(len(steps) - 1, -1, -1):
         size = steps[step][1]
         # (D, b, H)
@@ -139,11 +144,13 @@ def _lstm_steps_back(
         sigmoid_gradient(di_f, i_f, grad_input=to_i_f)
         tanh_gradient(dg, g, grad_input=to_g)
         sigmoid_gradient(do, o, grad_input=to_o)
+        left = d_slot
         if narrow:
-            d_slot.copy_(part)
+            left = lefts[step].copy_(part)
+            d_slot.copy_(left)
         if step:
             # (D, b, 4H) @ (D, 4H, H)
-            add_product(views[step - 1][7][:, :size], d_slot, recurrent, blocks[step])
+            views[step - 1][7][:, :size].add_(torch.bmm(left, recurrent, out=blocks[step]))
 
 
 class PackedLSTM(torch.autograd.Function):
@@ -174,11 +181,11 @@ class PackedLSTM(torch.autograd.Function):
         d_cell = x.new_zeros(shape, dtype=wide) if d_c is None else d_c.to(wide, copy=True)
         first = x.new_zeros(shape, dtype=wide) if c0 is None else c0.to(wide)
         # (D, N, 4H)
-        d_slots = slots if may_overwrite(slots, x.dtype) else workspace.empty(*slots.shape, dtype=x.dtype)
+        d_slots = slots_for_gradients(slots, x.dtype)
         w_ih, w_hh = ([weight.to(x.dtype) for weight in parameters[k::4]] for k in range(2))
         # (D, 4H, H)
         recurrent = torch.stack(w_hh)
-        _lstm_steps_back(slots, cells, first, d_hidden, d_cell, recurrent, steps, d_slots)
+        _lstm_steps_back(slots, cells, first, d_hidden, d_cell, recurrent, steps, d_slots[:, : len(x)])
         d_x = input_gradient(d_slots, w_ih, reverse) if needs[0] else None
         d_h0 = d_c0 = None
         if h0 is not None and needs[1]:

@@ -27,11 +27,6 @@ tanh_gradient = torch.ops.aten.tanh_backward.grad_input
 _graph_is_kept = getattr(torch._C._autograd, "_get_current_graph_task_keep_graph", lambda: True)
 
 
-def may_overwrite(slots: Tensor, dtype: torch.dtype) -> bool:
-    """Return whether gradients of a dtype can take the place of saved slots."""
-    return slots.dtype == dtype and not _graph_is_kept()
-
-
 def state_dtype(dtype: torch.dtype) -> torch.dtype:
     """Return the dtype of states and gates where products run in `dtype`."""
     return torch.float32 if dtype in (torch.bfloat16, torch.float16) else dtype
@@ -57,27 +52,42 @@ def contiguous_blocks(steps: Steps, directions: int, width: int, dtype: torch.dt
     return [of_size[size] for _, size in steps]
 
 
-def add_product(out: Tensor, left: Tensor, right: Tensor, block: Tensor) -> None:
-    """Add left (D, b, K) @ right (D, K, M) to out (D, b, M); `block` of the same shape is contiguous."""
-    if out.dtype == torch.bfloat16:
-        out.baddbmm_(left, right)
+def room(tokens: int, dtype: torch.dtype) -> int:
+    """Return for how many tokens buffers have room: in half precision a multiple of 64.
+
+    oneDNN compiles a product of half precision for every new shape, and batches of text hardly ever repeat one.
+    """
+    return tokens if state_dtype(dtype) == dtype else -(-tokens // 64) * 64
+
+
+def slots_for_gradients(slots: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return where the gradients of slots (D, N, M) go: their own place if nothing reads them again, else a new one with room."""
+    if slots.dtype == dtype and not _graph_is_kept():
+        return slots
+    directions, tokens, width = slots.shape
+    fresh = workspace.empty(directions, room(tokens, dtype), width, dtype=dtype)
+    fresh[:, tokens:] = 0
+    return fresh
+
+
+def read_by(direction: int, x: Tensor, reverse: Tensor, rows: int) -> Tensor:
+    """Return what a direction reads of x (N, I), the second one every row's tokens reversed, with zeros up to `rows`."""
+    if direction == 0 and len(x) == rows:
+        return x
+    source = workspace.empty(rows, x.shape[1], dtype=x.dtype)
+    source[len(x) :] = 0
+    if direction == 0:
+        source[: len(x)] = x
     else:
-        # PyTorch runs a batched product as such only into contiguous memory
-        out.add_(torch.bmm(left, right, out=block))
-
-
-def mirror(x: Tensor, reverse: Tensor, out: Tensor | None = None) -> Tensor:
-    """Return (N, M) with every row's tokens in reversed order."""
-    if out is None:
-        out = workspace.empty(*x.shape, dtype=x.dtype)
-    return torch.index_select(x, 0, reverse, out=out)
+        torch.index_select(x, 0, reverse, out=source[: len(x)])
+    return source
 
 
 def project(x: Tensor, reverse: Tensor, weights: list[Tensor], out: Tensor) -> None:
-    """Write the input's share of every gate into `out`, (D, N, G*H), the second direction in reversed order."""
+    """Write the input's share of every gate into `out`, (D, N or more, G*H), the second direction in reversed order."""
     for direction, (weight, part) in enumerate(zip(weights, out, strict=True)):
         # (N, I) @ (I, G*H) -> (N, G*H)
-        torch.mm(x if direction == 0 else mirror(x, reverse), weight.t(), out=part)
+        torch.mm(read_by(direction, x, reverse, len(part)), weight.t(), out=part)
 
 
 def collect(hidden: Tensor, reverse: Tensor) -> Tensor:
@@ -87,7 +97,7 @@ def collect(hidden: Tensor, reverse: Tensor) -> Tensor:
     out = workspace.empty(hidden.shape[1], 2 * hidden.shape[2], dtype=hidden.dtype)
     forward, backward = out.chunk(2, dim=1)
     forward.copy_(hidden[0])
-    mirror(hidden[1], reverse, out=backward)
+    torch.index_select(hidden[1], 0, reverse, out=backward)
     return out
 
 
@@ -100,7 +110,7 @@ def distribute(grad: Tensor | None, reverse: Tensor, like: Tensor) -> Tensor:
         if direction == 0:
             out[0] = part
         else:
-            mirror(part, reverse, out=out[1])
+            torch.index_select(part, 0, reverse, out=out[1])
     return out
 
 
@@ -116,33 +126,35 @@ def final(first: Tensor | None, values: Tensor, reverse: Tensor, steps: Steps, r
 
 
 def input_weight_gradients(x: Tensor, reverse: Tensor, d_slots: Tensor, needed: list[bool]) -> list[Tensor | None]:
-    """Return the gradient of each direction's input weights, (G*H, I), from those of the gates, (D, N, G*H)."""
+    """Return the gradient of each direction's input weights, (G*H, I), from those of the gates, (D, N or more, G*H)."""
     grads: list[Tensor | None] = []
     for direction, (part, need) in enumerate(zip(d_slots, needed, strict=True)):
         # (G*H, N) @ (N, I)
-        grads.append(part.t() @ (x if direction == 0 else mirror(x, reverse)) if need else None)
+        grads.append(part.t() @ read_by(direction, x, reverse, len(part)) if need else None)
     return grads
 
 
-def recurrent_gradients(d_slots: Tensor, hidden: Tensor, h0: Tensor | None, steps: Steps) -> Tensor:
-    """Return the gradient of the recurrent weights, (D, G*H, H), from those of the gates, (D, N, G*H)."""
-    started = steps[0][1]
-    # what every token after the first of its row found, (D, N - b, H)
-    found = workspace.empty(len(hidden), hidden.shape[1] - started, hidden.shape[2], dtype=hidden.dtype)
+def recurrent_gradients(d_slots: Tensor, hidden: Tensor, h0: Tensor | None, steps: Steps) -> list[Tensor]:
+    """Return the gradient of each direction's recurrent weights, (G*H, H), from those of the gates, (D, N or more, G*H)."""
+    started, tokens, rows = steps[0][1], hidden.shape[1], d_slots.shape[1]
+    # first tokens found nothing if there was no initial state; leaving them out would make a new shape for oneDNN, see `room`
+    left_out = started if h0 is None and state_dtype(hidden.dtype) == hidden.dtype else 0
+    # what every other token found, (D, N or more, H)
+    found = workspace.empty(len(hidden), rows - left_out, hidden.shape[2], dtype=hidden.dtype)
+    found[:, : started - left_out] = 0 if h0 is None else h0[:, :started]
+    found[:, tokens - left_out :] = 0
     if len(steps) > 1:
-        torch.cat([hidden[:, before : before + size] for (before, _), (_, size) in pairwise(steps)], dim=1, out=found)
-    # (G*H, N - b) @ (N - b, H)
-    grads = torch.stack([part[started:].t() @ values for part, values in zip(d_slots, found, strict=True)])
-    if h0 is not None:
-        grads.baddbmm_(d_slots[:, :started].transpose(1, 2), h0[:, :started].to(hidden.dtype))
-    return grads
+        parts = [hidden[:, before : before + size] for (before, _), (_, size) in pairwise(steps)]
+        torch.cat(parts, dim=1, out=found[:, started - left_out : tokens - left_out])
+    # (G*H, N) @ (N, H)
+    return [part[left_out:].t() @ values for part, values in zip(d_slots, found, strict=True)]
 
 
 def input_gradient(d_slots: Tensor, weights: list[Tensor], reverse: Tensor) -> Tensor:
-    """Return the gradient of the layer's input, (N, I), from those of the gates, (D, N, G*H)."""
+    """Return the gradient of the layer's input, (N, I), from those of the gates, (D, N or more, G*H)."""
     # (N, G*H) @ (G*H, I) -> (N, I)
     parts = [
-        torch.mm(part, weight, out=workspace.empty(len(part), weight.shape[1], dtype=part.dtype))
+        torch.mm(part, weight, out=workspace.empty(len(part), weight.shape[1], dtype=part.dtype))[: len(reverse)]
         for part, weight in zip(d_slots, weights, strict=True)
     ]
-    return parts[0] if len(parts) == 1 else parts[0].add_(mirror(parts[1], reverse))
+    return parts[0] if len(parts) == 1 else parts[0].add_(read_by(1, parts[1], reverse, len(reverse)))
