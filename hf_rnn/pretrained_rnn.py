@@ -1,0 +1,151 @@
+"""What all models share: outputs, initialisation, loading, and the settings that are no part of a checkpoint."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from transformers.modeling_utils import PreTrainedModel
+from transformers.utils import ModelOutput
+
+from .backends_rnn import asked_backend, check_backend
+from .configuration_rnn import RnnConfig
+from .crf_rnn import LinearChainCRF
+from .embeddings_rnn import UNUSED_KEY, RnnEmbeddings
+from .recurrence_rnn import RaggedGRU, RaggedLSTM, init_recurrence, is_loaded
+from .tags import forbidden_moves
+
+
+@dataclass
+class RnnModelOutput(ModelOutput):
+    """What the encoder returns.
+
+    Args:
+        last_hidden_state (`Tensor`): States of the last layer, (B, T, H), zero at masked positions. With `word_pooling` every
+            piece carries the state of its word.
+        state (`Tensor`): Final state of every layer and direction, (B, layers * directions, S): h of a GRU, or h and c of an LSTM
+            side by side. Batch-first, so that every tool that takes a batch apart handles it; PyTorch's form is
+            `h, c = state.transpose(0, 1).chunk(2, dim=-1)`.
+        hidden_states (`tuple`, *optional*): The embeddings (B, T, E), then the output of each layer (B, T, H).
+    """
+
+    last_hidden_state: Tensor | None = None
+    state: Tensor | None = None
+    hidden_states: tuple[Tensor, ...] | None = None
+
+
+@dataclass
+class RnnHeadOutput(ModelOutput):
+    """What a model with a head returns.
+
+    Args:
+        loss (`Tensor`, *optional*): Mean loss over labels, when there are labels.
+        logits (`Tensor`): (B, C) of a classifier, (B, T, C) of a tagger; their arg max is the answer.
+        state (`Tensor`): Final state, see `RnnModelOutput`.
+        hidden_states (`tuple`, *optional*): See `RnnModelOutput`.
+    """
+
+    loss: Tensor | None = None
+    logits: Tensor | None = None
+    state: Tensor | None = None
+    hidden_states: tuple[Tensor, ...] | None = None
+
+
+class RnnPreTrainedModel(PreTrainedModel):
+    """Initialisation, loading and saving shared by all models."""
+
+    config_class = RnnConfig
+    base_model_prefix = "model"
+    supports_gradient_checkpointing = True
+    accepts_loss_kwargs = True
+    _no_split_modules = ["RnnLayer", "RnnEmbeddings"]
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        # torch.nn.init functions skip tensors that a checkpoint has filled; what is written otherwise must ask
+        if isinstance(module, nn.RNNBase):
+            init_recurrence(module)
+        elif isinstance(module, nn.Embedding):
+            nn.init.normal_(module.weight, std=self.config.embedding_initializer_range)
+            if module.padding_idx is not None and not is_loaded(module.weight):
+                module.weight[module.padding_idx].zero_()
+        elif isinstance(module, nn.Linear):
+            nn.init.normal_(module.weight, std=self.config.initializer_range)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+        elif isinstance(module, LinearChainCRF):
+            for parameter in module.parameters():
+                nn.init.uniform_(parameter, -0.1, 0.1)
+            self._init_constraints(module)
+        elif isinstance(module, RnnEmbeddings):
+            nn.init.ones_(module.piece_types)
+            if self.config.word_vocab_size:
+                nn.init.constant_(module.word_keys, UNUSED_KEY)
+                # an unknown word has no vector of its own; words that no gradient has reached are like it
+                nn.init.zeros_(module.whole_word_embeddings.weight)
+
+    def _init_constraints(self, crf: LinearChainCRF) -> None:
+        if any(is_loaded(buffer) for buffer in crf.buffers()):
+            return
+        if self.config.crf_constraints is None:
+            moves: tuple[list, list, list] = ([False], [False], [[False]])
+        else:
+            labels = [self.config.id2label[index] for index in range(self.config.num_labels)]
+            moves = forbidden_moves(labels, self.config.crf_constraints)
+        device = crf.transitions.device
+        crf.forbid(*(torch.tensor(move, dtype=torch.bool, device=device) for move in moves))
+
+    @property
+    def recurrence_backend(self) -> str:
+        """How the recurrence is computed: one of `BACKENDS`.
+
+        - `"auto"`: by device, mode and shape, as measured; the environment variable `HF_RNN_BACKEND` replaces it
+        - `"packed"`: our CPU kernel
+        - `"dense"`: PyTorch's dense layer over stretches of steps in which the same rows run
+        - `"stock"`: PyTorch's packed layer, cuDNN on a GPU
+        - `"masked"`: the form that `torch.export` and `torch.compile` record
+        """
+        return next(module.backend for module in self.modules() if isinstance(module, (RaggedLSTM, RaggedGRU)))
+
+    @recurrence_backend.setter
+    def recurrence_backend(self, backend: str) -> None:
+        check_backend(backend)
+        for module in self.modules():
+            if isinstance(module, (RaggedLSTM, RaggedGRU)):
+                module.backend = backend
+
+    @property
+    def _is_masked(self) -> bool:
+        """Whether to compute in the mask-only form: because a graph is being recorded, or as asked."""
+        return torch.compiler.is_compiling() or asked_backend(self.recurrence_backend) == "masked"
+
+    def get_input_embeddings(self) -> nn.Module:
+        """Return the embedding of the vocabulary."""
+        return self.base_model.embeddings.word_embeddings
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        """Replace the embedding of the vocabulary."""
+        self.base_model.embeddings.word_embeddings = value
+
+    def resize_token_embeddings(
+        self, new_num_tokens: int | None = None, pad_to_multiple_of: int | None = None, mean_resizing: bool = True
+    ) -> nn.Embedding:
+        """Resize the embedding as transformers does; a new token counts as the start of a word."""
+        resized = super().resize_token_embeddings(new_num_tokens, pad_to_multiple_of, mean_resizing)
+        self.base_model.embeddings.resize_piece_types(resized.num_embeddings)
+        return resized
+
+    def set_word_vocabulary(self, rows: Iterable[list[int]], min_frequency: int = 2) -> int:
+        """Choose the words with a vector of their own from the `input_ids` of a corpus; see `RnnEmbeddings.set_word_vocabulary`."""
+        return self.base_model.embeddings.set_word_vocabulary(rows, min_frequency)
+
+    def set_piece_types(self, piece_types: list[int]) -> None:
+        """Say of each piece of the vocabulary whether it starts a word; see `hf_rnn.tokenization.piece_types`.
+
+        Args:
+            piece_types (`list`): One of `SPECIAL` (0), `WORD_START` (1), `CONTINUATION` (2) for each of vocab_size ids.
+
+        Raises:
+            ValueError: Their number is not `vocab_size`.
+        """
+        self.base_model.embeddings.set_piece_types(piece_types)
