@@ -314,3 +314,9 @@ def cross_entropy(logits: Tensor, labels: Tensor, num_items: Tensor | int | None
 
 def _wants_dict(return_dict: bool | None, config: RnnConfig) -> bool:
     return bool(config.return_dict if return_dict is None else return_dict)
+
+
+# saving any of them copies this file and its siblings beside the weights, also when they came that way
+RnnModel.register_for_auto_class("AutoModel")
+RnnForSequenceClassification.register_for_auto_class("AutoModelForSequenceClassification")
+RnnForTokenClassification.register_for_auto_class("AutoModelForTokenClassification")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,14 @@ from .crf_rnn import LinearChainCRF
 from .embeddings_rnn import UNUSED_KEY, RnnEmbeddings
 from .recurrence_rnn import RaggedGRU, RaggedLSTM, init_recurrence, is_loaded
 from .tags import forbidden_moves
+
+# which class each Auto class finds in the code that travels with a checkpoint, whichever of them was saved
+AUTO_MAP = {
+    "AutoConfig": "configuration_rnn.RnnConfig",
+    "AutoModel": "modeling_rnn.RnnModel",
+    "AutoModelForSequenceClassification": "modeling_rnn.RnnForSequenceClassification",
+    "AutoModelForTokenClassification": "modeling_rnn.RnnForTokenClassification",
+}
 
 
 @dataclass
@@ -94,6 +103,11 @@ class RnnPreTrainedModel(PreTrainedModel):
             moves = forbidden_moves(labels, self.config.crf_constraints)
         device = crf.transitions.device
         crf.forbid(*(torch.tensor(move, dtype=torch.bool, device=device) for move in moves))
+
+    def save_pretrained(self, save_directory: Any, *args: Any, **kwargs: Any) -> None:
+        """Save weights and config as transformers does, with the code that `trust_remote_code=True` runs elsewhere."""
+        self.config.auto_map = dict(AUTO_MAP)
+        super().save_pretrained(save_directory, *args, **kwargs)
 
     @property
     def recurrence_backend(self) -> str:
