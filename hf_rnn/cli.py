@@ -11,6 +11,7 @@ COMMANDS = {
     "token-classification": ("token_classification", "train, evaluate and apply a tagger"),
     "train-tokenizer": ("tokenizer_command", "train a tokenizer"),
     "predict": ("predict", "apply a trained model to texts"),
+    "import": ("import_command", "turn the weights of a PyTorch LSTM or GRU model into a checkpoint"),
 }
 
 
