@@ -171,9 +171,7 @@ class RnnEmbeddings(nn.Module):
         """
         # (N,)
         positions = mask.flatten().nonzero().squeeze(1)
-        if input_ids is None:
-            return Segments(mask, ~mask, positions, torch.arange(len(positions), device=mask.device))
-        if not by_words:
+        if input_ids is None or not by_words:
             return Segments(mask, ~mask, positions, torch.arange(len(positions), device=mask.device))
         types = self.piece_types[input_ids.flatten()[positions]]
         special = torch.ones_like(mask).flatten().index_copy(0, positions, types == SPECIAL).view_as(mask)

@@ -82,7 +82,8 @@ def gru_forward(
     h = None if h0 is None else h0.to(x.dtype)
     blocks = contiguous_blocks(steps, directions, 3 * size_h, x.dtype)
     views = by_step(steps, shares[..., : 3 * size_h], shares, slots, *_gru_views(slots), states, hidden)
-    lefts = contiguous_blocks(steps, directions, size_h, x.dtype)
+    # products of half precision want contiguous factors; the others take theirs where it is
+    lefts = contiguous_blocks(steps, directions, size_h, x.dtype) if narrow else blocks
     for block, left, (hidden_share, share, slot, r_z, n_share, r, z, n, after, out) in zip(blocks, lefts, views, strict=True):
         size = share.shape[1]
         if h is not None:
@@ -130,7 +131,8 @@ def _gru_steps_back(
     views = by_step(steps, *_gru_views(slots), states, d_slots, d_slots[..., hidden_shares], d_hidden)
     targets = by_step(steps, scratch, *_gru_views(scratch), *_gru_views(target), d_state[:, :started])
     blocks = contiguous_blocks(steps, directions, size_h, d_slots.dtype)
-    lefts = contiguous_blocks(steps, directions, 3 * size_h, d_slots.dtype)
+    # products of half precision want contiguous factors; the others take theirs where it is
+    lefts = contiguous_blocks(steps, directions, 3 * size_h, d_slots.dtype) if narrow else blocks
     for step in range(len(steps) - 1, -1, -1):
         size = steps[step][1]
         # (D, b, H)

@@ -73,7 +73,8 @@ def lstm_forward(
     h = None if h0 is None else h0.to(x.dtype)
     c = x.new_zeros(directions, rows, size_h, dtype=wide) if c0 is None else c0.to(wide)
     blocks = contiguous_blocks(steps, directions, 4 * size_h, x.dtype)
-    lefts = contiguous_blocks(steps, directions, size_h, x.dtype)
+    # products of half precision want contiguous factors; the others take theirs where it is
+    lefts = contiguous_blocks(steps, directions, size_h, x.dtype) if narrow else blocks
     views = by_step(steps, shares, slots, *_lstm_views(slots), cells, hidden, scratch)
     for block, left, (share, slot, i_f, i, f, g, o, cell, out, spare) in zip(blocks, lefts, views, strict=True):
         size = share.shape[1]
@@ -123,7 +124,8 @@ def _lstm_steps_back(
     views = by_step(steps, *_lstm_views(slots), cells, d_slots, d_hidden)
     targets = by_step(steps, scratch, *_lstm_views(scratch), *_lstm_views(target), spare)
     blocks = contiguous_blocks(steps, directions, size_h, d_slots.dtype)
-    lefts = contiguous_blocks(steps, directions, 4 * size_h, d_slots.dtype)
+    # products of half precision want contiguous factors; the others take theirs where it is
+    lefts = contiguous_blocks(steps, directions, 4 * size_h, d_slots.dtype) if narrow else blocks
     for step in range(len(steps) - 1, -1, -1):
         size = steps[step][1]
         # (D, b, H)
