@@ -110,22 +110,22 @@ class RnnTrainingArguments(TrainingArguments):
         super().__post_init__()
 
 
-def parse_arguments(argv: list[str] | None = None, description: str | None = None) -> tuple[Any, ...]:
-    """Read model, data and training options.
+def parse_arguments(argv: list[str] | None, description: str | None, *kinds: type) -> tuple[Any, ...]:
+    """Read options into dataclasses.
 
     Args:
         argv (`list`, *optional*): Arguments; those of the process by default. A first argument that ends in .json, .yaml or .yml is a
             file of options, which the rest overrides.
         description (`str`, *optional*): First line of the help text.
+        kinds (`type`): Dataclasses of options.
 
     Returns:
-        `tuple`: `ModelArguments`, `DataArguments`, `RnnTrainingArguments`.
+        `tuple`: One of each.
     """
     argv = sys.argv[1:] if argv is None else argv
     if argv and Path(argv[0]).suffix in (".json", ".yaml", ".yml"):
         argv = [*_flatten(argv[0]), *argv[1:]]
-    parser = HfArgumentParser((ModelArguments, DataArguments, RnnTrainingArguments), description=description)
-    return tuple(parser.parse_args_into_dataclasses(argv))
+    return tuple(HfArgumentParser(kinds, description=description).parse_args_into_dataclasses(argv))
 
 
 def _flatten(path: str) -> list[str]:

@@ -9,6 +9,7 @@ from huggingface_hub.errors import StrictDataclassError
 COMMANDS = {
     "text-classification": ("text_classification", "train, evaluate and apply a text classifier"),
     "token-classification": ("token_classification", "train, evaluate and apply a tagger"),
+    "masked-lm": ("masked_lm", "pretrain a body on text without labels"),
     "train-tokenizer": ("tokenizer_command", "train a tokenizer"),
     "predict": ("predict", "apply a trained model to texts"),
     "import": ("import_command", "turn the weights of a PyTorch LSTM or GRU model into a checkpoint"),

@@ -41,6 +41,7 @@ class RnnConfig(PreTrainedConfig):
         pad_token_id (`int`, *optional*): Row of the embedding that stays zero.
         initializer_range (`float`): Standard deviation of linear layers.
         embedding_initializer_range (`float`): Standard deviation of embeddings.
+        tie_word_embeddings (`bool`): Whether the output layer of a masked language model is the matrix of its embeddings.
 
     Raises:
         ValueError: A field is out of its range or two fields contradict each other.
@@ -69,7 +70,7 @@ class RnnConfig(PreTrainedConfig):
     pad_token_id: int | None = 0
     initializer_range: float | int = 0.02
     embedding_initializer_range: float | int = 0.1
-    tie_word_embeddings: bool = False
+    tie_word_embeddings: bool = True
 
     @property
     def num_directions(self) -> int:

@@ -1,4 +1,6 @@
-"""LSTM and GRU models: an encoder, a sequence classifier and a tagger with an optional CRF."""
+"""LSTM and GRU models: an encoder, a sequence classifier, a tagger with an optional CRF, and a masked language model."""
+
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -306,6 +308,77 @@ class RnnForTokenClassification(RnnPreTrainedModel):
         return torch.where(is_word.unsqueeze(2), take_positions(marginals, word_of), emissions)
 
 
+class RnnForMaskedLM(RnnPreTrainedModel):
+    """The encoder and a prediction of masked pieces (Devlin et al. 2019), to pretrain a body on text without labels.
+
+    The output layer shares the matrix of the embeddings if `config.tie_word_embeddings`.
+
+    Raises:
+        ValueError: The recurrence of `config` runs over words, whose states do not tell their pieces apart.
+    """
+
+    _tied_weights_keys: ClassVar[dict[str, str]] = {"decoder.weight": "model.embeddings.word_embeddings.weight"}
+
+    def __init__(self, config: RnnConfig) -> None:
+        super().__init__(config)
+        if config.word_pooling is not None:
+            raise ValueError(
+                f"RnnForMaskedLM predicts pieces, but `word_pooling` makes words of them; got {config.word_pooling!r}. "
+                "Set word_pooling=None; taggers that start from the model can pool words."
+            )
+        self.model = RnnModel(config)
+        self.transform = nn.Linear(config.hidden_size, config.embedding_size)
+        self.norm = nn.LayerNorm(config.embedding_size)
+        self.decoder = nn.Linear(config.embedding_size, config.vocab_size)
+        self.post_init()
+
+    def get_output_embeddings(self) -> nn.Module:
+        """Return the output layer."""
+        return self.decoder
+
+    def set_output_embeddings(self, value: nn.Module) -> None:
+        """Replace the output layer."""
+        self.decoder = value
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        state: Tensor | None = None,
+        labels: Tensor | None = None,
+        num_items_in_batch: Tensor | int | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+    ) -> RnnHeadOutput | tuple:
+        """Predict pieces: logits (B, T, V), or None while training with labels, where only those of labelled positions are made.
+
+        Args:
+            labels (`Tensor`, *optional*): Ids of the pieces to predict, (B, T), -100 elsewhere.
+            num_items_in_batch (`int`, *optional*): Divide the summed loss by this rather than by the labels of this batch.
+
+        The other arguments are those of `RnnModel`.
+        """
+        mask = check_inputs(input_ids, inputs_embeds, attention_mask)
+        encoded = self.model(input_ids, attention_mask, inputs_embeds, state, output_hidden_states, return_dict=True)
+        hidden, loss, logits = encoded.last_hidden_state, None, None
+        if labels is None or not self.training:
+            logits = self._predict(hidden)
+        if labels is not None:
+            labels = labels.to(hidden.device).masked_fill(~mask, -100)
+            # (M,): labelled positions in the flattened batch
+            labelled = (labels != -100).flatten().nonzero().squeeze(1)
+            chosen = hidden if logits is None else logits
+            chosen = chosen.flatten(0, 1).index_select(0, labelled)
+            loss = cross_entropy(self._predict(chosen) if logits is None else chosen, labels.flatten()[labelled], num_items_in_batch)
+        output = RnnHeadOutput(loss=loss, logits=logits, state=encoded.state, hidden_states=encoded.hidden_states)
+        return output if _wants_dict(return_dict, self.config) else output.to_tuple()
+
+    def _predict(self, hidden: Tensor) -> Tensor:
+        """Return logits (..., V) from states (..., H)."""
+        return self.decoder(self.norm(nn.functional.gelu(self.transform(hidden))))
+
+
 def cross_entropy(logits: Tensor, labels: Tensor, num_items: Tensor | int | None) -> Tensor:
     """Return the cross entropy of (M, C) against (M,), summed and divided by `num_items` or the number of labels not -100."""
     total = nn.functional.cross_entropy(logits.float() if logits.dtype.itemsize < 4 else logits, labels, reduction="sum")
@@ -320,3 +393,4 @@ def _wants_dict(return_dict: bool | None, config: RnnConfig) -> bool:
 RnnModel.register_for_auto_class("AutoModel")
 RnnForSequenceClassification.register_for_auto_class("AutoModelForSequenceClassification")
 RnnForTokenClassification.register_for_auto_class("AutoModelForTokenClassification")
+RnnForMaskedLM.register_for_auto_class("AutoModelForMaskedLM")

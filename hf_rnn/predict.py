@@ -5,7 +5,6 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any, TextIO
 
 import torch
@@ -71,10 +70,6 @@ def _write(texts: Iterable[Any], batch_size: int, predict: Callable[[list[Any]],
 
 def read_texts(path: str, column: str | None = None) -> Iterator[str | list[str]]:
     """Yield the texts or token lists of a file; of a .txt file, its lines."""
-    if Path(path).suffix == ".txt":
-        with open(path, encoding="utf-8-sig") as file:
-            yield from (line.rstrip("\n") for line in file)
-        return
     for number, row in enumerate(read_rows(path)):
         names = [column] if column else [name for name in (*TEXT_COLUMNS, *TOKEN_COLUMNS) if name in row]
         if not names or names[0] not in row:

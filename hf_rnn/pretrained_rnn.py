@@ -22,6 +22,7 @@ AUTO_MAP = {
     "AutoModel": "modeling_rnn.RnnModel",
     "AutoModelForSequenceClassification": "modeling_rnn.RnnForSequenceClassification",
     "AutoModelForTokenClassification": "modeling_rnn.RnnForTokenClassification",
+    "AutoModelForMaskedLM": "modeling_rnn.RnnForMaskedLM",
 }
 
 
@@ -49,7 +50,8 @@ class RnnHeadOutput(ModelOutput):
 
     Args:
         loss (`Tensor`, *optional*): Mean loss over labels, when there are labels.
-        logits (`Tensor`): (B, C) of a classifier, (B, T, C) of a tagger; their arg max is the answer.
+        logits (`Tensor`, *optional*): (B, C) of a classifier, (B, T, C) of a tagger, (B, T, V) of a masked language model; their
+            arg max is the answer.
         state (`Tensor`): Final state, see `RnnModelOutput`.
         hidden_states (`tuple`, *optional*): See `RnnModelOutput`.
     """
@@ -82,6 +84,9 @@ class RnnPreTrainedModel(PreTrainedModel):
             nn.init.normal_(module.weight, std=self.config.initializer_range)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.LayerNorm):
+            nn.init.ones_(module.weight)
+            nn.init.zeros_(module.bias)
         elif isinstance(module, LinearChainCRF):
             for parameter in module.parameters():
                 nn.init.uniform_(parameter, -0.1, 0.1)

@@ -1,7 +1,9 @@
-"""Read rows from csv, tsv, json, jsonl, CoNLL and CoNLL-U files, with errors that name file, row, column, value and remedy."""
+"""Read rows from txt, csv, tsv, json, jsonl, CoNLL and CoNLL-U files, plain or gzip-compressed; errors name the place and the remedy."""
 
 import csv
+import gzip
 import json
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
@@ -19,12 +21,13 @@ def read_rows(path: str) -> Iterator[Row]:
     """Yield the rows of a file as dictionaries, read according to its ending.
 
     A tagged sentence (.conll, .bio, .iob2, .conllu) is one row: a list a column, "column_0", "column_1", ... for CoNLL columns
-    and the names of `CONLLU_COLUMNS` for CoNLL-U. Tab-separated files are read without quoting: a quote is a character.
+    and the names of `CONLLU_COLUMNS` for CoNLL-U. Tab-separated files are read without quoting: a quote is a character. Every line
+    of a .txt file is a row with the column "text". A further ending .gz means that the file is compressed.
 
     Raises:
         DataError: The file is missing, empty, of an unknown kind, not UTF-8, or malformed.
     """
-    suffix = Path(path).suffix.lower()
+    suffix = Path(path[:-3] if _is_compressed(path) else path).suffix.lower()
     if suffix not in READERS:
         raise DataError(f"{path}: the ending must be one of {(*READERS, '.parquet')}, got {suffix!r}. Rename or convert the file.")
     if not Path(path).is_file():
@@ -32,18 +35,32 @@ def read_rows(path: str) -> Iterator[Row]:
     count = 0
     try:
         # utf-8-sig: a byte-order mark is not part of the first column's name
-        with open(path, encoding="utf-8-sig", newline="") as file:
+        with _opener(path)(path, "rt", encoding="utf-8-sig", newline="") as file:
             for row in READERS[suffix](path, file):
                 count += 1
                 yield row
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise DataError(
+            f"{path}: not a whole gzip file ({error}). Compress it again, or drop the ending .gz if it is plain text."
+        ) from None
     except UnicodeDecodeError as error:
         raise DataError(_locate_bad_byte(path, error)) from None
     if not count:
         raise DataError(f"{path}: the file holds no rows. Check that it is the right one and was written completely.")
 
 
+def _is_compressed(path: str) -> bool:
+    return path.lower().endswith(".gz")
+
+
+def _opener(path: str) -> Callable[..., Any]:
+    return gzip.open if _is_compressed(path) else open
+
+
 def _locate_bad_byte(path: str, error: UnicodeDecodeError) -> str:
-    for number, line in enumerate(Path(path).read_bytes().split(b"\n"), start=1):
+    with _opener(path)(path, "rb") as file:
+        lines = file.read().split(b"\n")
+    for number, line in enumerate(lines, start=1):
         try:
             line.decode("utf-8")
         except UnicodeDecodeError as found:
@@ -52,6 +69,10 @@ def _locate_bad_byte(path: str, error: UnicodeDecodeError) -> str:
                 "Convert the file, for example with `iconv -f CP949 -t UTF-8`."
             )
     return f"{path}: not UTF-8 ({error.reason}). Convert the file, for example with `iconv -f CP949 -t UTF-8`."
+
+
+def _read_lines(path: str, file: TextIO) -> Iterator[Row]:
+    yield from ({"text": line.rstrip("\r\n")} for line in file)
 
 
 def _read_csv(path: str, file: TextIO) -> Iterator[Row]:
@@ -165,6 +186,7 @@ def _read_conllu(path: str, file: TextIO) -> Iterator[Row]:
 
 
 READERS: dict[str, Callable[[str, TextIO], Iterator[Row]]] = {
+    ".txt": _read_lines,
     ".csv": _read_csv,
     ".tsv": _read_tsv,
     ".json": _read_json,

@@ -84,13 +84,14 @@ def load_task_splits(data: DataArguments, training: RnnTrainingArguments) -> Spl
     chosen = {}
     for split, (name, limit, is_needed) in needed.items():
         if is_needed and name in splits:
-            chosen[split] = _first_rows(splits[name], limit)
+            chosen[split] = first_rows(splits[name], limit)
         elif is_needed and split != "validation":
             raise DataError(f"The run needs a {split} split; there is {list(splits)}. Pass --{split}_file.")
     return type(splits)(chosen)
 
 
-def _first_rows(dataset: AnyDataset, limit: int | None) -> AnyDataset:
+def first_rows(dataset: AnyDataset, limit: int | None) -> AnyDataset:
+    """Return the first rows of a data set or stream, or all if there is no limit."""
     if limit is None:
         return dataset
     return dataset.select(range(min(limit, len(dataset)))) if isinstance(dataset, Dataset) else dataset.take(limit)
@@ -109,7 +110,7 @@ def add_validation(splits: Splits, column: str | None, data: DataArguments, trai
     )
     kept = {"train": train} if training.do_train else {}
     if data.max_eval_samples is not None:
-        validation = _first_rows(validation, data.max_eval_samples)
+        validation = first_rows(validation, data.max_eval_samples)
     return type(splits)({**kept, "validation": validation, **{name: splits[name] for name in splits if name == "test"}})
 
 
@@ -163,7 +164,7 @@ def build_model(
     auto_class: Any,
     model: ModelArguments,
     tokenizer: PreTrainedTokenizerBase,
-    labels: list[str],
+    labels: list[str] | None,
     defaults: dict[str, Any],
     train: AnyDataset | None,
 ) -> PreTrainedModel:
@@ -176,7 +177,9 @@ def build_model(
     if "word_pooling" in wanted and wanted["word_pooling"] is None:
         # without words there is no vocabulary of words
         wanted.setdefault("word_vocab_size", 0)
-    maps = {"id2label": dict(enumerate(labels)), "label2id": {label: index for index, label in enumerate(labels)}}
+    maps: dict[str, Any] = {}
+    if labels is not None:
+        maps = {"id2label": dict(enumerate(labels)), "label2id": {label: index for index, label in enumerate(labels)}}
     if model.model_name_or_path:
         config = AutoConfig.from_pretrained(model.model_name_or_path, trust_remote_code=model.trust_remote_code, **maps, **wanted)
         if defaults.get("problem_type"):

@@ -13,7 +13,7 @@ from transformers.trainer_utils import PredictionOutput
 from transformers.utils import logging
 
 from . import tasks
-from .arguments import DataArguments, parse_arguments
+from .arguments import DataArguments, ModelArguments, RnnTrainingArguments, parse_arguments
 from .collator import RnnCollator
 from .data import (
     LABEL_COLUMNS,
@@ -52,7 +52,7 @@ METRICS: dict[str, tuple[type[evaluate.Metric], str, bool]] = {
 
 def main(argv: list[str] | None = None) -> dict[str, float]:
     """Run the command; return the metrics of all splits."""
-    model_args, data, training = parse_arguments(argv, __doc__)
+    model_args, data, training = parse_arguments(argv, __doc__, ModelArguments, DataArguments, RnnTrainingArguments)
     problem = data.problem_type or "single_label_classification"
     if problem not in METRICS:
         raise ValueError(f"`problem_type` must be one of {tuple(METRICS)}, got {problem!r}. Pass --problem_type.")

@@ -14,7 +14,7 @@ from transformers.trainer_utils import PredictionOutput
 from transformers.utils import logging
 
 from . import tasks
-from .arguments import DataArguments, ModelArguments, parse_arguments
+from .arguments import DataArguments, ModelArguments, RnnTrainingArguments, parse_arguments
 from .collator import RnnCollator
 from .data import TAG_COLUMNS, TOKEN_COLUMNS, Splits, choose_column, collect_labels, column_names, encode_tokens, feature_names, map_splits
 from .metrics import SpanMetric, TokenMetric, load_metric
@@ -41,7 +41,7 @@ UNLIMITED = 1_000_000
 
 def main(argv: list[str] | None = None) -> dict[str, float]:
     """Run the command; return the metrics of all splits."""
-    model_args, data, training = parse_arguments(argv, __doc__)
+    model_args, data, training = parse_arguments(argv, __doc__, ModelArguments, DataArguments, RnnTrainingArguments)
     # what is best is known once the labels are
     tasks.set_up(training, "accuracy", True)
     resume = tasks.resume_point(training) if training.do_train else None

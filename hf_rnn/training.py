@@ -183,10 +183,11 @@ class RnnTrainer(Trainer):
         """Return the loss, counting right answers on the way while training."""
         labels = inputs.get("labels")
         loss, outputs = super().compute_loss(model, inputs, return_outputs=True, **kwargs)
-        if model.training and labels is not None and not labels.is_floating_point():
-            logits = outputs["logits"].detach()
+        # a masked language model makes no logits while it trains
+        logits = outputs.get("logits")
+        if model.training and logits is not None and labels is not None and not labels.is_floating_point():
             counted = labels != -100
-            counts = torch.stack([((logits.argmax(-1) == labels) & counted).sum(), counted.sum()])
+            counts = torch.stack([((logits.detach().argmax(-1) == labels) & counted).sum(), counted.sum()])
             self._train_counts = counts if self._train_counts is None else self._train_counts + counts
         return (loss, outputs) if return_outputs else loss
 

@@ -6,7 +6,9 @@ import sys
 import pytest
 
 from hf_rnn import cli
-from hf_rnn.arguments import parse_arguments
+from hf_rnn.arguments import DataArguments, ModelArguments, RnnTrainingArguments, parse_arguments
+
+KINDS = (ModelArguments, DataArguments, RnnTrainingArguments)
 
 
 def test_missing_packages_are_named(monkeypatch, capsys):
@@ -28,19 +30,19 @@ def test_missing_packages_are_named(monkeypatch, capsys):
 def test_defaults_suit_a_model_from_scratch(tmp_path):
     """Evaluation every epoch with --do_eval and never without; aliases and options of TrainingArguments pass through."""
     model, data, training = parse_arguments(
-        ["--output_dir", str(tmp_path), "--do_train", "--max_seq_length", "9", "--learning_rate", "1e-3"]
+        ["--output_dir", str(tmp_path), "--do_train", "--max_seq_length", "9", "--learning_rate", "1e-3"], None, *KINDS
     )
     assert (data.max_length, training.learning_rate, model.cell_type) == (9, 1e-3, None)
     assert (training.eval_strategy.value, training.load_best_model_at_end) == ("no", False)
-    *_, training = parse_arguments(["--output_dir", str(tmp_path), "--do_train", "--do_eval"])
+    *_, training = parse_arguments(["--output_dir", str(tmp_path), "--do_train", "--do_eval"], None, *KINDS)
     assert (training.eval_strategy.value, training.load_best_model_at_end, training.metric_for_best_model) == ("epoch", True, "auto")
-    *_, training = parse_arguments(["--output_dir", str(tmp_path), "--do_eval", "--save_strategy", "no"])
+    *_, training = parse_arguments(["--output_dir", str(tmp_path), "--do_eval", "--save_strategy", "no"], None, *KINDS)
     assert not training.load_best_model_at_end
 
 
 def test_bf16_without_an_accelerator_runs_on_the_cpu(tmp_path):
     """The base class would refuse."""
-    *_, training = parse_arguments(["--output_dir", str(tmp_path), "--bf16"])
+    *_, training = parse_arguments(["--output_dir", str(tmp_path), "--bf16"], None, *KINDS)
     assert training.bf16
     assert training.device.type == "cpu" or not training.use_cpu
 
@@ -49,7 +51,7 @@ def test_files_of_options_are_checked(tmp_path):
     """A list in place of options is refused, nulls are left out, lists and dictionaries pass."""
     (tmp_path / "bad.yaml").write_text("- a\n- b\n")
     with pytest.raises(ValueError, match="expected options as `name: value`, got list"):
-        parse_arguments([str(tmp_path / "bad.yaml")])
+        parse_arguments([str(tmp_path / "bad.yaml")], None, *KINDS)
     (tmp_path / "good.json").write_text('{"seed": 7, "cell_type": null, "lr_scheduler_kwargs": {"num_cycles": 2}, "report_to": ["none"]}')
-    model, _, training = parse_arguments([str(tmp_path / "good.json"), "--output_dir", str(tmp_path)])
+    model, _, training = parse_arguments([str(tmp_path / "good.json"), "--output_dir", str(tmp_path)], None, *KINDS)
     assert (training.seed, model.cell_type, training.lr_scheduler_kwargs) == (7, None, {"num_cycles": 2})

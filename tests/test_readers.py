@@ -1,5 +1,7 @@
 """Files are read as they are meant, and what is wrong with one is said with file, row, column, value and remedy."""
 
+import gzip
+
 import pytest
 
 from hf_rnn.readers import DataError, read_rows
@@ -15,6 +17,8 @@ def write(tmp_path, name, content):
 @pytest.mark.parametrize(
     ("name", "content", "rows"),
     [
+        ("a.txt", "\ufeffone\r\n\ntwo, three", [{"text": "one"}, {"text": ""}, {"text": "two, three"}]),
+        ("a.tsv.gz", gzip.compress(b"text\tlabel\na\t1\n"), [{"text": "a", "label": "1"}]),
         ("a.csv", 'text,label\n"a, ""b""",1\nc,0\n', [{"text": 'a, "b"', "label": "1"}, {"text": "c", "label": "0"}]),
         ("a.csv", "\ufefftext,label\r\na,1\r\n", [{"text": "a", "label": "1"}]),
         ("a.csv", 'text,label\n"two\nlines",1\n', [{"text": "two\nlines", "label": "1"}]),
@@ -68,6 +72,9 @@ def test_conllu_skips_what_is_no_word(tmp_path):
             b"text\tlabel\nok\t1\n\xb0\xa1\t0\n",
             "line 3: byte 0xb0 at position 0 is not UTF-8. Convert the file, for example with `iconv",
         ),
+        ("a.txt.gz", gzip.compress(b"ok\n\xb0\xa1\n"), "line 2: byte 0xb0 at position 0 is not UTF-8"),
+        ("a.txt.gz", "plain", "not a whole gzip file .* drop the ending .gz"),
+        ("a.txt.gz", gzip.compress(b"cut off " * 99)[:-9], "not a whole gzip file"),
         ("a.jsonl", '{"a": 1}\n{"a": \n', r"line 2: not JSON \(.* at column \d+\): '{\"a\":'"),
         ("a.jsonl", "[1]\n", r"line 1: expected an object .* got '\[1\]'"),
         ("a.json", '{"a": 1}\n{"a": 2}\n', "not JSON .* name the file .jsonl"),

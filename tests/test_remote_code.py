@@ -12,7 +12,7 @@ import torch
 from tiny import build
 from transformers import AutoModel, AutoModelForTokenClassification
 
-from hf_rnn import RnnForSequenceClassification, RnnForTokenClassification, RnnModel
+from hf_rnn import RnnForMaskedLM, RnnForSequenceClassification, RnnForTokenClassification, RnnModel
 from hf_rnn.pretrained_rnn import AUTO_MAP
 
 IDS, MASK = torch.tensor([[1, 2, 3, 4, 5], [6, 7, 8, 0, 0]]), torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]])
@@ -20,6 +20,7 @@ HEADS = {
     "AutoModel": (RnnModel, {}),
     "AutoModelForSequenceClassification": (RnnForSequenceClassification, {}),
     "AutoModelForTokenClassification": (RnnForTokenClassification, {"use_crf": False}),
+    "AutoModelForMaskedLM": (RnnForMaskedLM, {}),
     "AutoModelForTokenClassification with a CRF": (
         RnnForTokenClassification,
         {"use_crf": True, "word_pooling": "rnn", "word_vocab_size": 4},
@@ -66,7 +67,7 @@ def test_every_head_loads_without_the_package(tmp_path):
         """,
         tmp_path,
     )
-    assert len(printed.splitlines()) == len(cases) == 24
+    assert len(printed.splitlines()) == len(cases) == 30
 
 
 def test_heads_swap_without_the_package(tmp_path):

@@ -1,0 +1,8 @@
+"""Pretrain a body on text without labels; `--help` lists the options."""
+
+import sys
+
+from hf_rnn.cli import run
+
+if __name__ == "__main__":
+    sys.exit(run("masked_lm"))
