@@ -12,6 +12,7 @@ COMMANDS = {
     "masked-lm": ("masked_lm", "pretrain a body on text without labels"),
     "train-tokenizer": ("tokenizer_command", "train a tokenizer"),
     "predict": ("predict", "apply a trained model to texts"),
+    "export": ("export", "write a model as ONNX, check it and quantise it"),
     "import": ("import_command", "turn the weights of a PyTorch LSTM or GRU model into a checkpoint"),
 }
 
@@ -35,12 +36,10 @@ def run(module: str, argv: list[str] | None = None) -> int:
     try:
         import_module(f"hf_rnn.{module}").main(argv)
     except ModuleNotFoundError as error:
-        print(
-            f"error: this command needs the package {error.name!r}. Install what training needs: pip install 'hf-rnn[train]'",
-            file=sys.stderr,
-        )
+        extra = "onnx" if str(error.name).startswith("onnx") else "train"
+        print(f"error: this command needs the package {error.name!r}. Install it with pip install 'hf-rnn[{extra}]'", file=sys.stderr)
         return 1
-    except (ValueError, StrictDataclassError) as error:
+    except (ValueError, OSError, StrictDataclassError) as error:
         # a config wraps what its checks raise
         print(f"error: {error.__cause__ if isinstance(error, StrictDataclassError) else error}", file=sys.stderr)
         return 1

@@ -16,6 +16,8 @@ from .recurrence_rnn import RaggedLSTM
 SPECIAL, WORD_START, CONTINUATION = 0, 1, 2
 # sorts behind every hash
 UNUSED_KEY = torch.iinfo(torch.int64).max
+# powers of the hash's base modulo 2^64, from the first on
+POWERS = torch.full((1024,), 0x5851F42D4C957F2D).cumprod(0).tolist()
 
 
 @dataclass(frozen=True)
@@ -76,8 +78,7 @@ def _hash_pieces(ids: Tensor, place: Tensor) -> Tensor:
     """Return what each piece adds to the hash of its unit, given its place there; places beyond 1,023 count as that."""
     mixed = (ids + 1) * 0x2545F4914F6CDD1D
     mixed = (mixed ^ (mixed >> 29)) * 0x369DEA0F31A53F85
-    powers = torch.full((1024,), 0x5851F42D4C957F2D, device=ids.device).cumprod(0)
-    return mixed * powers[place.clamp(max=1023)]
+    return mixed * torch.tensor(POWERS, device=ids.device)[place.clamp(max=1023)]
 
 
 def _finish_hash(hashes: Tensor) -> Tensor:

@@ -45,20 +45,39 @@ def main(argv: list[str] | None = None) -> None:
         parser.error("--model_name_or_path is needed: the folder or Hub name of a trained model")
     if (arguments.text is None) == (arguments.input_file is None):
         parser.error("give exactly one of --text and --input_file")
-    options = {"trust_remote_code": arguments.trust_remote_code}
-    config = AutoConfig.from_pretrained(arguments.model_name_or_path, **options)
-    is_tagger = (config.architectures or [""])[0].endswith("ForTokenClassification")
-    auto_class = AutoModelForTokenClassification if is_tagger else AutoModelForSequenceClassification
-    model = auto_class.from_pretrained(arguments.model_name_or_path, **options).eval()
-    tokenizer = AutoTokenizer.from_pretrained(arguments.model_name_or_path, **options)
+    model, tokenizer = load(arguments.model_name_or_path, arguments.trust_remote_code)
     texts = [arguments.text] if arguments.input_file is None else read_texts(arguments.input_file, arguments.text_column_name)
-    predict = tag if is_tagger else classify
+    predict = tag if is_tagger(model) else classify
     write = partial(_write, texts, arguments.batch_size, partial(predict, model=model, tokenizer=tokenizer))
     if arguments.output_file is None:
         write(sys.stdout)
     else:
         with open(arguments.output_file, "w", encoding="utf-8") as file:
             write(file)
+
+
+def load(name: str, trust_remote_code: bool = False, **kwargs: Any) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Load a classifier or tagger, whichever the checkpoint holds, in evaluation mode, and its tokenizer.
+
+    Args:
+        name (`str`): Folder or Hub name.
+        trust_remote_code (`bool`): Whether to run model code that comes with the checkpoint.
+        kwargs: For the `from_pretrained` of the model.
+
+    Raises:
+        ValueError: The checkpoint holds a model without such a head.
+    """
+    options = {"trust_remote_code": trust_remote_code}
+    head = (AutoConfig.from_pretrained(name, **options).architectures or [""])[0]
+    for auto_class in (AutoModelForSequenceClassification, AutoModelForTokenClassification):
+        if head.endswith(auto_class.__name__.removeprefix("AutoModel")):
+            return auto_class.from_pretrained(name, **options, **kwargs).eval(), AutoTokenizer.from_pretrained(name, **options)
+    raise ValueError(f"{name!r} must be a classifier or a tagger, got {head or 'a model of unknown kind'}. Train one first.")
+
+
+def is_tagger(model: PreTrainedModel) -> bool:
+    """Return whether a model tags tokens rather than classifying texts."""
+    return type(model).__name__.endswith("ForTokenClassification")
 
 
 def _write(texts: Iterable[Any], batch_size: int, predict: Callable[[list[Any]], list[dict[str, Any]]], file: TextIO) -> None:

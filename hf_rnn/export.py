@@ -1,0 +1,224 @@
+"""Export a model to ONNX, check it against PyTorch, and quantise it."""
+
+import copy
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import onnx
+import torch
+from onnxruntime.quantization import QuantType, quantize_dynamic
+from onnxscript.optimizer import fold_constants
+from torch import Tensor, nn
+from torch.export import Dim
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForMaskedLM,
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+from transformers.utils.logging import get_logger
+
+from . import onnx_model, predict
+from .arguments import option, parse_arguments
+from .data import LABEL_COLUMNS, TAG_COLUMNS, TEXT_COLUMNS, TOKEN_COLUMNS, choose_column, load_splits
+from .onnx_operators import OPSET, TRANSLATIONS
+from .pretrained_rnn import RnnPreTrainedModel
+
+logger = get_logger(__name__)
+
+# larger than any tensor: all that depends on weights alone is computed once
+NO_LIMIT = 2**40
+TOLERANCE = 1e-5
+HEADS = (AutoModelForSequenceClassification, AutoModelForTokenClassification, AutoModelForMaskedLM)
+
+
+@dataclass
+class ExportArguments:
+    """What to export, and how to check it."""
+
+    model_name_or_path: str = option("Checkpoint, folder or Hub name.", "")
+    output_dir: str = option("Folder for the ONNX file, its config and tokenizer.", "onnx")
+    quantize: bool = option("Write an int8 model beside it.", False)
+    test_file: str | None = option("Labelled file to measure on what quantising costs.")
+    text_column_name: str | None = option("Its column of texts or of lists of tokens.")
+    label_column_name: str | None = option("Its column of labels or of lists of tags.")
+    trust_remote_code: bool = option("Run model code that comes with the checkpoint.", False)
+
+
+def main(argv: list[str] | None = None) -> dict[str, float]:
+    """Run the command; return what was measured."""
+    (arguments,) = parse_arguments(argv, __doc__, ExportArguments)
+    if not arguments.model_name_or_path:
+        raise ValueError("`model_name_or_path` is needed: the folder or Hub name of a trained model. Pass --model_name_or_path.")
+    options = {"trust_remote_code": arguments.trust_remote_code}
+    config = AutoConfig.from_pretrained(arguments.model_name_or_path, **options)
+    head = (config.architectures or ["RnnModel"])[0]
+    auto_class = next((auto for auto in HEADS if head.endswith(auto.__name__.removeprefix("AutoModel"))), AutoModel)
+    model = auto_class.from_pretrained(arguments.model_name_or_path, dtype=torch.float32, **options).eval()
+    tokenizer = AutoTokenizer.from_pretrained(arguments.model_name_or_path, **options)
+    folder = Path(arguments.output_dir)
+    measured = {"difference": export_onnx(model, folder)}
+    tokenizer.save_pretrained(folder)
+    print(f"Wrote {_describe(folder / onnx_model.MODEL_FILE)}; it differs from PyTorch by {measured['difference']:.1e} at most.")
+    if arguments.quantize:
+        quantize(folder)
+        print(f"Wrote {_describe(folder / onnx_model.QUANTIZED_FILE)}.")
+        if arguments.test_file is None:
+            logger.warning("What quantising costs was not measured: pass --test_file.")
+        else:
+            measured |= _measure_quantized(folder, tokenizer, arguments)
+    return measured
+
+
+def _describe(path: Path) -> str:
+    return f"{path} ({path.stat().st_size / 2**20:.1f} MiB)"
+
+
+class _FirstOutput(nn.Module):
+    """Logits or states alone, from ids and mask."""
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        return self.model(input_ids, attention_mask, return_dict=False)[0]
+
+
+def export_onnx(model: RnnPreTrainedModel, folder: str | Path) -> float:
+    """Write `model.onnx`, with batch and time free, and the config that `onnx_model` loads it by; check it against PyTorch.
+
+    Args:
+        model (`RnnPreTrainedModel`): Any head; exported in fp32.
+        folder (`str`): Folder to write to.
+
+    Returns:
+        `float`: Largest difference from PyTorch, relative to the largest value, on rows of 0 to 300 tokens.
+
+    Raises:
+        ValueError: The model is none of ours, or the graph computes something else.
+    """
+    if not isinstance(model, PreTrainedModel) or model.config.model_type != "hf_rnn":
+        raise ValueError(f"Only models of this package can be exported, got {type(model).__name__}. Use optimum for others.")
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    model = copy.deepcopy(model).cpu().float().eval()
+    axes = {0: Dim("batch", min=1, max=2**31), 1: Dim("time", min=1, max=2**31)}
+    ids = torch.zeros(2, 3, dtype=torch.long)
+    with _quiet():
+        program = torch.onnx.export(
+            _FirstOutput(model),
+            (ids, torch.ones_like(ids)),
+            dynamic_shapes=(axes, axes),
+            input_names=["input_ids", "attention_mask"],
+            output_names=["last_hidden_state" if model.base_model is model else "logits"],
+            custom_translation_table=TRANSLATIONS,
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+        )
+    fold_constants(program.model, input_size_limit=NO_LIMIT, output_size_limit=NO_LIMIT)
+    path = folder / onnx_model.MODEL_FILE
+    program.save(path)
+    fields = {key: value for key, value in model.config.to_diff_dict().items() if key not in ("model_type", "auto_map")}
+    config = onnx_model.OnnxRnnConfig.from_dict(fields)
+    config.architectures = [f"Onnx{type(model).__name__}"]
+    config.save_pretrained(folder)
+    difference = largest_difference(model, onnx_model.OnnxRnnModel(config, str(path)))
+    if not difference <= TOLERANCE:
+        raise ValueError(
+            f"{path}: the graph differs from PyTorch by {difference:.2g}, more than {TOLERANCE}: are there NaN weights? "
+            "Otherwise please report it with the config."
+        )
+    return difference
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep back what exporter and quantiser say about packages that are not needed here."""
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+def _probes(vocab_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield ids and masks of rows of 0 to 300 tokens, padded on the right and, every other batch, anywhere."""
+    generator = torch.Generator().manual_seed(0)
+    for index, start in enumerate(range(0, 301, 14)):
+        lengths = torch.arange(start, min(start + 14, 301))
+        width = max(int(lengths.max()), 1)
+        mask = torch.arange(width) < lengths[:, None]
+        if index % 2:
+            mask = mask[:, torch.randperm(width, generator=generator)]
+        yield torch.randint(vocab_size, mask.shape, generator=generator), mask.long()
+
+
+@torch.no_grad()
+def largest_difference(model: PreTrainedModel, exported: onnx_model.OnnxRnnModel) -> float:
+    """Return by how much an exported model differs from PyTorch, relative to the largest value; infinite if anything is NaN."""
+    worst = 0.0
+    for ids, mask in _probes(model.config.vocab_size):
+        expected, found = model(ids, mask, return_dict=False)[0], exported(ids, mask, return_dict=False)[0]
+        ratio = (expected - found).abs().max() / expected.abs().max().clamp(min=1e-30)
+        worst = max(worst, float(ratio.nan_to_num(nan=torch.inf)))
+    return worst
+
+
+def quantize(folder: str | Path) -> None:
+    """Write `model_quantized.onnx` beside `model.onnx`: weights in int8, activations quantised as they come.
+
+    ONNX Runtime has kernels for int8 LSTMs and not for GRUs, which stay as they are, with a warning.
+    """
+    folder = Path(folder)
+    if onnx_model.OnnxRnnConfig.from_pretrained(folder).cell_type == "gru":
+        logger.warning("ONNX Runtime has no int8 GRU: only embeddings and products of matrices are quantised.")
+    model = onnx.load(folder / onnx_model.MODEL_FILE)
+    # the quantiser transposes weights and stumbles over the shapes that were noted before
+    model.graph.ClearField("value_info")
+    with _quiet():
+        quantize_dynamic(model, folder / onnx_model.QUANTIZED_FILE, weight_type=QuantType.QInt8)
+
+
+def _measure_quantized(folder: Path, tokenizer: PreTrainedTokenizerBase, arguments: ExportArguments) -> dict[str, float]:
+    """Return and print the accuracy of both models on a labelled file, and the share of equal answers.
+
+    Raises:
+        ValueError: The model gives no single label.
+    """
+    rows = load_splits(files={"test": str(arguments.test_file)})["test"]
+    models = [predict.load(str(folder), file_name=name)[0] for name in (onnx_model.MODEL_FILE, onnx_model.QUANTIZED_FILE)]
+    if models[0].config.problem_type in ("regression", "multi_label_classification"):
+        raise ValueError(f"Accuracy needs one label a text, got problem_type={models[0].config.problem_type!r}. Leave --test_file out.")
+    tagger = predict.is_tagger(models[0])
+    run, field = (predict.tag, "tags") if tagger else (predict.classify, "label")
+    usual = TOKEN_COLUMNS if tagger else (*TEXT_COLUMNS, *TOKEN_COLUMNS)
+    text_column = choose_column(rows, "test", arguments.text_column_name, usual, "text_column_name")
+    label_column = choose_column(rows, "test", arguments.label_column_name, TAG_COLUMNS if tagger else LABEL_COLUMNS, "label_column_name")
+    right = _flat(rows[label_column])
+    answers = [
+        _flat([row[field] for batch in rows.iter(64) for row in run(batch[text_column], model=model, tokenizer=tokenizer)])
+        for model in models
+    ]
+    accuracy, quantized, same = (
+        sum(map(str.__eq__, a, b)) / len(right) for a, b in ((answers[0], right), (answers[1], right), (answers[0], answers[1]))
+    )
+    print(f"On {len(right)} labels: accuracy {accuracy:.4f} in fp32, {quantized:.4f} in int8; {same:.2%} of the answers are the same.")
+    return {"accuracy": accuracy, "quantized_accuracy": quantized, "same_answers": same}
+
+
+def _flat(labels: list[Any]) -> list[str]:
+    """Return labels, or the tags of all sentences, as one list of names."""
+    return [str(tag) for label in labels for tag in (label if isinstance(label, list) else [label])]
