@@ -74,6 +74,17 @@ class DataArguments:
 
 
 @dataclass
+class CardArguments:
+    """What the model card says beside what a run knows by itself."""
+
+    title: str | None = option("Title; the name of the output folder by default.")
+    language: list[str] | None = option("Languages of the texts, such as ko or en.")  # noqa: RUF009
+    license: str | None = option("Licence of the model, as the Hub names it, such as apache-2.0.")
+    dataset_title: str | None = option("Name of the data set.")
+    dataset_license: str | None = option("Licence of the data, as the Hub names it.")
+
+
+@dataclass
 class RnnTrainingArguments(TrainingArguments):
     """`transformers.TrainingArguments` with defaults that suit a recurrent model trained from scratch."""
 
@@ -98,6 +109,8 @@ class RnnTrainingArguments(TrainingArguments):
     )
     train_sampling_strategy: str = option("group_by_length or random.", "group_by_length")
     restore_callback_states_from_checkpoint: bool = option("Restore early stopping on resume.", True)
+    hub_strategy: str = option("When --push_to_hub pushes: 'end' with card and curves, or as in transformers.", "end")
+    hub_private_repo: bool | None = option("Whether --push_to_hub makes a new repository private.", True)
 
     def __post_init__(self) -> None:
         # bf16 without an accelerator runs on the CPU, which the base class wants to be told
@@ -108,6 +121,10 @@ class RnnTrainingArguments(TrainingArguments):
         if "no" in (self.eval_strategy, self.save_strategy):
             self.load_best_model_at_end = False
         super().__post_init__()
+
+    def __getstate__(self) -> dict[str, Any]:
+        # checkpoints hold these options
+        return {**self.__dict__, "hub_token": None}
 
 
 def parse_arguments(argv: list[str] | None, description: str | None, *kinds: type) -> tuple[Any, ...]:

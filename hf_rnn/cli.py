@@ -13,6 +13,7 @@ COMMANDS = {
     "train-tokenizer": ("tokenizer_command", "train a tokenizer"),
     "predict": ("predict", "apply a trained model to texts"),
     "export": ("export", "write a model as ONNX, check it and quantise it"),
+    "push": ("hub", "push a model to the Hub, once it has proved itself"),
     "import": ("import_command", "turn the weights of a PyTorch LSTM or GRU model into a checkpoint"),
 }
 

@@ -12,8 +12,9 @@ from transformers import AutoModelForMaskedLM, DataCollatorForLanguageModeling, 
 from transformers.utils import logging
 
 from . import tasks
-from .arguments import ModelArguments, RnnTrainingArguments, option, parse_arguments
+from .arguments import CardArguments, ModelArguments, RnnTrainingArguments, option, parse_arguments
 from .data import TEXT_COLUMNS, TOKEN_COLUMNS, AnyDataset, Splits, carve_validation, choose_column, load_splits
+from .model_card import escape
 from .plots import plot_curves
 from .readers import DataError
 
@@ -59,7 +60,9 @@ class PretrainingArguments(RnnTrainingArguments):
 
 def main(argv: list[str] | None = None) -> dict[str, float]:
     """Run the command; return the metrics."""
-    model_args, texts_args, training = parse_arguments(argv, __doc__, ModelArguments, TextArguments, PretrainingArguments)
+    model_args, texts_args, card, training = parse_arguments(
+        argv, __doc__, ModelArguments, TextArguments, CardArguments, PretrainingArguments
+    )
     if not training.do_train:
         raise ValueError("Nothing to do: pass --do_train.")
     if not 0 < texts_args.mlm_probability < 1:
@@ -91,7 +94,24 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
         metrics["eval_perplexity"] = exp(min(metrics["eval_loss"], 100.0))
         trainer.save_metrics("eval", metrics)
         logger.warning(f"Perplexity of masked pieces: {metrics['eval_perplexity']:.2f}")
+    example = mask_word(tasks.choose_example(tasks.iterate_cells(texts, "text")), tokenizer.mask_token)
+    tasks.finish(trainer, card, example, _describe_texts(texts_args, encoded), outputs=outputs, task="fill-mask", metric="accuracy")
     return metrics
+
+
+def mask_word(text: str, mask_token: str) -> str:
+    """Put the mask token in place of the word in the middle of a text."""
+    words = text.split() or [""]
+    words[len(words) // 2] = mask_token
+    return " ".join(words)
+
+
+def _describe_texts(arguments: TextArguments, encoded: Splits) -> tuple[str, str]:
+    """Return a name for the texts and Markdown about them."""
+    names = [arguments.dataset_name] if arguments.dataset_name else [Path(path).name for path in arguments.train_files or ()]
+    counts = [f"{len(rows):,} rows for {split}" for split, rows in encoded.items() if isinstance(rows, Dataset)]
+    listed = ", ".join(f"`{escape(name)}`" for name in names)
+    return ", ".join(names), f"Texts without labels: {listed}{'; ' if counts else ''}{', '.join(counts)}."
 
 
 def load_texts(arguments: TextArguments, training: RnnTrainingArguments) -> AnyDataset:

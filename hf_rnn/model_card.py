@@ -1,8 +1,11 @@
 """Write the model card of a run: what the model is, what it learnt from, how it was trained, what it scores, how to use it."""
 
+import copy
 import html
 import platform
 import re
+import statistics
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,62 +14,12 @@ import tokenizers
 import torch
 import transformers
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
-from transformers import Trainer
+from transformers import PreTrainedModel, Trainer
 from transformers.trainer_utils import PredictionOutput
 
-from .arguments import DataArguments
+from .arguments import CardArguments, DataArguments
 
-TEMPLATE = """---
-{{ card_data }}
----
-
-# {{ name }}
-
-A {{ description }} for {{ task }}, trained from scratch with [hf_rnn](https://pypi.org/project/hf-rnn/): {{ parameters }} parameters.
-
-## Use
-
-```python
-import hf_rnn
-from transformers import pipeline
-
-print(pipeline("{{ task }}", model="{{ name }}")({{ example }}))
-```
-{% if task == "token-classification" %}
-The tagger works on tokens separated by spaces, as it was trained on tokens; punctuation that is attached to a word is part of it.
-{% endif %}
-## Labels
-
-{% for label in labels %}{{ label }}{{ ", " if not loop.last }}{% endfor %}
-
-## Data
-
-{{ data }}
-
-## Results
-{% for split, rows in results.items() %}
-### {{ split }}
-
-| metric | value |
-| --- | --- |
-{% for name, value in rows %}| {{ name }} | {{ value }} |
-{% endfor %}{% endfor %}
-{% if has_curves %}![Loss and metric by epoch](curves.png)
-{% endif %}{% if has_matrix %}
-![Confusion matrix](confusion_matrix.png)
-{% endif %}
-## Training
-
-| setting | value |
-| --- | --- |
-{% for name, value in settings %}| {{ name }} | {{ value }} |
-{% endfor %}
-## Limits
-
-The model knows only what its training text shows: other domains, dialects and times lower its accuracy, and it repeats the biases of that
-text and of those who labelled it. Its scores are not calibrated probabilities.
-"""
-
+TEMPLATE = Path(__file__).parent / "model_card_template.md"
 SETTINGS = (
     "learning_rate",
     "lr_scheduler_type",
@@ -102,72 +55,127 @@ def escape(text: Any) -> str:
 
 
 def write_card(
-    trainer: Trainer, data: DataArguments, outputs: dict[str, PredictionOutput], task: str, metric: str, source: str | None = None
+    trainer: Trainer,
+    source: CardArguments,
+    dataset: str,
+    data: str,
+    outputs: dict[str, PredictionOutput],
+    task: str,
+    metric: str,
+    example: str,
 ) -> None:
     """Write `README.md` into the output folder of a run.
 
     Args:
         trainer (`Trainer`): Holds model, arguments and state.
-        data (`DataArguments`): Where the data came from.
+        source (`CardArguments`): What the user says of language, licences and names.
+        dataset (`str`): Name of the data set.
+        data (`str`): Markdown about it, see `describe_data`.
         outputs (`dict`): Predictions with metrics by split name.
-        task (`str`): "text-classification" or "token-classification".
+        task (`str`): "text-classification", "token-classification" or "fill-mask".
         metric (`str`): Name of the main metric, without prefix.
-        source (`str`, *optional*): Words about the data; the names of files or of the Hub's data set by default.
+        example (`str`): A text to show the use with.
     """
-    config, folder = trainer.model.config, Path(trainer.args.output_dir)
-    name = folder.name or "model"
-    dataset = data.dataset_name or Path(data.train_file or data.validation_file or data.test_file or "data").name
+    model, folder = trainer.model, Path(trainer.args.output_dir)
+    config = model.config
+    name = trainer.args.hub_model_id or folder.resolve().name
     metrics = {split: output.metrics or {} for split, output in outputs.items()}
     card_data = ModelCardData(
+        language=source.language,
+        license=source.license,
         library_name="transformers",
         pipeline_tag=task,
         tags=["hf_rnn", config.model_type, getattr(config, "cell_type", "")],
-        model_name=name,
-        eval_results=_eval_results(metrics, task, dataset, metric) or None,
+        metrics=[metric],
+        model_name=source.title or name,
+        eval_results=_eval_results(metrics, task, source.dataset_title or dataset, metric) or None,
     )
     card = ModelCard.from_template(
         card_data,
-        template_str=TEMPLATE,
+        template_path=str(TEMPLATE),
+        title=escape(source.title or name),
         name=name,
         task=task,
-        description=_describe(config),
-        parameters=f"{sum(parameter.numel() for parameter in trainer.model.parameters()):,}",
-        example='"This film is a joy to watch ."',
-        labels=[escape(config.id2label[index]) for index in range(config.num_labels)],
-        data=source or _describe_data(data),
+        description=_describe(config, task),
+        origin="from scratch" if not getattr(config, "_name_or_path", "") else f"from `{escape(Path(config._name_or_path).name)}`",
+        parameters=f"{model.num_parameters():,}",
+        size=_size(folder),
+        example=_quote(example),
+        labels=[escape(config.id2label[index]) for index in range(config.num_labels)] if task != "fill-mask" else [],
+        data=f"{data}\n\n{_describe_licence('The data', source.dataset_license)}",
         results={split: _rows(values) for split, values in metrics.items()},
+        speed=_describe_speed(model),
         settings=_settings(trainer),
         has_curves=(folder / "curves.png").is_file(),
-        has_matrix=(folder / "confusion_matrix.png").is_file(),
+        has_matrix=(folder / "confusion_matrix.png").is_file() and task != "fill-mask",
+        licence=_describe_licence("The model", source.license),
     )
     card.save(folder / "README.md")
 
 
+def _quote(text: str) -> str:
+    """Return a text as a Python string that fits into a code block of Markdown."""
+    plain = " ".join(text.split())[:80].strip()
+    return repr(plain if plain and "`" not in plain else "This film is a joy to watch .")
+
+
+def _size(folder: Path) -> str:
+    total = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+    return f"{total / 2**20:.1f} MiB"
+
+
+def _describe_licence(what: str, licence: str | None) -> str:
+    return f"{what}: {escape(licence)}." if licence else f"{what}: no licence was stated; ask its authors."
+
+
+def _describe_speed(model: PreTrainedModel) -> str:
+    """Measure the model on the CPU: rows of 20 tokens, one by one and in batches of 32, the median of several."""
+    model = copy.deepcopy(model).cpu().eval()
+    rates = {}
+    for rows in (1, 32):
+        ids = torch.full((rows, 20), model.config.vocab_size - 1)
+        times = []
+        with torch.inference_mode():
+            for _ in range(12):
+                start = time.perf_counter()
+                model(ids)
+                times.append(time.perf_counter() - start)
+        rates[rows] = rows / statistics.median(times)
+    threads = torch.get_num_threads()
+    machine = f"{threads} CPU thread{'s' if threads > 1 else ''} ({platform.machine()})"
+    return f"Texts of 20 tokens, {machine}, model alone: {rates[1]:,.0f} a second one by one, {rates[32]:,.0f} in batches of 32."
+
+
 def _eval_results(metrics: dict[str, dict[str, float]], task: str, dataset: str, metric: str) -> list[EvalResult]:
     results = []
+    # an identifier, as the Hub wants it
+    kind = re.sub(r"[^\w./-]+", "-", dataset)
     for split, values in metrics.items():
         for key, value in values.items():
             if key.partition("_")[2] == metric:
-                common = {"task_type": task, "dataset_type": dataset, "dataset_name": dataset, "dataset_split": split}
+                common = {"task_type": task, "dataset_type": kind, "dataset_name": dataset, "dataset_split": split}
                 results.append(EvalResult(**common, metric_type=metric, metric_value=round(value, 5)))
     return results
 
 
-def _describe(config: Any) -> str:
+def _describe(config: Any, task: str) -> str:
     cell = getattr(config, "cell_type", config.model_type).upper()
     layers = getattr(config, "num_hidden_layers", 0)
     direction = "bidirectional " if getattr(config, "bidirectional", False) else ""
-    return f"{layers}-layer {direction}{cell}{' with a CRF' if getattr(config, 'use_crf', False) else ''}"
+    head = f"with a {'CRF for ' if getattr(config, 'use_crf', False) else 'head for '}{task}"
+    return f"A {layers}-layer {direction}{cell} {head}"
 
 
-def _describe_data(data: DataArguments) -> str:
+def describe_data(data: DataArguments) -> tuple[str, str]:
+    """Return a name for the data and Markdown about where it comes from: files without their folders, or the Hub's data set."""
     if data.dataset_name:
-        return f"Data set `{escape(data.dataset_name)}` of the Hub."
+        return data.dataset_name, f"Data set `{escape(data.dataset_name)}` of the Hub."
     files = {"training": data.train_file, "validation": data.validation_file, "test": data.test_file}
-    lines = [f"- {split}: `{Path(path).name}`" for split, path in files.items() if path]
+    lines = [f"- {split}: `{escape(Path(path).name)}`" for split, path in files.items() if path]
     if data.train_file and not data.validation_file:
         lines.append(f"- validation: {data.validation_share:.0%} of the training rows, drawn with seed {data.split_seed}")
-    return "\n".join(lines)
+    name = Path(data.train_file or data.validation_file or data.test_file or "data").name
+    return name, "\n".join(lines)
 
 
 def _rows(metrics: dict[str, float]) -> list[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,10 @@ from transformers import AutoConfig, AutoTokenizer, EarlyStoppingCallback, PreTr
 from transformers.trainer_utils import PredictionOutput
 from transformers.utils import logging
 
-from .arguments import DataArguments, ModelArguments, RnnTrainingArguments
+from .arguments import CardArguments, DataArguments, ModelArguments, RnnTrainingArguments
 from .configuration_rnn import RnnConfig
 from .data import AnyDataset, Splits, carve_validation, load_splits
+from .model_card import write_card
 from .readers import DataError
 from .tokenization import piece_types, train_tokenizer
 from .training import RnnTrainer, checkpoint_problem, last_complete_checkpoint
@@ -226,7 +228,8 @@ def run(trainer: RnnTrainer, training: RnnTrainingArguments, encoded: Splits, re
     """
     if training.do_train:
         result = trainer.train(resume_from_checkpoint=resume)
-        trainer.save_model()
+        # to the Hub it goes last, with card and curves
+        trainer.save_model(_internal_call=True)
         trainer.log_metrics("train", result.metrics)
         trainer.save_metrics("train", result.metrics)
         trainer.save_state()
@@ -237,6 +240,20 @@ def run(trainer: RnnTrainer, training: RnnTrainingArguments, encoded: Splits, re
             trainer.log_metrics(prefix, outputs[split].metrics)
             trainer.save_metrics(prefix, outputs[split].metrics)
     return outputs
+
+
+def finish(trainer: RnnTrainer, card: CardArguments, example: str, data: tuple[str, str], **options: Any) -> None:
+    """Write the card and push what the folder holds if the run is to; `data` is what `describe_data` returns."""
+    if trainer.is_world_process_zero():
+        write_card(trainer, card, *data, example=example, **options)
+    if trainer.args.push_to_hub:
+        trainer.push_to_hub()
+
+
+def choose_example(texts: Iterable[Any]) -> str:
+    """Return the first short text without markup."""
+    plain = (" ".join(text) if isinstance(text, list) else str(text) for text in islice(texts, 100))
+    return next((text for text in plain if 8 <= len(text) <= 80 and text.isprintable() and "`" not in text), "")
 
 
 def write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> None:

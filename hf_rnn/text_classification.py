@@ -13,7 +13,7 @@ from transformers.trainer_utils import PredictionOutput
 from transformers.utils import logging
 
 from . import tasks
-from .arguments import DataArguments, ModelArguments, RnnTrainingArguments, parse_arguments
+from .arguments import CardArguments, DataArguments, ModelArguments, RnnTrainingArguments, parse_arguments
 from .collator import RnnCollator
 from .data import (
     LABEL_COLUMNS,
@@ -27,7 +27,7 @@ from .data import (
     map_splits,
 )
 from .metrics import ClassificationMetric, MultiLabelMetric, RegressionMetric, load_metric
-from .model_card import write_card
+from .model_card import describe_data
 from .plots import plot_confusion_matrix, plot_curves
 from .readers import DataError
 
@@ -52,7 +52,7 @@ METRICS: dict[str, tuple[type[evaluate.Metric], str, bool]] = {
 
 def main(argv: list[str] | None = None) -> dict[str, float]:
     """Run the command; return the metrics of all splits."""
-    model_args, data, training = parse_arguments(argv, __doc__, ModelArguments, DataArguments, RnnTrainingArguments)
+    model_args, data, card, training = parse_arguments(argv, __doc__, ModelArguments, DataArguments, CardArguments, RnnTrainingArguments)
     problem = data.problem_type or "single_label_classification"
     if problem not in METRICS:
         raise ValueError(f"`problem_type` must be one of {tuple(METRICS)}, got {problem!r}. Pass --problem_type.")
@@ -104,7 +104,8 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
     outputs = tasks.run(trainer, training, encoded, resume)
     if trainer.is_world_process_zero():
         _write_results(Path(training.output_dir), trainer, outputs, splits, text_column, labels, problem, best)
-        write_card(trainer, data, outputs, task="text-classification", metric=best)
+    example = tasks.choose_example(tasks.iterate_cells(splits[list(splits)[-1]], text_column))
+    tasks.finish(trainer, card, example, describe_data(data), outputs=outputs, task="text-classification", metric=best)
     return {name: value for output in outputs.values() for name, value in (output.metrics or {}).items()}
 
 

@@ -14,11 +14,11 @@ from transformers.trainer_utils import PredictionOutput
 from transformers.utils import logging
 
 from . import tasks
-from .arguments import DataArguments, ModelArguments, RnnTrainingArguments, parse_arguments
+from .arguments import CardArguments, DataArguments, ModelArguments, RnnTrainingArguments, parse_arguments
 from .collator import RnnCollator
 from .data import TAG_COLUMNS, TOKEN_COLUMNS, Splits, choose_column, collect_labels, column_names, encode_tokens, feature_names, map_splits
 from .metrics import SpanMetric, TokenMetric, load_metric
-from .model_card import write_card
+from .model_card import describe_data
 from .plots import plot_confusion_matrix, plot_curves
 from .readers import DataError
 from .tags import first_violation, guess_scheme
@@ -41,7 +41,7 @@ UNLIMITED = 1_000_000
 
 def main(argv: list[str] | None = None) -> dict[str, float]:
     """Run the command; return the metrics of all splits."""
-    model_args, data, training = parse_arguments(argv, __doc__, ModelArguments, DataArguments, RnnTrainingArguments)
+    model_args, data, card, training = parse_arguments(argv, __doc__, ModelArguments, DataArguments, CardArguments, RnnTrainingArguments)
     # what is best is known once the labels are
     tasks.set_up(training, "accuracy", True)
     resume = tasks.resume_point(training) if training.do_train else None
@@ -87,7 +87,8 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
     outputs = tasks.run(trainer, training, encoded, resume)
     if trainer.is_world_process_zero():
         _write_results(Path(training.output_dir), trainer, outputs, splits, token_column, labels, best)
-        write_card(trainer, data, outputs, task="token-classification", metric=best)
+    example = tasks.choose_example(tasks.iterate_cells(splits[list(splits)[-1]], token_column))
+    tasks.finish(trainer, card, example, describe_data(data), outputs=outputs, task="token-classification", metric=best)
     return {name: value for output in outputs.values() for name, value in (output.metrics or {}).items()}
 
 

@@ -10,11 +10,14 @@ import numpy as np
 import torch
 from accelerate.data_loader import prepare_data_loader
 from datasets import Dataset
+from huggingface_hub import CommitInfo
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Sampler, SequentialSampler
 from transformers import Trainer
 from transformers.utils import logging
+
+from . import hub
 
 logger = logging.get_logger(__name__)
 
@@ -173,6 +176,34 @@ class RnnTrainer(Trainer):
         # the strategy of the base class groups evaluation too, and predictions would come back permuted
         is_plain = isinstance(eval_dataset, Dataset) and self.args.train_sampling_strategy == "group_by_length"
         return SequentialSampler(eval_dataset) if is_plain else super()._get_eval_sampler(eval_dataset)
+
+    def push_to_hub(
+        self,
+        commit_message: str | None = "End of training",
+        blocking: bool = True,
+        token: str | None = None,
+        revision: str | None = None,
+        private: bool | None = None,
+        **kwargs: Any,
+    ) -> CommitInfo | None:
+        """Push the output folder in one commit, after it has proved itself in a clean process; see `hub.push`.
+
+        A card that is there stays; without one the base class drafts it, from `kwargs`. `blocking` has no meaning here.
+
+        Raises:
+            ValueError: The folder lacks something or does not work elsewhere.
+        """
+        token = token or self.args.hub_token
+        if self.hub_model_id is None:
+            self.init_hf_repo(token=token, private=private)
+        self.save_model(_internal_call=True)
+        if not self.is_world_process_zero():
+            return None
+        if not (Path(self.args.output_dir) / "README.md").is_file():
+            self.create_model_card(**kwargs)
+        private = self.args.hub_private_repo if private is None else private
+        revision = revision or self.args.hub_revision
+        return hub.push(self.args.output_dir, self.hub_model_id, private, commit_message or "Upload model", revision, token=token)
 
     def get_decay_parameter_names(self, model: nn.Module) -> list[str]:
         """Return the names of the parameters that decay: matrices other than embeddings and CRF scores."""

@@ -1,5 +1,7 @@
 """The card of a run says what the run did, validates, and lets nothing from the data become markup."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -7,8 +9,8 @@ from huggingface_hub import ModelCard
 from transformers.trainer_utils import PredictionOutput
 
 from hf_rnn import RnnConfig, RnnForSequenceClassification
-from hf_rnn.arguments import DataArguments, RnnTrainingArguments
-from hf_rnn.model_card import escape, write_card
+from hf_rnn.arguments import CardArguments, DataArguments, RnnTrainingArguments
+from hf_rnn.model_card import TEMPLATE, describe_data, escape, write_card
 from hf_rnn.training import RnnTrainer
 
 LABELS = ["<script>alert(1)</script>", "| a |", "good\nbad", "*x* [y](z) `code`"]
@@ -26,8 +28,13 @@ def card(tmp_path):
     (tmp_path / "my-model").mkdir(exist_ok=True)
     (tmp_path / "my-model" / "curves.png").write_bytes(b"")
     metrics = {"test_accuracy": 0.87654, "test_runtime": 3.0}
-    data = DataArguments(train_file="/somewhere/private/train.tsv", validation_share=0.1)
-    write_card(trainer, data, {"test": PredictionOutput(np.zeros(1), None, metrics)}, task="text-classification", metric="accuracy")
+    data = DataArguments(train_file="/somewhere/private/train `of` <b>.tsv", validation_share=0.1)
+    source = CardArguments(
+        title="A <b>title</b>", language=["ko"], license="apache-2.0", dataset_title="some | data", dataset_license="cc0-1.0"
+    )
+    outputs = {"test": PredictionOutput(np.zeros(1), None, metrics)}
+    example = 'it\'s "odd" </code> | text'
+    write_card(trainer, source, *describe_data(data), outputs, task="text-classification", metric="accuracy", example=example)
     return ModelCard.load(tmp_path / "my-model" / "README.md")
 
 
@@ -40,8 +47,10 @@ def test_metadata(card):
         "accuracy",
         0.87654,
         "test",
-        "train.tsv",
+        "some | data",
     )
+    assert result.dataset_type == "some-data"
+    assert (card.data.language, card.data.license, card.data.model_name) == (["ko"], "apache-2.0", "A <b>title</b>")
 
 
 def test_content(card):
@@ -54,6 +63,14 @@ def test_content(card):
         "curves.png",
         "10% of the training rows",
         "import hf_rnn",
+        "trust_remote_code=True",
+        "The data: cc0-1.0.",
+        "The model: apache-2.0.",
+        "parameters, 0.0 MiB on disk",
+        "Texts of 20 tokens, 1 CPU thread",
+        "A &lt;b&gt;title&lt;/b&gt;",
+        "train \\`of\\` &lt;b&gt;.tsv",
+        "('it\\'s \"odd\" </code> | text')",
     ):
         assert part in text
     for part in ("/somewhere", "confusion_matrix.png", "{{", "}}", "More Information Needed", "runtime"):
@@ -70,3 +87,8 @@ def test_labels_are_inert(card):
 def test_escape():
     """One line, no markup."""
     assert escape("a|b\n<i>") == "a\\|b &lt;i&gt;"
+
+
+def test_the_template_is_where_readers_look_for_it():
+    """`model_cards/template.md` is the file that the package renders."""
+    assert (Path(__file__).parents[1] / "model_cards" / "template.md").read_text() == TEMPLATE.read_text()
