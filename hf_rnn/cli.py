@@ -12,6 +12,7 @@ COMMANDS = {
     "masked-lm": ("masked_lm", "pretrain a body on text without labels"),
     "train-tokenizer": ("tokenizer_command", "train a tokenizer"),
     "predict": ("predict", "apply a trained model to texts"),
+    "convert": ("convert", "save a model in half precision and measure what that costs"),
     "export": ("export", "write a model as ONNX, check it and quantise it"),
     "push": ("hub", "push a model to the Hub, once it has proved itself"),
     "import": ("import_command", "turn the weights of a PyTorch LSTM or GRU model into a checkpoint"),

@@ -7,6 +7,8 @@ from transformers.configuration_utils import PreTrainedConfig
 
 CELL_TYPES = ("lstm", "gru")
 POOLINGS = ("last", "mean", "max", "attention")
+# a config from elsewhere must not keep a loader busy for ever
+MAX_LAYERS = 1000
 WORD_POOLINGS = ("first", "mean", "max", "rnn")
 
 
@@ -96,6 +98,10 @@ class RnnConfig(PreTrainedConfig):
         for name in ("vocab_size", "embedding_size", "hidden_size", "num_hidden_layers"):
             if getattr(self, name) < 1:
                 raise ValueError(f"`{name}` must be at least 1, got {getattr(self, name)}. Set it in RnnConfig or pass --{name}.")
+        if self.num_hidden_layers > MAX_LAYERS:
+            raise ValueError(
+                f"`num_hidden_layers` must be at most {MAX_LAYERS}, got {self.num_hidden_layers}. Is the config what it should be?"
+            )
         if self.bidirectional and self.hidden_size % 2:
             raise ValueError(
                 f"`hidden_size` must be even when `bidirectional` is true (half for each direction), got {self.hidden_size}. "

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import onnx
 import torch
@@ -23,13 +22,12 @@ from transformers import (
     AutoModelForTokenClassification,
     AutoTokenizer,
     PreTrainedModel,
-    PreTrainedTokenizerBase,
 )
 from transformers.utils.logging import get_logger
 
 from . import onnx_model, predict
 from .arguments import option, parse_arguments
-from .data import LABEL_COLUMNS, TAG_COLUMNS, TEXT_COLUMNS, TOKEN_COLUMNS, choose_column, load_splits
+from .comparison import ComparisonArguments, compare
 from .onnx_operators import OPSET, TRANSLATIONS
 from .pretrained_rnn import RnnPreTrainedModel
 
@@ -42,15 +40,12 @@ HEADS = (AutoModelForSequenceClassification, AutoModelForTokenClassification, Au
 
 
 @dataclass
-class ExportArguments:
+class ExportArguments(ComparisonArguments):
     """What to export, and how to check it."""
 
     model_name_or_path: str = option("Checkpoint, folder or Hub name.", "")
     output_dir: str = option("Folder for the ONNX file, its config and tokenizer.", "onnx")
     quantize: bool = option("Write an int8 model beside it.", False)
-    test_file: str | None = option("Labelled file to measure on what quantising costs.")
-    text_column_name: str | None = option("Its column of texts or of lists of tokens.")
-    label_column_name: str | None = option("Its column of labels or of lists of tags.")
     trust_remote_code: bool = option("Run model code that comes with the checkpoint.", False)
 
 
@@ -72,10 +67,8 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
     if arguments.quantize:
         quantize(folder)
         print(f"Wrote {_describe(folder / onnx_model.QUANTIZED_FILE)}.")
-        if arguments.test_file is None:
-            logger.warning("What quantising costs was not measured: pass --test_file.")
-        else:
-            measured |= _measure_quantized(folder, tokenizer, arguments)
+        models = [predict.load(str(folder), file_name=name)[0] for name in (onnx_model.MODEL_FILE, onnx_model.QUANTIZED_FILE)]
+        measured |= compare(models[0], models[1], tokenizer, arguments)
     return measured
 
 
@@ -190,35 +183,3 @@ def quantize(folder: str | Path) -> None:
     model.graph.ClearField("value_info")
     with _quiet():
         quantize_dynamic(model, folder / onnx_model.QUANTIZED_FILE, weight_type=QuantType.QInt8)
-
-
-def _measure_quantized(folder: Path, tokenizer: PreTrainedTokenizerBase, arguments: ExportArguments) -> dict[str, float]:
-    """Return and print the accuracy of both models on a labelled file, and the share of equal answers.
-
-    Raises:
-        ValueError: The model gives no single label.
-    """
-    rows = load_splits(files={"test": str(arguments.test_file)})["test"]
-    models = [predict.load(str(folder), file_name=name)[0] for name in (onnx_model.MODEL_FILE, onnx_model.QUANTIZED_FILE)]
-    if models[0].config.problem_type in ("regression", "multi_label_classification"):
-        raise ValueError(f"Accuracy needs one label a text, got problem_type={models[0].config.problem_type!r}. Leave --test_file out.")
-    tagger = predict.is_tagger(models[0])
-    run, field = (predict.tag, "tags") if tagger else (predict.classify, "label")
-    usual = TOKEN_COLUMNS if tagger else (*TEXT_COLUMNS, *TOKEN_COLUMNS)
-    text_column = choose_column(rows, "test", arguments.text_column_name, usual, "text_column_name")
-    label_column = choose_column(rows, "test", arguments.label_column_name, TAG_COLUMNS if tagger else LABEL_COLUMNS, "label_column_name")
-    right = _flat(rows[label_column])
-    answers = [
-        _flat([row[field] for batch in rows.iter(64) for row in run(batch[text_column], model=model, tokenizer=tokenizer)])
-        for model in models
-    ]
-    accuracy, quantized, same = (
-        sum(map(str.__eq__, a, b)) / len(right) for a, b in ((answers[0], right), (answers[1], right), (answers[0], answers[1]))
-    )
-    print(f"On {len(right)} labels: accuracy {accuracy:.4f} in fp32, {quantized:.4f} in int8; {same:.2%} of the answers are the same.")
-    return {"accuracy": accuracy, "quantized_accuracy": quantized, "same_answers": same}
-
-
-def _flat(labels: list[Any]) -> list[str]:
-    """Return labels, or the tags of all sentences, as one list of names."""
-    return [str(tag) for label in labels for tag in (label if isinstance(label, list) else [label])]

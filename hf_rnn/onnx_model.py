@@ -46,7 +46,7 @@ class OnnxRnnModel(PreTrainedModel):
         self.eval()
 
     @classmethod
-    def from_pretrained(cls, name: str, *args: Any, config: Any = None, file_name: str = MODEL_FILE, **kwargs: Any) -> "OnnxRnnModel":
+    def from_pretrained(cls, name: str, *args: Any, config: Any = None, file_name: str = MODEL_FILE, **kwargs: Any) -> Any:
         """Load an exported model.
 
         Args:
@@ -60,7 +60,8 @@ class OnnxRnnModel(PreTrainedModel):
         """
         hub = {key: kwargs[key] for key in ("revision", "token", "cache_dir", "local_files_only", "subfolder") if key in kwargs}
         config = config or OnnxRnnConfig.from_pretrained(name, **hub)
-        return cls(config, cached_file(name, file_name, **hub))
+        model = cls(config, cached_file(name, file_name, **hub))
+        return (model, {"missing_keys": set()}) if kwargs.get("output_loading_info") else model
 
     @property
     def device(self) -> torch.device:

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, TextIO
 
 import torch
+from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
     AutoModelForSequenceClassification,
@@ -22,6 +23,8 @@ from .arguments import option
 from .collator import RnnCollator
 from .data import TEXT_COLUMNS, TOKEN_COLUMNS, encode_words, first_pieces
 from .readers import DataError, read_rows
+
+HEADS = (AutoModelForSequenceClassification, AutoModelForTokenClassification)
 
 
 @dataclass
@@ -65,14 +68,23 @@ def load(name: str, trust_remote_code: bool = False, **kwargs: Any) -> tuple[Pre
         kwargs: For the `from_pretrained` of the model.
 
     Raises:
-        ValueError: The checkpoint holds a model without such a head.
+        ValueError: The checkpoint is broken or holds a model without such a head.
     """
     options = {"trust_remote_code": trust_remote_code}
-    head = (AutoConfig.from_pretrained(name, **options).architectures or [""])[0]
-    for auto_class in (AutoModelForSequenceClassification, AutoModelForTokenClassification):
-        if head.endswith(auto_class.__name__.removeprefix("AutoModel")):
-            return auto_class.from_pretrained(name, **options, **kwargs).eval(), AutoTokenizer.from_pretrained(name, **options)
-    raise ValueError(f"{name!r} must be a classifier or a tagger, got {head or 'a model of unknown kind'}. Train one first.")
+    try:
+        head = (AutoConfig.from_pretrained(name, **options).architectures or [""])[0]
+        auto_class = next((auto for auto in HEADS if head.endswith(auto.__name__.removeprefix("AutoModel"))), None)
+        if auto_class is None:
+            raise ValueError(f"{name!r} must be a classifier or a tagger, got {head or 'a model of unknown kind'}. Train one first.")
+        model, report = auto_class.from_pretrained(name, output_loading_info=True, **options, **kwargs)
+        tokenizer = AutoTokenizer.from_pretrained(name, **options)
+    except (SafetensorError, RuntimeError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        # what the libraries raise on files that are not what their names say
+        reason = " ".join(str(error).split())[:300]
+        raise ValueError(f"{name!r} is no whole checkpoint: {reason}. Save or download it again.") from error
+    if report["missing_keys"]:
+        raise ValueError(f"{name!r} is no whole checkpoint: it is missing the weights {sorted(report['missing_keys'])[:5]}. Save it again.")
+    return model.eval(), tokenizer
 
 
 def is_tagger(model: PreTrainedModel) -> bool:

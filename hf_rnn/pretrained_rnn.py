@@ -1,7 +1,9 @@
 """What all models share: outputs, initialisation, loading, and the settings that are no part of a checkpoint."""
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -114,6 +116,26 @@ class RnnPreTrainedModel(PreTrainedModel):
         self.config.auto_map = dict(AUTO_MAP)
         super().save_pretrained(save_directory, *args, **kwargs)
 
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: Any, *args: Any, **kwargs: Any) -> Any:
+        """Load as transformers does, from safetensors alone, with every weight a number.
+
+        Raises:
+            ValueError: The index of a checkpoint in parts names files elsewhere, or a weight is NaN or infinite.
+            OSError: There is no checkpoint, or it is a pickle.
+        """
+        kwargs.setdefault("use_safetensors", True)
+        _check_index(Path(str(pretrained_model_name_or_path)) / "model.safetensors.index.json")
+        loaded = super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
+        model = loaded[0] if isinstance(loaded, tuple) else loaded
+        for name, parameter in model.named_parameters():
+            if not parameter.is_meta and not parameter.isfinite().all():
+                raise ValueError(
+                    f"{pretrained_model_name_or_path}: weight {name!r} holds NaN or infinity. Download the checkpoint again, or train "
+                    "again with a smaller --learning_rate."
+                )
+        return loaded
+
     @property
     def recurrence_backend(self) -> str:
         """How the recurrence is computed: one of `BACKENDS`.
@@ -168,3 +190,14 @@ class RnnPreTrainedModel(PreTrainedModel):
             ValueError: Their number is not `vocab_size`.
         """
         self.base_model.embeddings.set_piece_types(piece_types)
+
+
+def _check_index(path: Path) -> None:
+    """Raise a ValueError if an index of weights in parts names a file outside its folder."""
+    if not path.is_file():
+        return
+    for name in set(json.loads(path.read_text(encoding="utf-8")).get("weight_map", {}).values()):
+        if Path(name).name != name:
+            raise ValueError(
+                f"{path} names {name!r}, a file outside the checkpoint. Download the checkpoint again from a source you trust."
+            )

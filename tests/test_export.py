@@ -109,7 +109,7 @@ def test_command_measures_what_int8_costs(exported, classifier):
     rows = list(read_rows(str(SAMPLES / "nsmc_test.tsv")))
     answers = predict.classify([row["document"] for row in rows], model, tokenizer)
     assert measured["accuracy"] == sum(a["label"] == row["label"] for a, row in zip(answers, rows, strict=True)) / len(rows)
-    assert abs(measured["quantized_accuracy"] - measured["accuracy"]) < 0.02
+    assert abs(measured["smaller_accuracy"] - measured["accuracy"]) < 0.02
     assert measured["same_answers"] > 0.95
 
 

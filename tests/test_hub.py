@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -97,6 +98,23 @@ def test_push_and_load_and_push_again(server, model, tmp_path):
         for way, with_package_now in enumerate((True, False)):
             (home / str(way)).mkdir()
             assert logits(server, f"tester/again{index}", home / str(way), with_package_now) == first
+
+
+def test_a_stranger_follows_the_card(server, model, tmp_path):
+    """Both examples of the card work as they stand there, in a process that has seen nothing of this, and give the same answer."""
+    assert push(server, model, "tester/stranger", tmp_path)[0] == 0
+    card = server.repositories["tester/stranger"].revisions[-1]["README.md"].decode()
+    examples = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
+    assert len(examples) == 2
+    answers = []
+    for index, example in enumerate(examples):
+        home = tmp_path / str(index)
+        home.mkdir()
+        assert len(example.splitlines()) == 3
+        status, printed = run(server, example, home, with_package="import hf_rnn" in example)
+        assert status == 0, printed
+        answers.append(re.search(r"\[\{.*'score'.*\}\]", printed)[0])
+    assert answers[0] == answers[1]
 
 
 def test_update_and_failure(server, model, tmp_path):

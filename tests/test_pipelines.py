@@ -1,14 +1,26 @@
 """Pipelines, the evaluator and the prediction command give what the run itself predicted."""
 
+import itertools
 import json
 
+import datasets
+import evaluate
 import pytest
 import torch
 from oracle import all_paths
 from runs import SAMPLES, predictions
-from transformers import AutoModelForSequenceClassification, AutoModelForTokenClassification, AutoTokenizer, pipeline
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
+    AutoTokenizer,
+    DataCollatorWithPadding,
+    Trainer,
+    TrainingArguments,
+    pipeline,
+)
 
 from hf_rnn import cli
+from hf_rnn.metrics import ClassificationMetric, TokenMetric, load_metric
 
 
 def test_classifier_works_in_a_pipeline(classifier):
@@ -45,13 +57,55 @@ def test_every_aggregation_strategy(tagger, strategy):
     assert pipe("") == pipe("   ") == []
 
 
+def test_long_text_in_a_tagger(tagger):
+    """A text of 5,000 words is tagged to its end, and as its first half alone would be where no second half changes it."""
+    words = ["the", "dog", "ate", "the", "apple"] * 1000
+    entities = pipeline("token-classification", model=str(tagger[0]), aggregation_strategy="first")(" ".join(words))
+    assert entities[0]["start"] == 0
+    assert entities[-1]["end"] == len(" ".join(words))
+    assert all(before["end"] + 1 == after["start"] for before, after in itertools.pairwise(entities))
+
+
+def test_dataset_map_and_trainer_predict(classifier):
+    """The plain Trainer and `datasets.map` with the model give the logits of the pipeline."""
+    folder, _ = classifier
+    texts = [row["text"] for row in predictions(folder)[:30]]
+    model, tokenizer = AutoModelForSequenceClassification.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
+    encoded = datasets.Dataset.from_dict({"text": texts}).map(lambda batch: tokenizer(batch["text"]), batched=True)
+
+    def classify(batch):
+        with torch.no_grad():
+            inputs = tokenizer.pad({"input_ids": batch["input_ids"]}, return_tensors="pt")
+            return {"probability": model(**inputs).logits.softmax(-1)[:, 1].tolist()}
+
+    mapped = encoded.map(classify, batched=True, batch_size=7)["probability"]
+    arguments = TrainingArguments(per_device_eval_batch_size=8, use_cpu=True, report_to="none")
+    trainer = Trainer(model, arguments, data_collator=DataCollatorWithPadding(tokenizer))
+    predicted = torch.tensor(trainer.predict(encoded).predictions).softmax(-1)[:, 1]
+    outputs = pipeline("text-classification", model=model, tokenizer=tokenizer, top_k=None)(texts)
+    expected = [next(answer["score"] for answer in output if answer["label"] == model.config.id2label[1]) for output in outputs]
+    assert torch.allclose(torch.tensor(mapped), torch.tensor(expected), atol=1e-5)
+    assert torch.allclose(predicted, torch.tensor(expected), atol=1e-5)
+
+
+def test_token_evaluator_works_offline(tagger):
+    """`evaluate.evaluator("token-classification")` gives the accuracy of the predictions file, over tokens."""
+    folder, _ = tagger
+    rows = predictions(folder)[:30]
+    features = datasets.Features({"tokens": datasets.List(datasets.Value("string")), "ner_tags": datasets.List(datasets.Value("string"))})
+    data = datasets.Dataset.from_list([{"tokens": row["tokens"], "ner_tags": row["tags"]} for row in rows], features=features)
+    results = evaluate.evaluator("token-classification").compute(
+        model_or_pipeline=AutoModelForTokenClassification.from_pretrained(folder),
+        tokenizer=AutoTokenizer.from_pretrained(folder),
+        data=data,
+        metric=load_metric(TokenMetric),
+    )
+    right = [tag == guess for row in rows for tag, guess in zip(row["tags"], row["predictions"], strict=True)]
+    assert results["accuracy"] == pytest.approx(sum(right) / len(right))
+
+
 def test_evaluator_works_offline(classifier):
     """`evaluate.evaluator` gives the accuracy of the predictions file."""
-    import datasets
-    import evaluate
-
-    from hf_rnn.metrics import ClassificationMetric, load_metric
-
     folder, _ = classifier
     rows = predictions(folder)[:50]
     model = AutoModelForSequenceClassification.from_pretrained(folder)
