@@ -18,6 +18,7 @@ from transformers import Trainer
 from transformers.utils import logging
 
 from . import hub
+from .regularization import AdversarialEmbeddings, counted_rows, learning_rate_factors, symmetric_divergence
 
 logger = logging.get_logger(__name__)
 
@@ -210,17 +211,55 @@ class RnnTrainer(Trainer):
         names = super().get_decay_parameter_names(model)
         return [name for name in names if "word_embeddings" not in name and "crf." not in name]
 
+    def training_step(self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Any = None) -> Tensor:
+        """Take a step; with `adversarial_epsilon`, add the gradient of the loss at perturbed embeddings."""
+        epsilon = getattr(self.args, "adversarial_epsilon", 0.0)
+        if not epsilon:
+            return super().training_step(model, inputs, num_items_in_batch)
+        adversary = AdversarialEmbeddings(self.accelerator.unwrap_model(model).get_input_embeddings(), epsilon)
+        inputs = self._prepare_inputs(inputs)
+        with adversary.record():
+            loss = super().training_step(model, dict(inputs), num_items_in_batch)
+        with adversary.perturb(inputs["attention_mask"]):
+            super().training_step(model, dict(inputs), num_items_in_batch)
+        return loss
+
     def compute_loss(self, model: nn.Module, inputs: dict[str, Any], return_outputs: bool = False, **kwargs: Any) -> Any:
-        """Return the loss, counting right answers on the way while training."""
+        """Return the loss, with R-Drop if `rdrop_alpha` asks for it, counting right answers on the way while training."""
         labels = inputs.get("labels")
+        alpha = getattr(self.args, "rdrop_alpha", 0.0) if model.training else 0.0
+        again = dict(inputs)
         loss, outputs = super().compute_loss(model, inputs, return_outputs=True, **kwargs)
-        # a masked language model makes no logits while it trains
         logits = outputs.get("logits")
+        if alpha and logits is not None and labels is not None:
+            other_loss, other = super().compute_loss(model, again, return_outputs=True, **kwargs)
+            counted = counted_rows(labels, logits)
+            items = kwargs.get("num_items_in_batch") or counted.sum().clamp(min=1)
+            loss = (loss + other_loss) / 2 + alpha * symmetric_divergence(logits, other["logits"], counted) / items
+        # a masked language model makes no logits while it trains
         if model.training and logits is not None and labels is not None and not labels.is_floating_point():
             counted = labels != -100
             counts = torch.stack([((logits.detach().argmax(-1) == labels) & counted).sum(), counted.sum()])
             self._train_counts = counts if self._train_counts is None else self._train_counts + counts
         return (loss, outputs) if return_outputs else loss
+
+    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
+        """Return the optimizer; with `layer_lr_decay` below 1 lower layers learn more slowly."""
+        optimizer = super().create_optimizer(model)
+        decay = getattr(self.args, "layer_lr_decay", 1.0)
+        if decay == 1.0:
+            return optimizer
+        factors = learning_rate_factors(self.model, decay)
+        factor_of = {parameter: factors[name] for name, parameter in self.model.named_parameters()}
+        for group in list(optimizer.param_groups):
+            parameters, rate = group["params"], group["lr"]
+            for index, factor in enumerate(sorted({factor_of[parameter] for parameter in parameters})):
+                chosen = [parameter for parameter in parameters if factor_of[parameter] == factor]
+                if index == 0:
+                    group["params"], group["lr"] = chosen, rate * factor
+                else:
+                    optimizer.add_param_group({**group, "params": chosen, "lr": rate * factor})
+        return optimizer
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Log, with the training accuracy since the last time beside the training loss."""

@@ -1,0 +1,95 @@
+"""Losses that make a model learn more from the same text: adversarial perturbation, R-Drop, and a teacher's answers."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+
+class AdversarialEmbeddings:
+    """Perturb embeddings in the direction that raises the loss most (Miyato et al. 2017, equations 5 and 6).
+
+    Each row's embeddings, side by side, move along their gradient by `epsilon` in the 2-norm. First `record` a forward and backward
+    pass, then `perturb` another one.
+
+    Args:
+        embedding (`nn.Module`): Makes one vector of each token that exists, (N, E), row by row.
+        epsilon (`float`): Norm of a row's perturbation.
+    """
+
+    def __init__(self, embedding: nn.Module, epsilon: float) -> None:
+        self.embedding = embedding
+        self.epsilon = epsilon
+        self._vectors: Tensor | None = None
+
+    @contextmanager
+    def record(self) -> Iterator[None]:
+        """Keep the embeddings of the forward passes inside, of the last one of several, and their gradient."""
+
+        def keep(_module: nn.Module, _arguments: tuple, vectors: Tensor) -> None:
+            vectors.retain_grad()
+            self._vectors = vectors
+
+        handle = self.embedding.register_forward_hook(keep)
+        try:
+            yield
+        finally:
+            handle.remove()
+
+    @contextmanager
+    def perturb(self, mask: Tensor) -> Iterator[None]:
+        """Add the perturbation to the embeddings of the forward passes inside; mask (B, T) says which tokens exist."""
+        noise = self._noise(mask)
+        handle = self.embedding.register_forward_hook(lambda _module, _arguments, vectors: vectors + noise)
+        try:
+            yield
+        finally:
+            handle.remove()
+
+    def _noise(self, mask: Tensor) -> Tensor:
+        assert self._vectors is not None
+        assert self._vectors.grad is not None
+        # (N, E), (N,)
+        grad, rows = self._vectors.grad, mask.nonzero()[:, 0]
+        norms = grad.new_zeros(len(mask)).index_add(0, rows, grad.square().sum(1)).sqrt()
+        return self.epsilon * grad / norms.clamp(min=1e-20)[rows].unsqueeze(1)
+
+
+def symmetric_divergence(a: Tensor, b: Tensor, counted: Tensor) -> Tensor:
+    """Return the summed symmetric Kullback-Leibler divergence of logits (..., C) where `counted` (...), half of both directions.
+
+    The regulariser of R-Drop (Liang et al. 2021, equation 2).
+    """
+    a, b = a[counted].float().log_softmax(-1), b[counted].float().log_softmax(-1)
+    return 0.5 * ((a.exp() - b.exp()) * (a - b)).sum()
+
+
+def distillation_loss(logits: Tensor, teacher: Tensor, counted: Tensor, temperature: float) -> Tensor:
+    """Return the summed cross entropy of logits (..., C) against a teacher's softened probabilities where `counted` (...).
+
+    Scaled by temperature squared, so that gradients keep their size (Hinton et al. 2015).
+    """
+    targets = (teacher[counted].float() / temperature).softmax(-1)
+    return -(temperature**2) * (targets * (logits[counted].float() / temperature).log_softmax(-1)).sum()
+
+
+def learning_rate_factors(model: nn.Module, decay: float) -> dict[str, float]:
+    """Return for each parameter's name the factor of its learning rate: 1 for the head, `decay` for the last layer, its square for
+    the one before, and so on down to the embeddings (Howard and Ruder 2018).
+    """
+    prefix = f"{model.base_model_prefix}."
+    layers = len(model.base_model.layers)
+    factors = {}
+    for name, _ in model.named_parameters():
+        parts = name.removeprefix(prefix).split(".")
+        if parts[0] == "layers":
+            factors[name] = decay ** (layers - int(parts[1]))
+        else:
+            factors[name] = decay ** (layers + 1) if parts[0] == "embeddings" else 1.0
+    return factors
+
+
+def counted_rows(labels: Tensor, logits: Tensor) -> Tensor:
+    """Return where logits (B, C) or (B, T, C) have a label, (B,) or (B, T)."""
+    return labels != -100 if labels.shape == logits.shape[:-1] else torch.ones_like(logits[..., 0], dtype=torch.bool)

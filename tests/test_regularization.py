@@ -1,0 +1,137 @@
+"""Regularisers: adversarial directions, divergences and rates are those of their definitions, and training uses them."""
+
+import pytest
+import torch
+from runs import reviews, sentences
+from tiny import build, rows_and_batches
+from torch import nn
+
+from hf_rnn import RnnForSequenceClassification, RnnForTokenClassification, text_classification, token_classification
+from hf_rnn.arguments import RnnTrainingArguments
+from hf_rnn.regularization import AdversarialEmbeddings, counted_rows, distillation_loss, learning_rate_factors, symmetric_divergence
+from hf_rnn.training import RnnTrainer
+
+LABELS = torch.tensor([0, 1, 2, 0, 1])
+
+
+def test_perturbation_is_along_the_gradient_of_each_row():
+    """Every row's noise has the asked norm and the direction of its gradient; a row's noise is that of the row alone."""
+    model = build(RnnForSequenceClassification).train()
+    alone = {}
+    for rows, ids, mask, order, places in rows_and_batches():
+        adversary = AdversarialEmbeddings(model.get_input_embeddings(), 0.3)
+        with adversary.record():
+            model(ids, mask, labels=LABELS[order], num_items_in_batch=5).loss.backward()
+        noise = adversary._noise(mask)
+        for index, row in enumerate(order):
+            own = noise[mask.nonzero()[:, 0] == index]
+            alone.setdefault(row, own)
+            assert torch.allclose(own, alone[row], atol=1e-12)
+            if len(rows[row]):
+                assert own.norm().item() == pytest.approx(0.3)
+        grad = adversary._vectors.grad
+        assert ((noise * grad).sum(1) > 0).all()
+        assert places
+        # and no hook is left
+        assert not model.get_input_embeddings()._forward_hooks
+
+
+@pytest.mark.parametrize("epsilon", [0.01, 0.5])
+def test_perturbed_loss_is_higher(epsilon):
+    """A step along the gradient raises the loss, about by the norm of the gradient times its length."""
+    model = build(RnnForSequenceClassification).train()
+    *_, (_, ids, mask, order, _) = rows_and_batches()
+    adversary = AdversarialEmbeddings(model.get_input_embeddings(), epsilon)
+    with adversary.record():
+        loss = model(ids, mask, labels=LABELS).loss
+        loss.backward()
+    with adversary.perturb(mask), torch.no_grad():
+        perturbed = model(ids, mask, labels=LABELS).loss
+    assert perturbed > loss
+    if epsilon == 0.01:
+        grad, rows = adversary._vectors.grad, mask.nonzero()[:, 0]
+        rise = sum(grad[rows == row].norm() for row in range(len(order))) * epsilon
+        assert (perturbed - loss).item() == pytest.approx(rise.item(), rel=0.05)
+
+
+def test_divergence():
+    """That of torch's own loss in both directions, over counted rows alone; zero for equal logits."""
+    a, b = torch.randn(2, 5, 3, dtype=torch.float64)
+    counted = torch.tensor([True, False, True, True, False])
+    p, q = a[counted].log_softmax(-1), b[counted].log_softmax(-1)
+    kl = nn.functional.kl_div(q, p, reduction="sum", log_target=True) + nn.functional.kl_div(p, q, reduction="sum", log_target=True)
+    assert symmetric_divergence(a, b, counted).item() == pytest.approx(kl.item() / 2, rel=1e-5)
+    assert symmetric_divergence(a, a, counted).item() == 0
+
+
+def test_distillation():
+    """Least where student and teacher agree; at temperature 1 the cross entropy of torch; gradients keep their size with temperature."""
+    teacher = torch.randn(4, 3, dtype=torch.float64) * 0.1
+    counted = torch.tensor([True, True, False, True])
+    student = torch.zeros(4, 3, dtype=torch.float64, requires_grad=True)
+    wanted = nn.functional.cross_entropy(student[counted], teacher[counted].softmax(-1), reduction="sum")
+    assert distillation_loss(student, teacher, counted, 1.0).item() == pytest.approx(wanted.item(), rel=1e-5)
+    sizes = [torch.autograd.grad(distillation_loss(student, teacher, counted, t), student)[0].norm().item() for t in (1.0, 4.0)]
+    assert sizes[1] == pytest.approx(sizes[0], rel=0.2)
+    same = teacher.clone().requires_grad_()
+    (grad,) = torch.autograd.grad(distillation_loss(same, teacher, counted, 2.0), same)
+    assert grad.abs().max() < 1e-6
+
+
+def test_counted_rows():
+    """Labels of rows and of positions; several labels at once count whole."""
+    assert counted_rows(torch.tensor([0, -100]), torch.zeros(2, 3)).tolist() == [True, False]
+    assert counted_rows(torch.tensor([[0, -100]]), torch.zeros(1, 2, 3)).tolist() == [[True, False]]
+    assert counted_rows(torch.zeros(2, 3), torch.zeros(2, 3)).tolist() == [True, True]
+
+
+def test_lower_layers_learn_more_slowly(tmp_path):
+    """Rates fall by the factor from head to embeddings, in the optimizer too, and every parameter is there once, with its decay."""
+    model = build(RnnForTokenClassification, dtype=torch.float32, use_crf=True)
+    factors = learning_rate_factors(model, 0.5)
+    assert factors["classifier.weight"] == factors["crf.transitions"] == 1
+    assert factors["model.layers.1.recurrence.weight_hh_l0"] == 0.5
+    assert factors["model.layers.0.recurrence.weight_hh_l0"] == 0.25
+    assert factors["model.embeddings.word_embeddings.weight"] == 0.125
+    arguments = RnnTrainingArguments(output_dir=str(tmp_path), use_cpu=True, layer_lr_decay=0.5, learning_rate=0.08)
+    optimizer = RnnTrainer(model=model, args=arguments).create_optimizer()
+    found = {id(parameter): (group["lr"], group["weight_decay"]) for group in optimizer.param_groups for parameter in group["params"]}
+    assert sum(len(group["params"]) for group in optimizer.param_groups) == len(found) == len(list(model.parameters()))
+    for name, parameter in model.named_parameters():
+        rate, decay = found[id(parameter)]
+        assert rate == pytest.approx(0.08 * factors[name])
+        assert decay == (
+            0.01
+            if name.endswith(("weight", "weight_ih_l0", "weight_hh_l0", "reverse")) and parameter.dim() > 1 and "embed" not in name
+            else 0
+        )
+
+
+@pytest.mark.parametrize("option", ["--adversarial_epsilon", "--rdrop_alpha", "--layer_lr_decay"])
+def test_training_uses_them(option, tmp_path):
+    """Each changes what is learnt, for classifiers and taggers with a CRF, and the loss stays a number."""
+    runs = {}
+    for value in ("0.5", None):
+        folder = tmp_path / str(value)
+        more = [option, value] if value else []
+        arguments = reviews(folder / "c", "--do_train", "--max_steps", "6", "--save_strategy", "no", *more)
+        text_classification.main(arguments)
+        token_classification.main(
+            sentences(folder / "t", "--do_train", "--max_steps", "6", "--save_strategy", "no", "--use_crf", "true", *more)
+        )
+        runs[value] = [(folder / kind / "model.safetensors").read_bytes() for kind in "ct"]
+    assert all(a != b for a, b in zip(*runs.values(), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"adversarial_epsilon": -1.0}, "`adversarial_epsilon` must not be negative, got -1.0"),
+        ({"rdrop_alpha": -1.0}, "`rdrop_alpha` must not be negative"),
+        ({"layer_lr_decay": 0.0}, "`layer_lr_decay` must be above 0 and at most 1, got 0.0"),
+    ],
+)
+def test_wrong_values(fields, message, tmp_path):
+    """Named, with what to pass."""
+    with pytest.raises(ValueError, match=message):
+        RnnTrainingArguments(output_dir=str(tmp_path), use_cpu=True, **fields)
