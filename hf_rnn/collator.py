@@ -10,7 +10,7 @@ from torch import Tensor
 
 @dataclass
 class RnnCollator:
-    """Pad `input_ids`, make the `attention_mask`, and pad `labels` where they are lists along the row.
+    """Pad `input_ids`, make the `attention_mask`, and pad `labels` where they are lists along the row, and a teacher's logits.
 
     Args:
         pad_token_id (`int`): Id that fills rows.
@@ -23,7 +23,7 @@ class RnnCollator:
     label_pad_token_id: int = -100
 
     def __call__(self, rows: list[dict[str, Any]]) -> dict[str, Tensor]:
-        """Return `input_ids` and `attention_mask` (B, T) and `labels` (B,), (B, T) or (B, C)."""
+        """Return `input_ids` and `attention_mask` (B, T), `labels` (B,), (B, T) or (B, C), `teacher_logits` (B, C) or (B, T, C)."""
         ids = [row["input_ids"] for row in rows]
         lengths = torch.tensor([len(sequence) for sequence in ids])
         positions = torch.arange(int(lengths.max()))
@@ -39,10 +39,19 @@ class RnnCollator:
                 for label, sequence in zip(labels, ids, strict=True)
             )
             batch["labels"] = self._fill(labels, mask, self.label_pad_token_id) if along_row else torch.tensor(labels)
+        if "teacher_logits" in rows[0]:
+            logits = [torch.tensor(row["teacher_logits"]) for row in rows]
+            batch["teacher_logits"] = torch.stack(logits) if logits[0].dim() == 1 else self._fill_rows(logits, mask)
         return batch
 
     @staticmethod
     def _fill(sequences: list[list[int]], mask: Tensor, value: int) -> Tensor:
         filled = torch.full(mask.shape, value, dtype=torch.long)
         filled[mask] = torch.tensor(list(chain.from_iterable(sequences)), dtype=torch.long)
+        return filled
+
+    @staticmethod
+    def _fill_rows(rows: list[Tensor], mask: Tensor) -> Tensor:
+        filled = torch.full((*mask.shape, rows[0].shape[1]), torch.nan)
+        filled[mask] = torch.cat(rows)
         return filled

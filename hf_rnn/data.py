@@ -220,7 +220,10 @@ def encode_texts(
     max_length: int,
     split: str,
 ) -> dict[str, list]:
-    """Tokenise a batch of rows for classification: `input_ids`, `labels` and whether a row was `truncated`."""
+    """Tokenise a batch of rows for classification: `input_ids`, `labels` and whether a row was `truncated`.
+
+    With a teacher's logits a row may lack a label; its `labels` are then -100.
+    """
     texts = [_as_text(text, text_column, split, row) for text, row in zip(batch[text_column], rows, strict=True)]
     ids = tokenizer(texts, return_attention_mask=False, verbose=False)["input_ids"]
     long = [index for index, sequence in enumerate(ids) if len(sequence) > max_length]
@@ -234,12 +237,16 @@ def encode_texts(
         if problem_type == "regression":
             encoded["labels"] = [_as_number(cell, label_column, split, row) for cell, row in cells]
         else:
-            ids_of = [_label_ids(_named(cell, names), label_column, split, row, label2id) for cell, row in cells]
+            has_teacher = "teacher_logits" in batch
+            ids_of = [
+                [-100] if has_teacher and cell is None else _label_ids(_named(cell, names), label_column, split, row, label2id)
+                for cell, row in cells
+            ]
             if problem_type == "multi_label_classification":
                 encoded["labels"] = [[float(index in found) for index in range(len(label2id))] for found in ids_of]
             else:
                 encoded["labels"] = [found[0] for found in ids_of]
-    return encoded
+    return {**encoded, "teacher_logits": batch["teacher_logits"]} if "teacher_logits" in batch else encoded
 
 
 def _as_number(value: Any, column: str, split: str, row: int) -> float:
@@ -281,12 +288,14 @@ def encode_tokens(
 ) -> dict[str, list]:
     """Tokenise a batch of tagged sentences: `input_ids`, and `labels` on the first piece of each token, -100 elsewhere.
 
+    A teacher's logits go to first pieces too; elsewhere they are NaN.
+
     Raises:
         DataError: A sentence has unequal numbers of tokens and tags, an unknown tag, or more than `max_length` pieces.
     """
     sentences = batch[token_column]
     encoding = encode_words(tokenizer, sentences)
-    labels = []
+    labels, teachers = [], []
     for index, (sentence, row) in enumerate(zip(sentences, rows, strict=True)):
         if max_length is not None and len(encoding["input_ids"][index]) > max_length:
             raise DataError(
@@ -305,8 +314,20 @@ def encode_tokens(
             for position, tag in zip(firsts, _label_ids(_named(tags, names), str(tag_column), split, row, label2id), strict=True):
                 aligned[position] = tag
         labels.append(aligned)
+        if "teacher_logits" in batch:
+            teachers.append(_spread(batch["teacher_logits"][index], firsts, len(aligned), len(label2id)))
     encoded = {"input_ids": encoding["input_ids"]}
+    if teachers:
+        encoded["teacher_logits"] = teachers
     return {**encoded, "labels": labels} if tag_column else encoded
+
+
+def _spread(values: list[list[float]], positions: list[int], length: int, width: int) -> list[list[float]]:
+    """Put rows of values at positions of a sequence, NaN everywhere else."""
+    spread = [[float("nan")] * width] * length
+    for position, value in zip(positions, values, strict=True):
+        spread[position] = value
+    return spread
 
 
 def first_pieces(word_ids: list[int | None], count: int) -> list[int]:

@@ -9,6 +9,7 @@ from typing import Any, TextIO
 
 import torch
 from safetensors import SafetensorError
+from torch import Tensor
 from transformers import (
     AutoConfig,
     AutoModelForSequenceClassification,
@@ -120,11 +121,28 @@ def _batches(texts: Iterable[Any], size: int) -> Iterator[list[Any]]:
 
 
 @torch.inference_mode()
+def text_logits(texts: list[str | list[str]], model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Tensor:
+    """Return the logits of texts, (B, C) in fp32."""
+    encoding = tokenizer([_as_text(text) for text in texts], truncation=True, padding=True, return_tensors="pt")
+    return model(**encoding.to(model.device)).logits.float().cpu()
+
+
+@torch.inference_mode()
+def token_logits(sentences: list[list[str]], model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[Tensor]:
+    """Return the logits of the tokens of each sentence, (W, C) in fp32, those of their first pieces."""
+    encoding = encode_words(tokenizer, sentences)
+    batch = RnnCollator(tokenizer.pad_token_id)([{"input_ids": ids} for ids in encoding["input_ids"]])
+    logits = model(**{name: value.to(model.device) for name, value in batch.items()}).logits.float().cpu()
+    return [
+        row[first_pieces(encoding.word_ids(index), len(sentence))]
+        for index, (row, sentence) in enumerate(zip(logits, sentences, strict=True))
+    ]
+
+
 def classify(texts: list[str | list[str]], model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[dict[str, Any]]:
     """Return the best label of each text and its score (one label), all scores (several labels), or the number (regression)."""
-    plain = [text if isinstance(text, str) else " ".join(text) for text in texts]
-    encoding = tokenizer(plain, truncation=True, padding=True, return_tensors="pt").to(model.device)
-    logits, labels = model(**encoding).logits.float(), model.config.id2label
+    plain = [_as_text(text) for text in texts]
+    logits, labels = text_logits(texts, model, tokenizer), model.config.id2label
     if model.config.problem_type == "regression":
         return [{"text": text, "prediction": row.tolist()} for text, row in zip(plain, logits[:, 0], strict=True)]
     if model.config.problem_type == "multi_label_classification":
@@ -137,15 +155,13 @@ def classify(texts: list[str | list[str]], model: PreTrainedModel, tokenizer: Pr
     return [{"text": text, "label": labels[index], "score": score} for text, index, score in rows]
 
 
-@torch.inference_mode()
 def tag(texts: list[str | list[str]], model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[dict[str, Any]]:
     """Return tokens and their tags; a text is split at white space."""
     sentences = [text.split() if isinstance(text, str) else text for text in texts]
-    encoding = encode_words(tokenizer, sentences)
-    batch = RnnCollator(tokenizer.pad_token_id)([{"input_ids": ids} for ids in encoding["input_ids"]])
-    best = model(**{name: value.to(model.device) for name, value in batch.items()}).logits.argmax(-1).tolist()
-    rows = []
-    for index, sentence in enumerate(sentences):
-        firsts = first_pieces(encoding.word_ids(index), len(sentence))
-        rows.append({"tokens": sentence, "tags": [model.config.id2label[best[index][position]] for position in firsts]})
-    return rows
+    rows = zip(sentences, token_logits(sentences, model, tokenizer), strict=True)
+    labels = model.config.id2label
+    return [{"tokens": sentence, "tags": [labels[best] for best in logits.argmax(-1).tolist()]} for sentence, logits in rows]
+
+
+def _as_text(text: str | list[str]) -> str:
+    return text if isinstance(text, str) else " ".join(text)

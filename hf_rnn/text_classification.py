@@ -26,6 +26,7 @@ from .data import (
     feature_names,
     map_splits,
 )
+from .distillation import DistillationArguments, add_teacher
 from .metrics import ClassificationMetric, MultiLabelMetric, RegressionMetric, load_metric
 from .model_card import describe_data
 from .plots import plot_confusion_matrix, plot_curves
@@ -52,7 +53,9 @@ METRICS: dict[str, tuple[type[evaluate.Metric], str, bool]] = {
 
 def main(argv: list[str] | None = None) -> dict[str, float]:
     """Run the command; return the metrics of all splits."""
-    model_args, data, card, training = parse_arguments(argv, __doc__, ModelArguments, DataArguments, CardArguments, RnnTrainingArguments)
+    model_args, data, distillation, card, training = parse_arguments(
+        argv, __doc__, ModelArguments, DataArguments, DistillationArguments, CardArguments, RnnTrainingArguments
+    )
     problem = data.problem_type or "single_label_classification"
     if problem not in METRICS:
         raise ValueError(f"`problem_type` must be one of {tuple(METRICS)}, got {problem!r}. Pass --problem_type.")
@@ -70,6 +73,7 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
     texts = tasks.iterate_texts(splits["train"], text_column) if "train" in splits else None
     tokenizer = tasks.get_tokenizer(model_args, texts, DEFAULTS, max_length)
     label2id = {label: index for index, label in enumerate(labels)}
+    splits = add_teacher(splits, distillation, text_column, label_column, labels)
     encoded = map_splits(
         splits,
         encode_texts,
@@ -97,6 +101,7 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
         model,
         training,
         encoded,
+        distillation=distillation,
         processing_class=tokenizer,
         data_collator=RnnCollator(tokenizer.pad_token_id, tokenizer.padding_side),
         compute_metrics=partial(compute_metrics, problem=problem, metric=load_metric(metric_class)),

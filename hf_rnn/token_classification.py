@@ -17,6 +17,7 @@ from . import tasks
 from .arguments import CardArguments, DataArguments, ModelArguments, RnnTrainingArguments, parse_arguments
 from .collator import RnnCollator
 from .data import TAG_COLUMNS, TOKEN_COLUMNS, Splits, choose_column, collect_labels, column_names, encode_tokens, feature_names, map_splits
+from .distillation import DistillationArguments, add_teacher
 from .metrics import SpanMetric, TokenMetric, load_metric
 from .model_card import describe_data
 from .plots import plot_confusion_matrix, plot_curves
@@ -41,7 +42,9 @@ UNLIMITED = 1_000_000
 
 def main(argv: list[str] | None = None) -> dict[str, float]:
     """Run the command; return the metrics of all splits."""
-    model_args, data, card, training = parse_arguments(argv, __doc__, ModelArguments, DataArguments, CardArguments, RnnTrainingArguments)
+    model_args, data, distillation, card, training = parse_arguments(
+        argv, __doc__, ModelArguments, DataArguments, DistillationArguments, CardArguments, RnnTrainingArguments
+    )
     # what is best is known once the labels are
     tasks.set_up(training, "accuracy", True)
     resume = tasks.resume_point(training) if training.do_train else None
@@ -63,6 +66,7 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
         _check_scheme(splits["train"], tag_column, names["train"], model_args.crf_constraints)
     texts = tasks.iterate_texts(splits["train"], token_column) if "train" in splits else None
     tokenizer = tasks.get_tokenizer(model_args, texts, DEFAULTS, UNLIMITED)
+    splits = add_teacher(splits, distillation, token_column, tag_column, labels)
     encoded = map_splits(
         splits,
         encode_tokens,
@@ -79,6 +83,7 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
         model,
         training,
         encoded,
+        distillation=distillation,
         processing_class=tokenizer,
         data_collator=RnnCollator(tokenizer.pad_token_id, tokenizer.padding_side),
         compute_metrics=partial(compute_metrics, labels=labels, metric=load_metric(SpanMetric if scheme else TokenMetric)),

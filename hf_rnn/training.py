@@ -18,7 +18,8 @@ from transformers import Trainer
 from transformers.utils import logging
 
 from . import hub
-from .regularization import AdversarialEmbeddings, counted_rows, learning_rate_factors, symmetric_divergence
+from .distillation import DistillationArguments
+from .regularization import AdversarialEmbeddings, counted_rows, distillation_loss, learning_rate_factors, symmetric_divergence
 
 logger = logging.get_logger(__name__)
 
@@ -124,11 +125,13 @@ class RnnTrainer(Trainer):
     """`transformers.Trainer` for recurrent models.
 
     With `train_sampling_strategy="group_by_length"` training batches are of similar length while evaluation keeps the order of the
-    data set. The accuracy on the training batches is logged beside the loss. Embeddings and CRF scores have no weight decay.
+    data set. Rows with `teacher_logits` are learnt from a teacher too, as `distillation` says. The accuracy on the training batches
+    is logged beside the loss. Embeddings and CRF scores have no weight decay.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, distillation: DistillationArguments | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.distillation = distillation or DistillationArguments()
         self._train_counts: Tensor | None = None
         if self.label_smoother is not None and getattr(self.model.config, "use_crf", False):
             raise ValueError(
@@ -226,7 +229,10 @@ class RnnTrainer(Trainer):
 
     def compute_loss(self, model: nn.Module, inputs: dict[str, Any], return_outputs: bool = False, **kwargs: Any) -> Any:
         """Return the loss, with R-Drop if `rdrop_alpha` asks for it, counting right answers on the way while training."""
-        labels = inputs.get("labels")
+        labels, teacher = inputs.get("labels"), inputs.pop("teacher_logits", None)
+        if teacher is not None and kwargs.get("num_items_in_batch") == 0:
+            # no row of the batch has a label
+            kwargs["num_items_in_batch"] = 1
         alpha = getattr(self.args, "rdrop_alpha", 0.0) if model.training else 0.0
         again = dict(inputs)
         loss, outputs = super().compute_loss(model, inputs, return_outputs=True, **kwargs)
@@ -236,12 +242,27 @@ class RnnTrainer(Trainer):
             counted = counted_rows(labels, logits)
             items = kwargs.get("num_items_in_batch") or counted.sum().clamp(min=1)
             loss = (loss + other_loss) / 2 + alpha * symmetric_divergence(logits, other["logits"], counted) / items
+        if teacher is not None and model.training:
+            loss = self._distil(loss, logits, teacher)
         # a masked language model makes no logits while it trains
         if model.training and logits is not None and labels is not None and not labels.is_floating_point():
             counted = labels != -100
             counts = torch.stack([((logits.detach().argmax(-1) == labels) & counted).sum(), counted.sum()])
             self._train_counts = counts if self._train_counts is None else self._train_counts + counts
         return (loss, outputs) if return_outputs else loss
+
+    def _distil(self, loss: Tensor, logits: Tensor, teacher: Tensor) -> Tensor:
+        """Mix a loss with the divergence from the teacher, whose logits are NaN where it has no answer."""
+        counted = teacher.isfinite().all(-1)
+        total = distillation_loss(logits, teacher, counted, self.distillation.distillation_temperature)
+        mean = total / counted.sum().clamp(min=1) / self.args.gradient_accumulation_steps
+        alpha = self.distillation.distillation_alpha
+        return (1 - alpha) * loss + alpha * mean
+
+    def _set_signature_columns_if_needed(self) -> None:
+        super()._set_signature_columns_if_needed()
+        if "teacher_logits" not in self._signature_columns:
+            self._signature_columns.append("teacher_logits")
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         """Return the optimizer; with `layer_lr_decay` below 1 lower layers learn more slowly."""
