@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import subprocess
 import sys
 import tempfile
@@ -19,7 +18,7 @@ from transformers import AutoTokenizer
 from transformers.utils.logging import get_logger
 
 from .arguments import option, parse_arguments
-from .pretrained_rnn import AUTO_MAP
+from .pretrained_rnn import AUTO_MAP, name_in_card
 
 logger = get_logger(__name__)
 
@@ -203,7 +202,7 @@ def _upload(
                 "The Hub does not know you (401). Log in with `hf auth login`, or set HF_TOKEN to a token that may write."
             ) from None
         raise
-    _name_in_card(Path(folder) / "README.md", repo_id)
+    name_in_card(Path(folder) / "README.md", repo_id)
     # shards and modules of an earlier revision would stay beside the new ones
     stale = ["*.safetensors", "*.safetensors.index.json", "*_rnn.py"]
     return api.upload_folder(
@@ -215,11 +214,3 @@ def _upload(
         revision=revision,
         create_pr=create_pr,
     )
-
-
-def _name_in_card(path: Path, repo_id: str) -> None:
-    """Let the card's examples load the model by its name on the Hub."""
-    card = path.read_text(encoding="utf-8")
-    named = re.sub(r'(pipeline\("[\w-]+", model=)"[^"\n]*"', rf'\1"{repo_id}"', card)
-    if named != card:
-        path.write_text(named, encoding="utf-8")

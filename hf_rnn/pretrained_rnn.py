@@ -1,6 +1,9 @@
 """What all models share: outputs, initialisation, loading, and the settings that are no part of a checkpoint."""
 
+import filecmp
 import json
+import re
+import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from transformers.modeling_utils import PreTrainedModel
-from transformers.utils import ModelOutput
+from transformers.utils import ModelOutput, cached_file
 
 from .backends_rnn import asked_backend, check_backend
 from .configuration_rnn import RnnConfig
@@ -26,6 +29,10 @@ AUTO_MAP = {
     "AutoModelForTokenClassification": "modeling_rnn.RnnForTokenClassification",
     "AutoModelForMaskedLM": "modeling_rnn.RnnForMaskedLM",
 }
+
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
+# what a training run writes beside a model
+RUN_FILES = ("README.md", "curves.png", "confusion_matrix.png", "report.txt", "eval_results.json", "test_results.json")
 
 
 @dataclass
@@ -136,6 +143,28 @@ class RnnPreTrainedModel(PreTrainedModel):
                 )
         return loaded
 
+    def _upload_modified_files(self, working_dir: Any, repo_id: str, *args: Any, **kwargs: Any) -> Any:
+        # what push_to_hub saved is joined by what belongs to it where the model came from
+        wanted: tuple[str, ...] = TOKENIZER_FILES
+        weights = self._file_of_origin("model.safetensors")
+        if weights and filecmp.cmp(weights, Path(working_dir) / "model.safetensors", shallow=False):
+            # the scores of other weights would be wrong
+            wanted += RUN_FILES
+        for name in wanted:
+            path = self._file_of_origin(name)
+            if path:
+                shutil.copy(path, Path(working_dir) / name)
+        name_in_card(Path(working_dir) / "README.md", repo_id)
+        return super()._upload_modified_files(working_dir, repo_id, *args, **kwargs)
+
+    def _file_of_origin(self, name: str) -> str | None:
+        """Return the path of a file of the folder or repository that the model was loaded from, if there is one."""
+        if not self.name_or_path:
+            return None
+        return cached_file(
+            self.name_or_path, name, _raise_exceptions_for_missing_entries=False, _raise_exceptions_for_connection_errors=False
+        )
+
     @property
     def recurrence_backend(self) -> str:
         """How the recurrence is computed: one of `BACKENDS`.
@@ -190,6 +219,14 @@ class RnnPreTrainedModel(PreTrainedModel):
             ValueError: Their number is not `vocab_size`.
         """
         self.base_model.embeddings.set_piece_types(piece_types)
+
+
+def name_in_card(path: Path, repo_id: str) -> None:
+    """Let the examples of a card load the model by its name on the Hub."""
+    card = path.read_text(encoding="utf-8")
+    named = re.sub(r'(pipeline\("[\w-]+", model=)"[^"\n]*"', rf'\1"{repo_id}"', card)
+    if named != card:
+        path.write_text(named, encoding="utf-8")
 
 
 def _check_index(path: Path) -> None:

@@ -89,12 +89,16 @@ def test_push_and_load_and_push_again(server, model, tmp_path):
     assert set(hub.CODE) <= uploaded
     assert not {"training_args.bin", "predictions.jsonl", "trainer_state.json"} & uploaded
     first = logits(server, "tester/reviews", tmp_path, True)
-    again = 'model.push_to_hub("tester/{0}"); tokenizer.push_to_hub("tester/{0}")\n'
+    again = 'model.push_to_hub("tester/{0}")\n'
     for index, with_package in enumerate((True, False)):
         home = tmp_path / f"again{index}"
         home.mkdir()
         assert logits(server, "tester/reviews", home, with_package, again.format(f"again{index}")) == first
-        assert set(hub.CODE) <= set(server.repositories[f"tester/again{index}"].revisions[-1])
+        repository = server.repositories[f"tester/again{index}"]
+        # one commit, with all that belongs to the model
+        assert len(repository.revisions) == 2
+        assert uploaded - {"all_results.json", "train_results.json"} <= set(repository.revisions[-1])
+        assert f'model="tester/again{index}"' in repository.revisions[-1]["README.md"].decode()
         for way, with_package_now in enumerate((True, False)):
             (home / str(way)).mkdir()
             assert logits(server, f"tester/again{index}", home / str(way), with_package_now) == first
@@ -143,6 +147,22 @@ def test_update_and_failure(server, model, tmp_path):
     assert len(repository.revisions) == 3
     (tmp_path / "new").mkdir()
     assert logits(server, "tester/update", tmp_path / "new", False) != first
+
+
+def test_other_weights_leave_the_card_behind(server, model, tmp_path):
+    """A model that has learnt on is pushed with its tokenizer, and without scores and curves that are not its own."""
+    code = f"""
+    import hf_rnn
+    from transformers import AutoModelForSequenceClassification
+    model = AutoModelForSequenceClassification.from_pretrained({str(model)!r})
+    model.classifier.bias.data.add_(1)
+    model.push_to_hub("tester/changed")
+    """
+    assert run(server, code, tmp_path)[0] == 0
+    files = server.repositories["tester/changed"].revisions[-1]
+    assert {"tokenizer.json", "README.md", "model.safetensors"} <= set(files)
+    assert "curves.png" not in files
+    assert b"accuracy" not in files["README.md"]
 
 
 def test_shards_of_an_earlier_revision_go(server, model, tmp_path):
