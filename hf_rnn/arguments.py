@@ -57,6 +57,7 @@ class DataArguments:
     test_file: str | None = option("File to predict; read only with --do_predict.")
     text_column_name: str | None = option("Column of texts or of lists of tokens.")
     label_column_name: str | None = option("Column of labels or of lists of tags.")
+    intent_column_name: str | None = option("Column of a class for each whole sentence, for a tagger to learn beside the tags.")
     problem_type: str | None = option("single_label_classification (default), multi_label_classification or regression.")
     validation_share: float = option("Share of the training rows carved off when there is no validation split.", 0.05)
     split_seed: int = option("Seed of that draw.", 42)

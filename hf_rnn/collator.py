@@ -39,6 +39,8 @@ class RnnCollator:
                 for label, sequence in zip(labels, ids, strict=True)
             )
             batch["labels"] = self._fill(labels, mask, self.label_pad_token_id) if along_row else torch.tensor(labels)
+        if "intents" in rows[0]:
+            batch["intents"] = torch.tensor([row["intents"] for row in rows])
         if "teacher_logits" in rows[0]:
             logits = [torch.tensor(row["teacher_logits"]) for row in rows]
             batch["teacher_logits"] = torch.stack(logits) if logits[0].dim() == 1 else self._fill_rows(logits, mask)

@@ -40,6 +40,7 @@ class RnnConfig(PreTrainedConfig):
             pieces; 0 for none.
         use_crf (`bool`): Whether the token-classification head ends in a linear-chain CRF.
         crf_constraints (`str`, *optional*): Forbid tag sequences that break the scheme of the label names: `"bio"` or `"bioes"`.
+        intents (`list`, *optional*): Names of the classes of whole rows, for a tagger that classifies them too.
         pad_token_id (`int`, *optional*): Row of the embedding that stays zero.
         initializer_range (`float`): Standard deviation of linear layers.
         embedding_initializer_range (`float`): Standard deviation of embeddings.
@@ -69,6 +70,7 @@ class RnnConfig(PreTrainedConfig):
     word_vocab_size: int = 0
     use_crf: bool = False
     crf_constraints: str | None = None
+    intents: list[str] | tuple[str, ...] | None = None
     pad_token_id: int | None = 0
     initializer_range: float | int = 0.02
     embedding_initializer_range: float | int = 0.1

@@ -285,10 +285,12 @@ def encode_tokens(
     names: list[str] | None,
     max_length: int | None,
     split: str,
+    intent_column: str | None = None,
+    intent2id: dict[str, int] | None = None,
 ) -> dict[str, list]:
     """Tokenise a batch of tagged sentences: `input_ids`, and `labels` on the first piece of each token, -100 elsewhere.
 
-    A teacher's logits go to first pieces too; elsewhere they are NaN.
+    A teacher's logits go to first pieces too; elsewhere they are NaN. The classes of whole rows, if there are any, are `intents`.
 
     Raises:
         DataError: A sentence has unequal numbers of tokens and tags, an unknown tag, or more than `max_length` pieces.
@@ -319,6 +321,9 @@ def encode_tokens(
     encoded = {"input_ids": encoding["input_ids"]}
     if teachers:
         encoded["teacher_logits"] = teachers
+    if intent_column in batch and intent2id:
+        cells = zip(batch[intent_column], rows, strict=True)
+        encoded["intents"] = [_label_ids(cell, str(intent_column), split, row, intent2id)[0] for cell, row in cells]
     return {**encoded, "labels": labels} if tag_column else encoded
 
 

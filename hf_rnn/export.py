@@ -76,15 +76,17 @@ def _describe(path: Path) -> str:
     return f"{path} ({path.stat().st_size / 2**20:.1f} MiB)"
 
 
-class _FirstOutput(nn.Module):
-    """Logits or states alone, from ids and mask."""
+class _Outputs(nn.Module):
+    """Some outputs of a model, from ids and mask."""
 
-    def __init__(self, model: PreTrainedModel) -> None:
+    def __init__(self, model: PreTrainedModel, names: list[str]) -> None:
         super().__init__()
         self.model = model
+        self.names = names
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        return self.model(input_ids, attention_mask, return_dict=False)[0]
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> list[Tensor]:
+        output = self.model(input_ids, attention_mask, return_dict=True)
+        return [output[name] for name in self.names]
 
 
 def export_onnx(model: RnnPreTrainedModel, folder: str | Path) -> float:
@@ -105,15 +107,16 @@ def export_onnx(model: RnnPreTrainedModel, folder: str | Path) -> float:
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     model = copy.deepcopy(model).cpu().float().eval()
+    names = ["last_hidden_state"] if model.base_model is model else ["logits", *(["intent_logits"] if model.config.intents else [])]
     axes = {0: Dim("batch", min=1, max=2**31), 1: Dim("time", min=1, max=2**31)}
     ids = torch.zeros(2, 3, dtype=torch.long)
     with _quiet():
         program = torch.onnx.export(
-            _FirstOutput(model),
+            _Outputs(model, names),
             (ids, torch.ones_like(ids)),
             dynamic_shapes=(axes, axes),
             input_names=["input_ids", "attention_mask"],
-            output_names=["last_hidden_state" if model.base_model is model else "logits"],
+            output_names=names,
             custom_translation_table=TRANSLATIONS,
             opset_version=OPSET,
             dynamo=True,
@@ -126,7 +129,7 @@ def export_onnx(model: RnnPreTrainedModel, folder: str | Path) -> float:
     config = onnx_model.OnnxRnnConfig.from_dict(fields)
     config.architectures = [f"Onnx{type(model).__name__}"]
     config.save_pretrained(folder)
-    difference = largest_difference(model, onnx_model.OnnxRnnModel(config, str(path)))
+    difference = largest_difference(model, onnx_model.OnnxRnnModel(config, str(path)), names)
     if not difference <= TOLERANCE:
         raise ValueError(
             f"{path}: the graph differs from PyTorch by {difference:.2g}, more than {TOLERANCE}: are there NaN weights? "
@@ -160,13 +163,14 @@ def _probes(vocab_size: int) -> Iterator[tuple[Tensor, Tensor]]:
 
 
 @torch.no_grad()
-def largest_difference(model: PreTrainedModel, exported: onnx_model.OnnxRnnModel) -> float:
-    """Return by how much an exported model differs from PyTorch, relative to the largest value; infinite if anything is NaN."""
+def largest_difference(model: PreTrainedModel, exported: onnx_model.OnnxRnnModel, names: list[str]) -> float:
+    """Return by how much outputs of an exported model differ from PyTorch's, relative to their largest value; infinite for NaN."""
     worst = 0.0
     for ids, mask in _probes(model.config.vocab_size):
-        expected, found = model(ids, mask, return_dict=False)[0], exported(ids, mask, return_dict=False)[0]
-        ratio = (expected - found).abs().max() / expected.abs().max().clamp(min=1e-30)
-        worst = max(worst, float(ratio.nan_to_num(nan=torch.inf)))
+        expected, found = model(ids, mask, return_dict=True), exported(ids, mask)
+        for name in names:
+            ratio = (expected[name] - found[name]).abs().max() / expected[name].abs().max().clamp(min=1e-30)
+            worst = max(worst, float(ratio.nan_to_num(nan=torch.inf)))
     return worst
 
 

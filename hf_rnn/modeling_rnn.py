@@ -4,7 +4,6 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
-from transformers.modeling_layers import GradientCheckpointingLayer
 
 # older loaders copy only what this file names: F401 marks what is here for them
 from .backends_rnn import run_layer  # noqa: F401
@@ -14,45 +13,17 @@ from .embeddings_rnn import RnnEmbeddings, check_inputs
 from .kernel_gru_rnn import PackedGRU  # noqa: F401
 from .kernel_lstm_rnn import PackedLSTM  # noqa: F401
 from .kernel_rnn import Steps  # noqa: F401
+from .layer_rnn import RnnLayer
+from .losses_rnn import cross_entropy, sequence_loss
 from .masked_rnn import Compaction, take_positions
 from .onednn_rnn import onednn_lstm  # noqa: F401
 from .packing_rnn import Packing
 from .pooling_rnn import Pooling
 from .prepared_rnn import prepared  # noqa: F401
 from .pretrained_rnn import RnnHeadOutput, RnnModelOutput, RnnPreTrainedModel
-from .recurrence_rnn import RaggedGRU, RaggedLSTM, locked_dropout, masked_locked_dropout
+from .recurrence_rnn import locked_dropout, masked_locked_dropout
 from .tags import forbidden_moves  # noqa: F401
 from .workspace_rnn import Workspace  # noqa: F401
-
-
-class RnnLayer(GradientCheckpointingLayer):
-    """One recurrent layer and the locked dropout on its output.
-
-    Args:
-        input_size (`int`): I.
-        config (`RnnConfig`): Gives the rest.
-    """
-
-    def __init__(self, input_size: int, config: RnnConfig) -> None:
-        super().__init__()
-        kind = RaggedLSTM if config.cell_type == "lstm" else RaggedGRU
-        self.recurrence = kind(input_size, config.direction_size, bidirectional=config.bidirectional)
-        self.hidden_dropout = config.hidden_dropout
-        self.weight_dropout = config.weight_dropout
-
-    def forward(self, x: Tensor, packing: Packing, *state: Tensor) -> tuple[Tensor, ...]:
-        """Return outputs (N, H) and the final h (and c) (D, B, H / D) from packed x (N, I) and an initial state, if any."""
-        out, final = self.recurrence(x, packing, state or None, self.weight_dropout)
-        if self.training and self.hidden_dropout > 0:
-            out = locked_dropout(out, packing.rows, len(packing.lengths), self.hidden_dropout)
-        return out, *final
-
-    def forward_masked(self, x: Tensor, lengths: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
-        """Return outputs (B, T, H) and the final state from rows x (B, T, I) of `lengths` (B,), padded on the right."""
-        out, final = self.recurrence.forward_masked(x, lengths, state or None, self.weight_dropout)
-        if self.training and self.hidden_dropout > 0:
-            out = masked_locked_dropout(out, self.hidden_dropout)
-        return out, *final
 
 
 class RnnModel(RnnPreTrainedModel):
@@ -218,27 +189,16 @@ class RnnForSequenceClassification(RnnPreTrainedModel):
         # a word counts once, whatever the number of its pieces
         units = mask if self.config.word_pooling is None else self.model.words(input_ids, mask)[0]
         logits = self.classifier(self.dropout(self.pooling(encoded.last_hidden_state, units)))
-        loss = None if labels is None else self._loss(logits, labels.to(logits.device), num_items_in_batch)
+        loss = None if labels is None else sequence_loss(logits, labels.to(logits.device), self.config, num_items_in_batch)
         output = RnnHeadOutput(loss=loss, logits=logits, state=encoded.state, hidden_states=encoded.hidden_states)
         return output if _wants_dict(return_dict, self.config) else output.to_tuple()
 
-    def _loss(self, logits: Tensor, labels: Tensor, num_items: Tensor | int | None) -> Tensor:
-        if self.config.problem_type is None:
-            is_integer = not labels.is_floating_point()
-            single = "single_label_classification" if is_integer else "multi_label_classification"
-            self.config.problem_type = "regression" if self.num_labels == 1 else single
-        if self.config.problem_type == "single_label_classification":
-            return cross_entropy(logits, labels.view(-1), num_items)
-        target = labels.to(logits.dtype).view_as(logits)
-        if self.config.problem_type == "regression":
-            total = nn.functional.mse_loss(logits, target, reduction="sum")
-        else:
-            total = nn.functional.binary_cross_entropy_with_logits(logits, target, reduction="sum")
-        return total / (max(labels.numel(), 1) if num_items is None else num_items)
-
 
 class RnnForTokenClassification(RnnPreTrainedModel):
-    """The encoder and a linear layer at each position, with a linear-chain CRF over words if `config.use_crf`."""
+    """The encoder and a linear layer at each position, with a linear-chain CRF over words if `config.use_crf`.
+
+    With `config.intents` it classifies the row too, in the same pass: pooling and a linear layer over the same states.
+    """
 
     def __init__(self, config: RnnConfig) -> None:
         super().__init__(config)
@@ -248,6 +208,9 @@ class RnnForTokenClassification(RnnPreTrainedModel):
         self.classifier = nn.Linear(config.hidden_size, config.num_labels)
         if config.use_crf:
             self.crf = LinearChainCRF(config.num_labels)
+        if config.intents:
+            self.intent_pooling = Pooling(config.pooling, config.hidden_size, config.num_directions)
+            self.intent_classifier = nn.Linear(config.hidden_size, len(config.intents))
         self.post_init()
 
     def forward(
@@ -257,6 +220,7 @@ class RnnForTokenClassification(RnnPreTrainedModel):
         inputs_embeds: Tensor | None = None,
         state: Tensor | None = None,
         labels: Tensor | None = None,
+        intents: Tensor | None = None,
         num_items_in_batch: Tensor | int | None = None,
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
@@ -268,6 +232,7 @@ class RnnForTokenClassification(RnnPreTrainedModel):
 
         Args:
             labels (`Tensor`, *optional*): Tag ids, (B, T), -100 where there is none, as on all but the first piece of a word.
+            intents (`Tensor`, *optional*): Class ids of the rows, (B,), -100 where there is none; their mean loss is added.
             num_items_in_batch (`int`, *optional*): Divide the summed loss by this rather than by the labels of this batch.
 
         The other arguments are those of `RnnModel`.
@@ -282,7 +247,17 @@ class RnnForTokenClassification(RnnPreTrainedModel):
             loss = self._loss(logits, labels, num_items_in_batch)
         if self.config.use_crf and not self.training:
             logits = self._decode(logits, *self.model.words(input_ids, mask))
-        output = RnnHeadOutput(loss=loss, logits=logits, state=encoded.state, hidden_states=encoded.hidden_states)
+        intent_logits = None
+        if self.config.intents:
+            units = mask if self.config.word_pooling is None else self.model.words(input_ids, mask)[0]
+            intent_logits = self.intent_classifier(self.dropout(self.intent_pooling(encoded.last_hidden_state, units)))
+            if loss is not None and labels is not None and intents is not None:
+                # by the share of the batch in the accumulated one, which is counted in tags
+                share = 1 if num_items_in_batch is None else (labels != -100).sum() / num_items_in_batch
+                loss = loss + share * cross_entropy(intent_logits, intents.to(logits.device), None)
+        output = RnnHeadOutput(
+            loss=loss, logits=logits, intent_logits=intent_logits, state=encoded.state, hidden_states=encoded.hidden_states
+        )
         return output if _wants_dict(return_dict, self.config) else output.to_tuple()
 
     def _loss(self, emissions: Tensor, labels: Tensor, num_items: Tensor | int | None) -> Tensor:
@@ -377,12 +352,6 @@ class RnnForMaskedLM(RnnPreTrainedModel):
     def _predict(self, hidden: Tensor) -> Tensor:
         """Return logits (..., V) from states (..., H)."""
         return self.decoder(self.norm(nn.functional.gelu(self.transform(hidden))))
-
-
-def cross_entropy(logits: Tensor, labels: Tensor, num_items: Tensor | int | None) -> Tensor:
-    """Return the cross entropy of (M, C) against (M,), summed and divided by `num_items` or the number of labels not -100."""
-    total = nn.functional.cross_entropy(logits.float() if logits.dtype.itemsize < 4 else logits, labels, reduction="sum")
-    return total / ((labels != -100).sum().clamp(min=1) if num_items is None else num_items)
 
 
 def _wants_dict(return_dict: bool | None, config: RnnConfig) -> bool:

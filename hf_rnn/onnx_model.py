@@ -35,8 +35,6 @@ class OnnxRnnModel(PreTrainedModel):
     """
 
     config_class = OnnxRnnConfig
-    output_class: type = RnnModelOutput
-    output_name = "last_hidden_state"
 
     def __init__(self, config: OnnxRnnConfig, path: str) -> None:
         super().__init__(config)
@@ -85,27 +83,24 @@ class OnnxRnnModel(PreTrainedModel):
         # the runtime wants a row and a position
         missing = (0, int(length == 0), 0, int(batch_size == 0))
         feeds = {"input_ids": nn.functional.pad(input_ids, missing).numpy(), "attention_mask": nn.functional.pad(mask, missing).numpy()}
-        values = torch.from_numpy(self.session.run(None, feeds)[0])[:batch_size]
-        output = self.output_class(**{self.output_name: values[:, :length] if values.dim() == 3 else values})
+        names = [output.name for output in self.session.get_outputs()]
+        values = [torch.from_numpy(value)[:batch_size] for value in self.session.run(None, feeds)]
+        cut = [value[:, :length] if value.dim() == 3 else value for value in values]
+        kind = RnnModelOutput if "last_hidden_state" in names else RnnHeadOutput
+        output = kind(**dict(zip(names, cut, strict=True)))
         return output if return_dict or return_dict is None else output.to_tuple()
 
 
 class OnnxRnnForSequenceClassification(OnnxRnnModel):
     """An exported classifier."""
 
-    output_class, output_name = RnnHeadOutput, "logits"
-
 
 class OnnxRnnForTokenClassification(OnnxRnnModel):
     """An exported tagger."""
 
-    output_class, output_name = RnnHeadOutput, "logits"
-
 
 class OnnxRnnForMaskedLM(OnnxRnnModel):
     """An exported masked language model."""
-
-    output_class, output_name = RnnHeadOutput, "logits"
 
 
 AutoConfig.register(OnnxRnnConfig.model_type, OnnxRnnConfig, exist_ok=True)

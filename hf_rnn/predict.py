@@ -130,13 +130,19 @@ def text_logits(texts: list[str | list[str]], model: PreTrainedModel, tokenizer:
 @torch.inference_mode()
 def token_logits(sentences: list[list[str]], model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[Tensor]:
     """Return the logits of the tokens of each sentence, (W, C) in fp32, those of their first pieces."""
+    return _token_outputs(sentences, model, tokenizer)[0]
+
+
+def _token_outputs(
+    sentences: list[list[str]], model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
+) -> tuple[list[Tensor], Tensor | None]:
+    """Return the logits of tokens, (W, C) for each sentence, and those of intents, (B, I), of a model that has them."""
     encoding = encode_words(tokenizer, sentences)
     batch = RnnCollator(tokenizer.pad_token_id)([{"input_ids": ids} for ids in encoding["input_ids"]])
-    logits = model(**{name: value.to(model.device) for name, value in batch.items()}).logits.float().cpu()
-    return [
-        row[first_pieces(encoding.word_ids(index), len(sentence))]
-        for index, (row, sentence) in enumerate(zip(logits, sentences, strict=True))
-    ]
+    output = model(**{name: value.to(model.device) for name, value in batch.items()})
+    rows = output.logits.float().cpu()
+    firsts = [first_pieces(encoding.word_ids(index), len(sentence)) for index, sentence in enumerate(sentences)]
+    return [row[first] for row, first in zip(rows, firsts, strict=True)], output.get("intent_logits")
 
 
 def classify(texts: list[str | list[str]], model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[dict[str, Any]]:
@@ -155,12 +161,20 @@ def classify(texts: list[str | list[str]], model: PreTrainedModel, tokenizer: Pr
     return [{"text": text, "label": labels[index], "score": score} for text, index, score in rows]
 
 
+@torch.inference_mode()
 def tag(texts: list[str | list[str]], model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[dict[str, Any]]:
-    """Return tokens and their tags; a text is split at white space."""
+    """Return tokens and their tags, and the intent if the model has any; a text is split at white space."""
     sentences = [text.split() if isinstance(text, str) else text for text in texts]
-    rows = zip(sentences, token_logits(sentences, model, tokenizer), strict=True)
+    logits, intents = _token_outputs(sentences, model, tokenizer)
     labels = model.config.id2label
-    return [{"tokens": sentence, "tags": [labels[best] for best in logits.argmax(-1).tolist()]} for sentence, logits in rows]
+    rows = [
+        {"tokens": sentence, "tags": [labels[best] for best in row.argmax(-1).tolist()]}
+        for sentence, row in zip(sentences, logits, strict=True)
+    ]
+    if intents is not None:
+        for row, best in zip(rows, intents.argmax(-1).tolist(), strict=True):
+            row["intent"] = model.config.intents[best]
+    return rows
 
 
 def _as_text(text: str | list[str]) -> str:

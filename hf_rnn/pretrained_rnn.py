@@ -61,12 +61,14 @@ class RnnHeadOutput(ModelOutput):
         loss (`Tensor`, *optional*): Mean loss over labels, when there are labels.
         logits (`Tensor`, *optional*): (B, C) of a classifier, (B, T, C) of a tagger, (B, T, V) of a masked language model; their
             arg max is the answer.
+        intent_logits (`Tensor`, *optional*): (B, I) of a tagger with `config.intents`.
         state (`Tensor`): Final state, see `RnnModelOutput`.
         hidden_states (`tuple`, *optional*): See `RnnModelOutput`.
     """
 
     loss: Tensor | None = None
     logits: Tensor | None = None
+    intent_logits: Tensor | None = None
     state: Tensor | None = None
     hidden_states: tuple[Tensor, ...] | None = None
 

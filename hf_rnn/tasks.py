@@ -169,6 +169,7 @@ def build_model(
     labels: list[str] | None,
     defaults: dict[str, Any],
     train: AnyDataset | None,
+    intents: list[str] | None = None,
 ) -> PreTrainedModel:
     """Load the model that the options name, with a fresh output layer where labels differ, or build one from config fields.
 
@@ -182,6 +183,8 @@ def build_model(
     maps: dict[str, Any] = {}
     if labels is not None:
         maps = {"id2label": dict(enumerate(labels)), "label2id": {label: index for index, label in enumerate(labels)}}
+    if intents is not None:
+        maps["intents"] = intents
     if model.model_name_or_path:
         config = AutoConfig.from_pretrained(model.model_name_or_path, trust_remote_code=model.trust_remote_code, **maps, **wanted)
         if defaults.get("problem_type"):

@@ -6,10 +6,9 @@ from typing import Any
 
 import evaluate
 import numpy as np
-import torch
 from seqeval.metrics import classification_report as span_report
 from sklearn.metrics import classification_report, confusion_matrix
-from transformers import AutoModelForTokenClassification, EvalPrediction
+from transformers import AutoConfig, AutoModelForTokenClassification, EvalPrediction
 from transformers.trainer_utils import PredictionOutput
 from transformers.utils import logging
 
@@ -64,6 +63,9 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
         training.metric_for_best_model = best
     if model_args.crf_constraints and "train" in splits:
         _check_scheme(splits["train"], tag_column, names["train"], model_args.crf_constraints)
+    intents = _intents(splits, data, model_args, training.do_train)
+    if intents is not None:
+        training.label_names = ["labels", "intents"]
     texts = tasks.iterate_texts(splits["train"], token_column) if "train" in splits else None
     tokenizer = tasks.get_tokenizer(model_args, texts, DEFAULTS, UNLIMITED)
     splits = add_teacher(splits, distillation, token_column, tag_column, labels)
@@ -77,8 +79,10 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
         tag_column=tag_column,
         label2id={label: index for index, label in enumerate(labels)},
         max_length=data.max_length,
+        intent_column=data.intent_column_name,
+        intent2id={intent: index for index, intent in enumerate(intents or ())},
     )
-    model = tasks.build_model(AutoModelForTokenClassification, model_args, tokenizer, labels, DEFAULTS, encoded.get("train"))
+    model = tasks.build_model(AutoModelForTokenClassification, model_args, tokenizer, labels, DEFAULTS, encoded.get("train"), intents)
     trainer = tasks.make_trainer(
         model,
         training,
@@ -87,7 +91,7 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
         processing_class=tokenizer,
         data_collator=RnnCollator(tokenizer.pad_token_id, tokenizer.padding_side),
         compute_metrics=partial(compute_metrics, labels=labels, metric=load_metric(SpanMetric if scheme else TokenMetric)),
-        preprocess_logits_for_metrics=_best_tag,
+        preprocess_logits_for_metrics=_best,
     )
     outputs = tasks.run(trainer, training, encoded, resume)
     if trainer.is_world_process_zero():
@@ -125,9 +129,22 @@ def _check_scheme(train: Any, column: str, names: list[str] | None, scheme: str)
             )
 
 
-def _best_tag(logits: Any, labels: Any) -> torch.Tensor:
-    """Keep the best tag id of each position rather than all logits in memory."""
-    return logits.argmax(-1)
+def _intents(splits: Splits, data: DataArguments, model: ModelArguments, is_training: bool) -> list[str] | None:
+    """Return the classes of whole sentences, or None if there are none to learn."""
+    if data.intent_column_name is None:
+        return None
+    for split in splits:
+        choose_column(splits[split], split, data.intent_column_name, (), "intent_column_name")
+    known = AutoConfig.from_pretrained(model.model_name_or_path).intents if model.model_name_or_path else None
+    if known and not is_training:
+        return list(known)
+    found = collect_labels(splits, data.intent_column_name, dict.fromkeys(splits), data.unknown_labels == "wrong")
+    return list(known) if known and set(known) == set(found) else found
+
+
+def _best(logits: Any, labels: Any) -> Any:
+    """Keep the best tag id of each position, and the best intent of each row, rather than all logits in memory."""
+    return tuple(part.argmax(-1) for part in logits) if isinstance(logits, tuple) else logits.argmax(-1)
 
 
 def name_tags(ids: np.ndarray, label_ids: np.ndarray, labels: list[str]) -> list[list[str]]:
@@ -136,9 +153,20 @@ def name_tags(ids: np.ndarray, label_ids: np.ndarray, labels: list[str]) -> list
 
 
 def compute_metrics(prediction: EvalPrediction, labels: list[str], metric: evaluate.Metric) -> dict[str, float]:
-    """Return the metric from best tags and labels, both (N, T)."""
-    references = name_tags(prediction.label_ids, prediction.label_ids, labels)
-    return metric.compute(predictions=name_tags(prediction.predictions, prediction.label_ids, labels), references=references)
+    """Return the metric from best tags and labels, both (N, T); with intents also their accuracy, and the share of rows all right."""
+    tags, references = _tags_of(prediction.predictions), _tags_of(prediction.label_ids)
+    named = name_tags(tags, references, labels), name_tags(references, references, labels)
+    results = metric.compute(predictions=named[0], references=named[1])
+    if isinstance(prediction.predictions, tuple):
+        right = prediction.predictions[1] == prediction.label_ids[1]
+        whole = [a == b for a, b in zip(*named, strict=True)]
+        results |= {"intent_accuracy": float(right.mean()), "exact_match": float((right & whole).mean())}
+    return results
+
+
+def _tags_of(values: Any) -> np.ndarray:
+    """Return the tags of a pair of tags and intents, or the tags that come alone."""
+    return values[0] if isinstance(values, tuple) else values
 
 
 def _write_results(
@@ -150,14 +178,15 @@ def _write_results(
     if not outputs:
         return
     split, output = list(outputs.items())[-1]
-    references = name_tags(output.label_ids, output.label_ids, labels)
-    predictions = name_tags(output.predictions, output.label_ids, labels)
+    answers, given = _tags_of(output.predictions), _tags_of(output.label_ids)
+    references, predictions = name_tags(given, given, labels), name_tags(answers, given, labels)
     sentences = tasks.iterate_cells(splits[split], token_column)
     rows = zip(sentences, references, predictions, strict=True)
-    tasks.write_jsonl(
-        folder / "predictions.jsonl",
-        ({"index": i, "tokens": tokens, "tags": tags, "predictions": best} for i, (tokens, tags, best) in enumerate(rows)),
-    )
+    written = [{"index": i, "tokens": tokens, "tags": tags, "predictions": best} for i, (tokens, tags, best) in enumerate(rows)]
+    if isinstance(output.predictions, tuple):
+        for row, intent, best in zip(written, output.label_ids[1], output.predictions[1], strict=True):
+            row |= {"intent": trainer.model.config.intents[intent], "predicted_intent": trainer.model.config.intents[best]}
+    tasks.write_jsonl(folder / "predictions.jsonl", written)
     flat = [[tag for tags in sentences for tag in tags] for sentences in (references, predictions)]
     if guess_scheme(labels):
         report = span_report(references, predictions, digits=4, zero_division=0)

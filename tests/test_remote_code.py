@@ -23,7 +23,7 @@ HEADS = {
     "AutoModelForMaskedLM": (RnnForMaskedLM, {}),
     "AutoModelForTokenClassification with a CRF": (
         RnnForTokenClassification,
-        {"use_crf": True, "word_pooling": "rnn", "word_vocab_size": 4},
+        {"use_crf": True, "word_pooling": "rnn", "word_vocab_size": 4, "intents": ["a", "b"]},
     ),
 }
 
