@@ -20,6 +20,8 @@ from transformers.trainer_utils import PredictionOutput
 from .arguments import CardArguments, DataArguments
 
 TEMPLATE = Path(__file__).parent / "model_card_template.md"
+TIMINGS = ("runtime", "per_second", "preparation_time")
+NO_SCORES = (*TIMINGS, "loss", "perplexity")
 SETTINGS = (
     "learning_rate",
     "lr_scheduler_type",
@@ -28,6 +30,10 @@ SETTINGS = (
     "num_train_epochs",
     "max_grad_norm",
     "weight_decay",
+    "label_smoothing_factor",
+    "rdrop_alpha",
+    "adversarial_epsilon",
+    "layer_lr_decay",
     "seed",
     "bf16",
 )
@@ -101,6 +107,7 @@ def write_card(
         parameters=f"{model.num_parameters():,}",
         size=_size(folder),
         example=_quote(example),
+        intents=[escape(intent) for intent in getattr(config, "intents", None) or ()],
         labels=[escape(config.id2label[index]) for index in range(config.num_labels)] if task != "fill-mask" else [],
         data=f"{data}\n\n{_describe_licence('The data', source.dataset_license)}",
         results={split: _rows(values) for split, values in metrics.items()},
@@ -151,10 +158,11 @@ def _eval_results(metrics: dict[str, dict[str, float]], task: str, dataset: str,
     # an identifier, as the Hub wants it
     kind = re.sub(r"[^\w./-]+", "-", dataset)
     for split, values in metrics.items():
-        for key, value in values.items():
-            if key.partition("_")[2] == metric:
-                common = {"task_type": task, "dataset_type": kind, "dataset_name": dataset, "dataset_split": split}
-                results.append(EvalResult(**common, metric_type=metric, metric_value=round(value, 5)))
+        common = {"task_type": task, "dataset_type": kind, "dataset_name": dataset, "dataset_split": split}
+        scores = [(key.partition("_")[2], value) for key, value in values.items() if not key.endswith(NO_SCORES)]
+        # the main one first: the Hub shows it
+        for name, value in sorted(scores, key=lambda score: score[0] != metric):
+            results.append(EvalResult(**common, metric_type=name, metric_value=round(value, 5)))
     return results
 
 
@@ -180,13 +188,13 @@ def describe_data(data: DataArguments) -> tuple[str, str]:
 
 def _rows(metrics: dict[str, float]) -> list[tuple[str, str]]:
     """Return the scores among the metrics; not their timings."""
-    names = [name for name in metrics if not name.endswith(("runtime", "per_second", "preparation_time"))]
+    names = [name for name in metrics if not name.endswith(TIMINGS)]
     return [(escape(name), f"{metrics[name]:.4f}") for name in names]
 
 
 def _settings(trainer: Trainer) -> list[tuple[str, str]]:
     fields = [(name, getattr(trainer.model.config, name, None)) for name in FIELDS]
-    arguments = [(name, getattr(trainer.args, name)) for name in SETTINGS]
+    arguments = [(name, getattr(trainer.args, name, None)) for name in SETTINGS]
     versions = {"torch": torch, "transformers": transformers, "datasets": datasets, "tokenizers": tokenizers}
     environment = ", ".join([f"Python {platform.python_version()}", *(f"{name} {module.__version__}" for name, module in versions.items())])
     shown = [(name, getattr(value, "value", value)) for name, value in (*fields, *arguments)]

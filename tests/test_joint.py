@@ -66,7 +66,9 @@ def test_both_are_learnt(trained):
     rows = predictions(folder / "model")
     assert all(row["intent"] == row["predicted_intent"] for row in rows)
     assert {row["intent"] for row in rows} == {"music", "booking"}
-    assert "intent" in (folder / "model" / "README.md").read_text()
+    card = (folder / "model" / "README.md").read_text()
+    assert "in `intent_logits`: booking, music" in card
+    assert "type: intent_accuracy" in card
     model, tokenizer = predict.load(str(folder / "model"))
     assert model.config.intents == ["booking", "music"]
     assert predict.tag(["play a song"], model, tokenizer) == [
