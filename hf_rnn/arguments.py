@@ -44,6 +44,7 @@ class ModelArguments:
     vocab_size: int | None = option("Size of the vocabulary to train.")
     lowercase: bool = option("Whether the trained tokenizer lower-cases.", False)
     split_punctuation: bool = option("Whether punctuation makes words of its own.", False)
+    decompose: bool = option("Whether letters are taken apart, Hangul syllables into jamo.", False)
 
 
 @dataclass

@@ -134,6 +134,7 @@ def get_tokenizer(model: ModelArguments, texts: Iterable[str] | None, defaults: 
         model.vocab_size or defaults["vocab_size"],
         model.lowercase,
         model.split_punctuation,
+        model.decompose,
         model_max_length=max_length,
     )
 

@@ -22,12 +22,14 @@ def train_tokenizer(
     vocab_size: int = 16000,
     lowercase: bool = False,
     split_punctuation: bool = False,
+    decompose: bool = False,
     min_frequency: int = 2,
     model_max_length: int = 256,
 ) -> PreTrainedTokenizerFast:
     """Train a tokenizer. The same texts and options give the same tokenizer.
 
-    Text is NFKC-normalised and split at white space; `[SEP]` ends every encoding, so that also the empty text has a token.
+    Text is NFKC-normalised, or NFKD with `decompose`, and split at white space; `[SEP]` ends every encoding, so that also the empty
+    text has a token.
 
     Args:
         texts (`Iterable[str]`): Read once, one at a time; tokens of a tagged sentence joined by spaces.
@@ -37,6 +39,8 @@ def train_tokenizer(
         lowercase (`bool`): Whether to lower-case.
         split_punctuation (`bool`): Whether punctuation makes words of its own. For taggers of text that comes as tokens leave it
             off, so that each token stays one word.
+        decompose (`bool`): Whether letters are taken apart (NFKD), Hangul syllables into jamo and accents from their letters, so that
+            pieces can end inside them. Decoded text is then decomposed too.
         min_frequency (`int`): Occurrences that a word of `"word"` or a pair of `"bpe"` and `"wordpiece"` needs.
         model_max_length (`int`): Tokens to which pipelines and scripts truncate.
 
@@ -50,7 +54,7 @@ def train_tokenizer(
         raise ValueError(f"`tokenizer_type` must be one of {TOKENIZER_TYPES}, got {tokenizer_type!r}. Pass --tokenizer_type.")
     if vocab_size <= len(SPECIAL_TOKENS):
         raise ValueError(f"`vocab_size` must be above the {len(SPECIAL_TOKENS)} special tokens, got {vocab_size}. Pass --vocab_size.")
-    tokenizer = _build("bpe" if tokenizer_type == "wordpiece" else tokenizer_type, lowercase, split_punctuation)
+    tokenizer = _build("bpe" if tokenizer_type == "wordpiece" else tokenizer_type, lowercase, split_punctuation, decompose)
     options: Any = {"vocab_size": vocab_size, "special_tokens": list(SPECIAL_TOKENS), "show_progress": False}
     if tokenizer_type == "unigram":
         try:
@@ -73,7 +77,7 @@ def train_tokenizer(
         tokenizer.train_from_iterator(_checked(texts), trainer)
     if tokenizer_type == "wordpiece":
         pieces = sorted(tokenizer.get_vocab(), key=tokenizer.get_vocab().__getitem__)
-        tokenizer = _build("wordpiece", lowercase, split_punctuation)
+        tokenizer = _build("wordpiece", lowercase, split_punctuation, decompose)
         tokenizer.model = _wordpiece_from_bpe(pieces, vocab_size)
         tokenizer.add_special_tokens(list(SPECIAL_TOKENS))
     tokenizer.post_processor = processors.TemplateProcessing(
@@ -92,12 +96,13 @@ def train_tokenizer(
     )
 
 
-def _build(tokenizer_type: str, lowercase: bool, split_punctuation: bool) -> Tokenizer:
+def _build(tokenizer_type: str, lowercase: bool, split_punctuation: bool, decompose: bool) -> Tokenizer:
     """Return an untrained tokenizer: normaliser, pre-tokenizer, model and decoder."""
     kinds = {"unigram": models.Unigram, "bpe": models.BPE, "char": models.BPE, "wordpiece": models.WordPiece}
     kind = kinds.get(tokenizer_type, models.WordLevel)
     tokenizer = Tokenizer(kind() if kind is models.Unigram else kind(unk_token=UNK))
-    tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), *([normalizers.Lowercase()] if lowercase else [])])
+    form = normalizers.NFKD() if decompose else normalizers.NFKC()
+    tokenizer.normalizer = normalizers.Sequence([form, *([normalizers.Lowercase()] if lowercase else [])])
     splits = [pre_tokenizers.WhitespaceSplit(), *([pre_tokenizers.Punctuation()] if split_punctuation else [])]
     if tokenizer_type == "wordpiece":
         tokenizer.decoder = decoders.WordPiece()

@@ -23,6 +23,7 @@ class TokenizerArguments:
     vocab_size: int = option("Largest number of entries.", 16000)
     lowercase: bool = option("Whether to lower-case.", False)
     split_punctuation: bool = option("Whether punctuation makes words of its own.", False)
+    decompose: bool = option("Whether letters are taken apart, Hangul syllables into jamo.", False)
     min_frequency: int = option("Occurrences that a word (word) or pair (bpe, wordpiece) needs.", 2)
     model_max_length: int = option("Tokens to which pipelines truncate.", 256)
 
@@ -38,6 +39,7 @@ def main(argv: list[str] | None = None) -> None:
         arguments.vocab_size,
         arguments.lowercase,
         arguments.split_punctuation,
+        arguments.decompose,
         arguments.min_frequency,
         arguments.model_max_length,
     )

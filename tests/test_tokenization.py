@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import unicodedata
 
 import pytest
 from transformers import AutoTokenizer
@@ -120,3 +121,15 @@ def test_piece_types_of_byte_level_vocabulary():
     vocab = {"<pad>": 0, "Ġa": 1, "b": 2, "[UNK]": 3}
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(models.WordLevel(vocab, "[UNK]")), pad_token="<pad>", unk_token="[UNK]")
     assert piece_types(tokenizer) == [SPECIAL, WORD_START, CONTINUATION, CONTINUATION]
+
+
+def test_decomposed_letters():
+    """Syllables that differ in their last sound share a piece, composed and decomposed text are one, and offsets name whole letters."""
+    texts = ["갔다 왔다 했다 간다 온다 한다", "갔어 왔어 했어"] * 20
+    tokenizer = train_tokenizer(texts, "char", 60, decompose=True)
+    pieces = [set(tokenizer.tokenize(word)) for word in ("갔다", "간다")]
+    assert {"\u1100", "\u1161"} <= pieces[0] & pieces[1]
+    assert tokenizer("갔다").input_ids == tokenizer(unicodedata.normalize("NFD", "갔다")).input_ids
+    offsets = tokenizer("갔다 왔다", return_offsets_mapping=True, add_special_tokens=False).offset_mapping
+    assert {index for start, end in offsets for index in range(start, end)} >= {0, 1, 3, 4}
+    assert max(end for _, end in offsets) == 5
