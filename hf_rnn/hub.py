@@ -58,13 +58,12 @@ def main(argv: list[str] | None = None) -> None:
         print(f"  {name} ({(Path(arguments.model_path) / name).stat().st_size:,} bytes)")
     if left_out:
         print(f"Left out: {', '.join(left_out)}")
-    verify(arguments.model_path)
-    print("Loaded in a clean process without hf_rnn, the folder gives the same outputs.")
     if arguments.dry_run:
-        print(f"Dry run: {len(included)} files would go to {arguments.repo_id}; nothing was sent.")
+        verify(arguments.model_path)
+        print(f"Dry run: the folder works; {len(included)} files would go to {arguments.repo_id}. Nothing was sent.")
         return
     options = {name: getattr(arguments, name) for name in ("private", "commit_message", "revision", "create_pr")}
-    print(f"Pushed: {_upload(arguments.model_path, arguments.repo_id, included, **options).commit_url}")
+    print(f"Pushed: {push(arguments.model_path, arguments.repo_id, **options).commit_url}")
 
 
 def push(
@@ -96,7 +95,27 @@ def push(
     """
     included, _ = plan(folder)
     verify(folder)
-    return _upload(folder, repo_id, included, private, commit_message, revision, create_pr, token)
+    api = HfApi(token=token)
+    try:
+        repo_id = api.create_repo(repo_id, private=private, exist_ok=True).repo_id
+    except HfHubHTTPError as error:
+        if error.response is not None and error.response.status_code == 401:
+            raise ValueError(
+                "The Hub does not know you (401). Log in with `hf auth login`, or set HF_TOKEN to a token that may write."
+            ) from None
+        raise
+    name_in_card(Path(folder) / "README.md", repo_id)
+    # shards and modules of an earlier revision would stay beside the new ones
+    stale = ["*.safetensors", "*.safetensors.index.json", "*_rnn.py"]
+    return api.upload_folder(
+        repo_id=repo_id,
+        folder_path=folder,
+        allow_patterns=included,
+        delete_patterns=stale,
+        commit_message=commit_message,
+        revision=revision,
+        create_pr=create_pr,
+    )
 
 
 def plan(folder: str | Path) -> tuple[list[str], list[str]]:
@@ -181,36 +200,3 @@ def verify(folder: str | Path) -> None:
         found = load_file(output)["output"]
     if not torch.equal(found, expected):
         raise ValueError(f"{folder}: loaded without hf_rnn the model computes something else. Save it again with save_pretrained.")
-
-
-def _upload(
-    folder: str | Path,
-    repo_id: str,
-    included: list[str],
-    private: bool | None = True,
-    commit_message: str = "Upload model",
-    revision: str | None = None,
-    create_pr: bool = False,
-    token: str | None = None,
-) -> CommitInfo:
-    api = HfApi(token=token)
-    try:
-        repo_id = api.create_repo(repo_id, private=private, exist_ok=True).repo_id
-    except HfHubHTTPError as error:
-        if error.response is not None and error.response.status_code == 401:
-            raise ValueError(
-                "The Hub does not know you (401). Log in with `hf auth login`, or set HF_TOKEN to a token that may write."
-            ) from None
-        raise
-    name_in_card(Path(folder) / "README.md", repo_id)
-    # shards and modules of an earlier revision would stay beside the new ones
-    stale = ["*.safetensors", "*.safetensors.index.json", "*_rnn.py"]
-    return api.upload_folder(
-        repo_id=repo_id,
-        folder_path=folder,
-        allow_patterns=included,
-        delete_patterns=stale,
-        commit_message=commit_message,
-        revision=revision,
-        create_pr=create_pr,
-    )
