@@ -9,6 +9,7 @@ import itertools
 import json
 import multiprocessing
 import statistics
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -303,6 +304,30 @@ def measure_pipelines(texts: list[str], tokenizer: Any, repeats: int) -> list[di
     return found
 
 
+def measure_onnx(repeats: int) -> list[dict[str, Any]]:
+    """Return milliseconds of one batch in PyTorch and, where the onnx extra is installed, in ONNX Runtime in fp32 and int8."""
+    from hf_rnn import export, onnx_model
+
+    found = []
+    for cell in CELLS:
+        config = RnnConfig(vocab_size=16000, embedding_size=INPUTS, hidden_size=2 * HIDDEN, num_hidden_layers=LAYERS, cell_type=cell)
+        model = RnnForSequenceClassification(config).eval()
+        with tempfile.TemporaryDirectory() as folder:
+            export.export_onnx(model, folder)
+            export.quantize(folder)
+            load = onnx_model.OnnxRnnForSequenceClassification.from_pretrained
+            graphs = {"fp32": load(folder), "int8": load(folder, file_name=onnx_model.QUANTIZED_FILE)}
+            for rows, length in ((1, 10), (1, 20), (1, 64), (1, 256), (32, 20)):
+                ids = torch.randint(16000, (rows, length))
+                runs = {"PyTorch": partial(model, ids), **{f"ONNX {name}": partial(graph, ids) for name, graph in graphs.items()}}
+                with torch.inference_mode():
+                    times = interleave(runs, repeats, "cpu")
+                shape = {"cell": cell, "rows": rows, "tokens": length}
+                found.append({**shape, **{name: f"{value:.2f}" for name, value in times.items()}})
+                print(found[-1], flush=True)
+    return found
+
+
 def table(lines: list[dict[str, Any]]) -> str:
     """Return lines as a Markdown table."""
     head = list(lines[0])
@@ -352,7 +377,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--output_dir", type=Path, default=Path("outputs/benchmark"))
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--repeats", type=int, default=7)
-    parser.add_argument("--only", nargs="+", default=["layers", "memory", "training", "pipelines"], help="layers memory training pipelines")
+    parts = ["layers", "memory", "training", "pipelines", "onnx"]
+    parser.add_argument("--only", nargs="+", default=parts, choices=parts, help="what to measure; onnx needs the extra of that name")
     parser.add_argument("--train_file", type=Path, default=SAMPLES / "nsmc_train.tsv", help="reviews with columns document and label")
     parser.add_argument("--held_out_file", type=Path, default=SAMPLES / "nsmc_test.tsv", help="reviews for the accuracy")
     parser.add_argument("--epochs", type=int, default=1)
@@ -378,6 +404,9 @@ def main(argv: list[str] | None = None) -> None:
         tokenizer = train_tokenizer(texts, "unigram", 4000)
         results["pipelines"] = measure_pipelines(texts, tokenizer, arguments.repeats)
         page += ["## Pipelines, texts/s\n", table(results["pipelines"])]
+    if "onnx" in arguments.only:
+        results["onnx"] = measure_onnx(3 * arguments.repeats)
+        page += ["## One batch, milliseconds\n", table(results["onnx"])]
     (arguments.output_dir / "benchmark.md").write_text("\n".join(page))
     (arguments.output_dir / "benchmark.json").write_text(json.dumps(results, indent=1))
 

@@ -60,6 +60,13 @@ def test_training_compares_script_and_tutorial(small, tmp_path, monkeypatch):
     assert all(line["examples/s"] > 0 and 0 < line["accuracy"] < 1 for line in found)
 
 
+def test_onnx_is_measured(small):
+    """Every shape, in PyTorch and in both graphs."""
+    found = benchmark.measure_onnx(1)
+    assert [(line["cell"], line["rows"], line["tokens"]) for line in found[:2]] == [("lstm", 1, 10), ("lstm", 1, 20)]
+    assert all(float(line[name]) >= 0 for line in found for name in ("PyTorch", "ONNX fp32", "ONNX int8"))
+
+
 def test_a_missing_gpu_is_named(capsys):
     """The error says what to leave out."""
     if torch.cuda.is_available():
