@@ -240,7 +240,7 @@ def test_a_wrong_token_is_said_and_not_shown(server, model, tmp_path):
         ),
         (lambda folder: change_config(folder, architectures=["BertModel"]), "names 'BertModel', which is no model of this package"),
         (lambda folder: fill(folder, float("nan")), "'classifier.weight' holds NaN or infinity"),
-        (lambda folder: fill(folder, 3e38), "computes NaN or infinity"),
+        (lambda folder: fill(folder, 3.4e38), "computes NaN or infinity"),
     ],
 )
 def test_what_does_not_work_is_not_pushed(model, change, message):
@@ -259,7 +259,8 @@ def change_config(folder, **fields):
 def fill(folder, value):
     """Fill the output layer with a value."""
     weights = load_file(folder / "model.safetensors")
-    weights["classifier.weight"] = torch.full_like(weights["classifier.weight"], value)
+    for name in ("classifier.weight", "classifier.bias"):
+        weights[name] = torch.full_like(weights[name], value)
     save_file(weights, folder / "model.safetensors", {"format": "pt"})
 
 
