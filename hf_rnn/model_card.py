@@ -156,7 +156,7 @@ def _describe_speed(model: PreTrainedModel) -> str:
 def _eval_results(metrics: dict[str, dict[str, float]], task: str, dataset: str, metric: str) -> list[EvalResult]:
     results = []
     # an identifier, as the Hub wants it
-    kind = re.sub(r"[^\w./-]+", "-", dataset)
+    kind = re.sub(r"[^\w./-]+", "-", dataset).strip("-")
     for split, values in metrics.items():
         common = {"task_type": task, "dataset_type": kind, "dataset_name": dataset, "dataset_split": split}
         scores = [(key.partition("_")[2], value) for key, value in values.items() if not key.endswith(NO_SCORES)]
