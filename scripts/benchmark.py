@@ -305,26 +305,33 @@ def measure_pipelines(texts: list[str], tokenizer: Any, repeats: int) -> list[di
 
 
 def measure_onnx(repeats: int) -> list[dict[str, Any]]:
-    """Return milliseconds of one batch in PyTorch and, where the onnx extra is installed, in ONNX Runtime in fp32 and int8."""
+    """Return milliseconds of one batch in PyTorch and in ONNX Runtime in fp32 and int8.
+
+    One after the other: threads of a session wait by spinning and would slow down what runs in turn with it.
+    """
     from hf_rnn import export, onnx_model
 
+    shapes = ((1, 10), (1, 20), (1, 64), (1, 256), (32, 20))
     found = []
     for cell in CELLS:
         config = RnnConfig(vocab_size=16000, embedding_size=INPUTS, hidden_size=2 * HIDDEN, num_hidden_layers=LAYERS, cell_type=cell)
         model = RnnForSequenceClassification(config).eval()
+        lines = {shape: {"cell": cell, "rows": shape[0], "tokens": shape[1]} for shape in shapes}
+
+        def measure(name: str, run: Any, lines: dict[tuple[int, int], dict[str, Any]] = lines) -> None:
+            for shape, line in lines.items():
+                with torch.inference_mode():
+                    times = interleave({name: partial(run, torch.randint(16000, shape))}, repeats, "cpu")
+                line[name] = f"{times[name]:.2f}"
+
+        measure("PyTorch", model)
         with tempfile.TemporaryDirectory() as folder:
             export.export_onnx(model, folder)
             export.quantize(folder)
-            load = onnx_model.OnnxRnnForSequenceClassification.from_pretrained
-            graphs = {"fp32": load(folder), "int8": load(folder, file_name=onnx_model.QUANTIZED_FILE)}
-            for rows, length in ((1, 10), (1, 20), (1, 64), (1, 256), (32, 20)):
-                ids = torch.randint(16000, (rows, length))
-                runs = {"PyTorch": partial(model, ids), **{f"ONNX {name}": partial(graph, ids) for name, graph in graphs.items()}}
-                with torch.inference_mode():
-                    times = interleave(runs, repeats, "cpu")
-                shape = {"cell": cell, "rows": rows, "tokens": length}
-                found.append({**shape, **{name: f"{value:.2f}" for name, value in times.items()}})
-                print(found[-1], flush=True)
+            for name, file in (("ONNX fp32", onnx_model.MODEL_FILE), ("ONNX int8", onnx_model.QUANTIZED_FILE)):
+                measure(name, onnx_model.OnnxRnnForSequenceClassification.from_pretrained(folder, file_name=file))
+        found += lines.values()
+    print(table(found), flush=True)
     return found
 
 
