@@ -1,5 +1,6 @@
 """Save a model in half precision, and measure what that costs."""
 
+import copy
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,7 +41,7 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
     for path in (path for pattern in ("README.md", "*.png", "*_results.json", "report.txt") for path in source.glob(pattern)):
         target.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, target / path.name)
-    predict.load(arguments.model_name_or_path, arguments.trust_remote_code)[0].to(dtype).save_pretrained(target)
+    copy.deepcopy(model).to(dtype).save_pretrained(target)
     tokenizer.save_pretrained(target)
     sizes = [sum(path.stat().st_size for path in folder.glob("*.safetensors")) / 2**20 for folder in (source, target)]
     print(f"Saved {target}: {sizes[1]:.1f} MiB" + (f", {sizes[0]:.1f} before." if sizes[0] else "."))

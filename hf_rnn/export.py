@@ -14,15 +14,7 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 from onnxscript.optimizer import fold_constants
 from torch import Tensor, nn
 from torch.export import Dim
-from transformers import (
-    AutoConfig,
-    AutoModel,
-    AutoModelForMaskedLM,
-    AutoModelForSequenceClassification,
-    AutoModelForTokenClassification,
-    AutoTokenizer,
-    PreTrainedModel,
-)
+from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM, AutoTokenizer, PreTrainedModel
 from transformers.utils.logging import get_logger
 
 from . import onnx_model, predict
@@ -36,7 +28,7 @@ logger = get_logger(__name__)
 # larger than any tensor: all that depends on weights alone is computed once
 NO_LIMIT = 2**40
 TOLERANCE = 1e-5
-HEADS = (AutoModelForSequenceClassification, AutoModelForTokenClassification, AutoModelForMaskedLM)
+HEADS = (*predict.HEADS, AutoModelForMaskedLM)
 
 
 @dataclass
@@ -56,8 +48,7 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
         raise ValueError("`model_name_or_path` is needed: the folder or Hub name of a trained model. Pass --model_name_or_path.")
     options = {"trust_remote_code": arguments.trust_remote_code}
     config = AutoConfig.from_pretrained(arguments.model_name_or_path, **options)
-    head = (config.architectures or ["RnnModel"])[0]
-    auto_class = next((auto for auto in HEADS if head.endswith(auto.__name__.removeprefix("AutoModel"))), AutoModel)
+    auto_class = predict.auto_class_of((config.architectures or [""])[0], HEADS) or AutoModel
     model = auto_class.from_pretrained(arguments.model_name_or_path, dtype=torch.float32, **options).eval()
     tokenizer = AutoTokenizer.from_pretrained(arguments.model_name_or_path, **options)
     folder = Path(arguments.output_dir)

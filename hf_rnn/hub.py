@@ -15,12 +15,9 @@ from huggingface_hub import CommitInfo, HfApi, ModelCard
 from huggingface_hub.errors import HfHubHTTPError
 from safetensors.torch import load_file
 from transformers import AutoTokenizer
-from transformers.utils.logging import get_logger
 
 from .arguments import option, parse_arguments
 from .pretrained_rnn import AUTO_MAP, name_in_card
-
-logger = get_logger(__name__)
 
 NEEDED = {
     "config.json": "the model's config",

@@ -74,7 +74,7 @@ def load(name: str, trust_remote_code: bool = False, **kwargs: Any) -> tuple[Pre
     options = {"trust_remote_code": trust_remote_code}
     try:
         head = (AutoConfig.from_pretrained(name, **options).architectures or [""])[0]
-        auto_class = next((auto for auto in HEADS if head.endswith(auto.__name__.removeprefix("AutoModel"))), None)
+        auto_class = auto_class_of(head, HEADS)
         if auto_class is None:
             raise ValueError(f"{name!r} must be a classifier or a tagger, got {head or 'a model of unknown kind'}. Train one first.")
         model, report = auto_class.from_pretrained(name, output_loading_info=True, **options, **kwargs)
@@ -86,6 +86,11 @@ def load(name: str, trust_remote_code: bool = False, **kwargs: Any) -> tuple[Pre
     if report["missing_keys"]:
         raise ValueError(f"{name!r} is no whole checkpoint: it is missing the weights {sorted(report['missing_keys'])[:5]}. Save it again.")
     return model.eval(), tokenizer
+
+
+def auto_class_of(architecture: str, auto_classes: Iterable[Any]) -> Any:
+    """Return which of some Auto classes loads an architecture, by the head that both are named for, or None."""
+    return next((auto for auto in auto_classes if architecture.endswith(auto.__name__.removeprefix("AutoModel"))), None)
 
 
 def is_tagger(model: PreTrainedModel) -> bool:
