@@ -131,6 +131,10 @@ class RnnModel(RnnPreTrainedModel):
         starts, special = self.embeddings.segment_masked(input_ids, compaction, by_words=True)
         return take_positions(starts, compaction.rank) & mask, take_positions(special, compaction.rank) | ~mask
 
+    def units(self, input_ids: Tensor | None, mask: Tensor) -> Tensor:
+        """Return the positions that pooling counts, (B, T): every one, or with word pooling one a word, whatever its pieces."""
+        return mask if self.config.word_pooling is None else self.words(input_ids, mask)[0]
+
     def _split_state(self, state: Tensor | None, batch_size: int) -> list[tuple[Tensor, ...]]:
         """Return the initial h (and c) of every layer, or an empty tuple each."""
         if state is None:
@@ -186,9 +190,7 @@ class RnnForSequenceClassification(RnnPreTrainedModel):
         """
         mask = check_inputs(input_ids, inputs_embeds, attention_mask)
         encoded = self.model(input_ids, attention_mask, inputs_embeds, state, output_hidden_states, return_dict=True)
-        # a word counts once, whatever the number of its pieces
-        units = mask if self.config.word_pooling is None else self.model.words(input_ids, mask)[0]
-        logits = self.classifier(self.dropout(self.pooling(encoded.last_hidden_state, units)))
+        logits = self.classifier(self.dropout(self.pooling(encoded.last_hidden_state, self.model.units(input_ids, mask))))
         loss = None if labels is None else sequence_loss(logits, labels.to(logits.device), self.config, num_items_in_batch)
         output = RnnHeadOutput(loss=loss, logits=logits, state=encoded.state, hidden_states=encoded.hidden_states)
         return output if _wants_dict(return_dict, self.config) else output.to_tuple()
@@ -249,8 +251,8 @@ class RnnForTokenClassification(RnnPreTrainedModel):
             logits = self._decode(logits, *self.model.words(input_ids, mask))
         intent_logits = None
         if self.config.intents:
-            units = mask if self.config.word_pooling is None else self.model.words(input_ids, mask)[0]
-            intent_logits = self.intent_classifier(self.dropout(self.intent_pooling(encoded.last_hidden_state, units)))
+            pooled = self.intent_pooling(encoded.last_hidden_state, self.model.units(input_ids, mask))
+            intent_logits = self.intent_classifier(self.dropout(pooled))
             if loss is not None and labels is not None and intents is not None:
                 # by the share of the batch in the accumulated one, which is counted in tags
                 share = 1 if num_items_in_batch is None else (labels != -100).sum() / num_items_in_batch
