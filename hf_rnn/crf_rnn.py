@@ -75,17 +75,26 @@ class LinearChainCRF(nn.Module):
         return (score * mask).sum(1) + (moves * mask[:, 1:]).sum(1) + ends
 
     def _log_partition(self, emissions: Tensor, mask: Tensor) -> Tensor:
-        """Sum over all paths by the forward algorithm: (B,)."""
+        """Sum over all paths by the forward algorithm: (B,).
+
+        Each step is a product of probabilities, scaled by that of the best tag (Rabiner 1989, section V.A); in fp64, where what
+        falls below its range is less than e^-700 of the sum.
+        """
         if emissions.shape[1] == 0:
             return emissions.sum((1, 2))
-        start, end, transitions = self._scores(emissions.dtype)
+        scores = emissions.to(_wide_dtype(emissions.device))
+        start, end, transitions = self._scores(scores.dtype)
+        highest = transitions.detach().amax()
+        # (C, C)
+        factors = (transitions - highest).exp()
         # (B, C)
-        alpha = start + emissions[:, 0]
+        alpha = start + scores[:, 0]
         for step in range(1, emissions.shape[1]):
-            # (B, C, C) -> (B, C)
-            moved = (alpha.unsqueeze(2) + transitions).logsumexp(1) + emissions[:, step]
+            peak = alpha.detach().amax(1, keepdim=True)
+            total = (alpha - peak).exp() @ factors
+            moved = total.clamp(min=torch.finfo(total.dtype).tiny).log() + (peak + highest) + scores[:, step]
             alpha = torch.where(mask[:, step, None], moved, alpha)
-        return (alpha + end).logsumexp(1) * mask[:, 0]
+        return ((alpha + end).logsumexp(1) * mask[:, 0]).to(emissions.dtype)
 
     @torch.no_grad()
     def max_marginals(self, emissions: Tensor, lengths: Tensor) -> Tensor:
@@ -101,10 +110,14 @@ class LinearChainCRF(nn.Module):
         Returns:
             `Tensor`: (B, W, C), 0 on the Viterbi path and below 0 elsewhere; zero behind a row's length.
         """
-        # sums along a path in fp64, so that rounding cannot reorder paths that fp32 tells apart, where the device has it
-        dtype = torch.float32 if emissions.device.type == "mps" else torch.float64
+        # sums along a path in fp64, so that rounding cannot reorder paths that fp32 tells apart
         run = max_marginals if torch.compiler.is_compiling() else _max_marginals
-        return run(emissions, lengths, *self._scores(dtype))
+        return run(emissions, lengths, *self._scores(_wide_dtype(emissions.device)))
+
+
+def _wide_dtype(device: torch.device) -> torch.dtype:
+    """Return fp64, or fp32 on devices without it."""
+    return torch.float32 if device.type == "mps" else torch.float64
 
 
 def _max_marginals(emissions: Tensor, lengths: Tensor, start: Tensor, end: Tensor, transitions: Tensor) -> Tensor:
