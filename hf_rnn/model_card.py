@@ -18,6 +18,7 @@ from transformers import PreTrainedModel, Trainer
 from transformers.trainer_utils import PredictionOutput
 
 from .arguments import CardArguments, DataArguments
+from .distillation import DistillationArguments
 
 TEMPLATE = Path(__file__).parent / "model_card_template.md"
 TIMINGS = ("runtime", "per_second", "preparation_time")
@@ -174,10 +175,11 @@ def _describe(config: Any, task: str) -> str:
     return f"A {layers}-layer {direction}{cell} {head}"
 
 
-def describe_data(data: DataArguments) -> tuple[str, str]:
+def describe_data(data: DataArguments, distillation: DistillationArguments | None = None) -> tuple[str, str]:
     """Return a name for the data and Markdown about where it comes from: files without their folders, or the Hub's data set."""
+    added = _describe_teachers(distillation) if distillation and distillation.teacher_name_or_path else []
     if data.dataset_name:
-        return data.dataset_name, f"Data set `{escape(data.dataset_name)}` of the Hub."
+        return data.dataset_name, "\n".join([f"- Data set `{escape(data.dataset_name)}` of the Hub", *added])
     files = {"training": data.train_file, "validation": data.validation_file, "test": data.test_file}
     lines = [f"- {split}: `{escape(Path(path).name)}`" for split, path in files.items() if path]
     if data.train_file and not data.validation_file:
@@ -187,7 +189,16 @@ def describe_data(data: DataArguments) -> tuple[str, str]:
             f"- {data.mention_replacement} more copies of each training sentence, half of the mentions replaced by others of their kind"
         )
     name = Path(data.train_file or data.validation_file or data.test_file or "data").name
-    return name, "\n".join(lines)
+    return name, "\n".join([*lines, *added])
+
+
+def _describe_teachers(distillation: DistillationArguments) -> list[str]:
+    names = ", ".join(f"`{escape(Path(name).name)}`" for name in distillation.teacher_name_or_path or ())
+    shares = f"weight {distillation.distillation_alpha}, temperature {distillation.distillation_temperature}"
+    lines = [f"- answers of {names}, {shares}"]
+    if distillation.unlabeled_file:
+        lines.append(f"- texts without labels, answered likewise: `{escape(Path(distillation.unlabeled_file).name)}`")
+    return lines
 
 
 def _rows(metrics: dict[str, float]) -> list[tuple[str, str]]:

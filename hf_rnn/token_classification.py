@@ -99,7 +99,7 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
     if trainer.is_world_process_zero():
         _write_results(Path(training.output_dir), trainer, outputs, splits, token_column, labels, best)
     example = tasks.choose_example(tasks.iterate_cells(splits[list(splits)[-1]], token_column))
-    tasks.finish(trainer, card, example, describe_data(data), outputs=outputs, task="token-classification", metric=best)
+    tasks.finish(trainer, card, example, describe_data(data, distillation), outputs=outputs, task="token-classification", metric=best)
     return {name: value for output in outputs.values() for name, value in (output.metrics or {}).items()}
 
 
