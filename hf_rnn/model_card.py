@@ -22,7 +22,7 @@ from .distillation import DistillationArguments
 
 TEMPLATE = Path(__file__).parent / "model_card_template.md"
 TIMINGS = ("runtime", "per_second", "preparation_time")
-NO_SCORES = (*TIMINGS, "loss", "perplexity")
+NO_SCORES = (*TIMINGS, "loss", "perplexity", "unseen_samples")
 SETTINGS = (
     "learning_rate",
     "lr_scheduler_type",

@@ -6,9 +6,18 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import transformers
 from datasets import Dataset
-from transformers import AutoConfig, AutoTokenizer, EarlyStoppingCallback, PreTrainedModel, PreTrainedTokenizerBase, set_seed
+from transformers import (
+    AutoConfig,
+    AutoTokenizer,
+    EarlyStoppingCallback,
+    EvalPrediction,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    set_seed,
+)
 from transformers.trainer_utils import PredictionOutput
 from transformers.utils import logging
 
@@ -244,6 +253,33 @@ def run(trainer: RnnTrainer, training: RnnTrainingArguments, encoded: Splits, re
             trainer.log_metrics(prefix, outputs[split].metrics)
             trainer.save_metrics(prefix, outputs[split].metrics)
     return outputs
+
+
+def add_unseen(trainer: RnnTrainer, outputs: dict[str, PredictionOutput], splits: Splits, column: str, metric: str) -> None:
+    """Where rows of a predicted split are also in the training split, add the metric of the others, and their number, as `unseen_...`."""
+    if "train" not in splits or not isinstance(splits["train"], Dataset):
+        return
+    known = {_key(cell) for cell in iterate_cells(splits["train"], column)}
+    for split, output in outputs.items():
+        unseen = np.array([_key(cell) not in known for cell in iterate_cells(splits[split], column)], dtype=bool)
+        if output.label_ids is None or output.metrics is None or unseen.all() or not unseen.any():
+            continue
+        prefix = "eval" if split == "validation" else split
+        predictions, references = (_take(values, unseen) for values in (output.predictions, output.label_ids))
+        score = trainer.compute_metrics(EvalPrediction(predictions, references))[metric]
+        output.metrics.update({f"{prefix}_unseen_{metric}": float(score), f"{prefix}_unseen_samples": int(unseen.sum())})
+        trainer.save_metrics(prefix, output.metrics)
+        seen = f"{len(unseen) - unseen.sum()} of {len(unseen)} {split} rows are also in the training split"
+        logger.warning(f"{seen}; on the others {metric} is {score:.4f}.")
+
+
+def _key(cell: Any) -> Any:
+    return tuple(cell) if isinstance(cell, list) else cell
+
+
+def _take(values: Any, rows: np.ndarray) -> Any:
+    """Return some rows of an array, or of each of several."""
+    return tuple(part[rows] for part in values) if isinstance(values, tuple) else values[rows]
 
 
 def finish(trainer: RnnTrainer, card: CardArguments, example: str, data: tuple[str, str], **options: Any) -> None:

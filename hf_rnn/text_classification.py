@@ -107,6 +107,7 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
         compute_metrics=partial(compute_metrics, problem=problem, metric=load_metric(metric_class)),
     )
     outputs = tasks.run(trainer, training, encoded, resume)
+    tasks.add_unseen(trainer, outputs, splits, text_column, best)
     if trainer.is_world_process_zero():
         _write_results(Path(training.output_dir), trainer, outputs, splits, text_column, labels, problem, best)
     example = tasks.choose_example(tasks.iterate_cells(splits[list(splits)[-1]], text_column))

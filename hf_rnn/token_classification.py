@@ -96,6 +96,7 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
         preprocess_logits_for_metrics=_best,
     )
     outputs = tasks.run(trainer, training, encoded, resume)
+    tasks.add_unseen(trainer, outputs, splits, token_column, best)
     if trainer.is_world_process_zero():
         _write_results(Path(training.output_dir), trainer, outputs, splits, token_column, labels, best)
     example = tasks.choose_example(tasks.iterate_cells(splits[list(splits)[-1]], token_column))

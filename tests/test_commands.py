@@ -37,6 +37,7 @@ def test_classifier_writes_what_it_promises(classifier):
     history = json.loads((folder / "trainer_state.json").read_text())["log_history"]
     assert sum("eval_accuracy" in entry for entry in history) == sum("accuracy" in entry for entry in history) == 2
     assert list(folder.rglob("events.out.tfevents*"))
+    assert "test_unseen_accuracy" not in metrics
 
 
 def test_tagger_writes_what_it_promises(tagger):
@@ -59,6 +60,28 @@ def test_tagger_writes_what_it_promises(tagger):
             position += len(token) + 1
         assert all(found in (None, tag) for found, tag in tags)
         assert tags[0][0] == row["predictions"][0]
+
+
+def test_rows_that_training_has_too(tmp_path):
+    """Where texts of the test split were trained on, the score on the others is told beside that on all."""
+    lines = {name: (SAMPLES / f"nsmc_{name}.tsv").read_text().splitlines() for name in ("train", "test")}
+    (tmp_path / "test.tsv").write_text("\n".join([*lines["test"][:41], *lines["train"][1:21]]) + "\n")
+    arguments = reviews(tmp_path / "c", "--do_train", "--do_predict", "--test_file", str(tmp_path / "test.tsv"))
+    metrics = text_classification.main(arguments)
+    rows = predictions(tmp_path / "c")
+    right = [row["prediction"] == row["label"] for row in rows]
+    assert metrics["test_unseen_samples"] == 40
+    assert metrics["test_unseen_accuracy"] == pytest.approx(sum(right[:40]) / 40)
+    assert metrics["test_accuracy"] == pytest.approx(sum(right) / 60)
+    assert json.loads((tmp_path / "c" / "test_results.json").read_text())["test_unseen_samples"] == 40
+    assert "unseen\\_accuracy" in (tmp_path / "c" / "README.md").read_text()
+    train, test = ((SAMPLES / f"ewt_{name}.conllu").read_text().split("\n\n") for name in ("train", "test"))
+    (tmp_path / "test.conllu").write_text("\n\n".join([*train[:5], *test[:10]]) + "\n\n")
+    arguments = sentences(tmp_path / "t", "--do_train", "--do_predict", "--test_file", str(tmp_path / "test.conllu"))
+    metrics = token_classification.main(arguments)
+    pairs = [pair for row in predictions(tmp_path / "t")[5:] for pair in zip(row["tags"], row["predictions"], strict=True)]
+    assert metrics["test_unseen_samples"] == 10
+    assert metrics["test_unseen_accuracy"] == pytest.approx(sum(a == b for a, b in pairs) / len(pairs))
 
 
 def test_fine_tuning_goes_on_from_a_checkpoint(classifier, tmp_path):
