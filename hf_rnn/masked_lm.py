@@ -14,7 +14,7 @@ from transformers.utils import logging
 from . import tasks
 from .arguments import CardArguments, ModelArguments, RnnTrainingArguments, option, parse_arguments
 from .data import TEXT_COLUMNS, TOKEN_COLUMNS, AnyDataset, Splits, carve_validation, choose_column, load_splits
-from .model_card import escape
+from .model_card import code
 from .plots import plot_curves
 from .readers import DataError
 
@@ -110,7 +110,7 @@ def _describe_texts(arguments: TextArguments, encoded: Splits) -> tuple[str, str
     """Return a name for the texts and Markdown about them."""
     names = [arguments.dataset_name] if arguments.dataset_name else [Path(path).name for path in arguments.train_files or ()]
     counts = [f"{len(rows):,} rows for {split}" for split, rows in encoded.items() if isinstance(rows, Dataset)]
-    listed = ", ".join(f"`{escape(name)}`" for name in names)
+    listed = ", ".join(code(name) for name in names)
     return ", ".join(names), f"Texts without labels: {listed}{'; ' if counts else ''}{', '.join(counts)}."
 
 

@@ -61,6 +61,12 @@ def escape(text: Any) -> str:
     return re.sub(r"([\\`*_{}\[\]|#!~])", r"\\\1", plain)
 
 
+def code(text: str) -> str:
+    """Return a span of code of Markdown, in which nothing but a backtick or a line break means anything."""
+    plain = " ".join(text.split()).replace("`", "'")
+    return f"`{plain}`"
+
+
 def write_card(
     trainer: Trainer,
     source: CardArguments,
@@ -104,7 +110,7 @@ def write_card(
         name=name,
         task=task,
         description=_describe(config, task),
-        origin="from scratch" if not getattr(config, "_name_or_path", "") else f"from `{escape(Path(config._name_or_path).name)}`",
+        origin="from scratch" if not getattr(config, "_name_or_path", "") else f"from {code(Path(config._name_or_path).name)}",
         parameters=f"{model.num_parameters():,}",
         size=_size(folder),
         example=_quote(example),
@@ -179,9 +185,9 @@ def describe_data(data: DataArguments, distillation: DistillationArguments | Non
     """Return a name for the data and Markdown about where it comes from: files without their folders, or the Hub's data set."""
     added = _describe_teachers(distillation) if distillation and distillation.teacher_name_or_path else []
     if data.dataset_name:
-        return data.dataset_name, "\n".join([f"- Data set `{escape(data.dataset_name)}` of the Hub", *added])
+        return data.dataset_name, "\n".join([f"- Data set {code(data.dataset_name)} of the Hub", *added])
     files = {"training": data.train_file, "validation": data.validation_file, "test": data.test_file}
-    lines = [f"- {split}: `{escape(Path(path).name)}`" for split, path in files.items() if path]
+    lines = [f"- {split}: {code(Path(path).name)}" for split, path in files.items() if path]
     if data.train_file and not data.validation_file:
         lines.append(f"- validation: {data.validation_share:.0%} of the training rows, drawn with seed {data.split_seed}")
     if data.train_file and data.mention_replacement:
@@ -193,18 +199,18 @@ def describe_data(data: DataArguments, distillation: DistillationArguments | Non
 
 
 def _describe_teachers(distillation: DistillationArguments) -> list[str]:
-    names = ", ".join(f"`{escape(Path(name).name)}`" for name in distillation.teacher_name_or_path or ())
+    names = ", ".join(code(Path(name).name) for name in distillation.teacher_name_or_path or ())
     shares = f"weight {distillation.distillation_alpha}, temperature {distillation.distillation_temperature}"
     lines = [f"- answers of {names}, {shares}"]
     if distillation.unlabeled_file:
-        lines.append(f"- texts without labels, answered likewise: `{escape(Path(distillation.unlabeled_file).name)}`")
+        lines.append(f"- texts without labels, answered likewise: {code(Path(distillation.unlabeled_file).name)}")
     return lines
 
 
 def _rows(metrics: dict[str, float]) -> list[tuple[str, str]]:
     """Return the scores among the metrics; not their timings."""
     names = [name for name in metrics if not name.endswith(TIMINGS)]
-    return [(escape(name), f"{metrics[name]:.4f}") for name in names]
+    return [(escape(name), f"{metrics[name]:{'d' if isinstance(metrics[name], int) else '.4f'}}") for name in names]
 
 
 def _settings(trainer: Trainer) -> list[tuple[str, str]]:

@@ -10,7 +10,7 @@ from runs import SAMPLES, reviews, sentences
 from hf_rnn import predict, text_classification, token_classification
 from hf_rnn.collator import RnnCollator
 from hf_rnn.distillation import DistillationArguments, add_teacher
-from hf_rnn.model_card import escape
+from hf_rnn.model_card import code
 
 
 def arguments(*teachers, **fields):
@@ -69,8 +69,8 @@ def test_students_learn_from_answers_alone(classifier, tagger, tmp_path):
     metrics = text_classification.main(reviews(tmp_path / "c", "--do_train", "--do_eval", *more, "--learning_rate", "0.01"))
     assert math.isfinite(metrics["eval_loss"])
     card = (tmp_path / "c" / "README.md").read_text()
-    assert f"answers of `{escape(folder.name)}`, weight 1.0, temperature 2.0" in card
-    assert "answered likewise: `nsmc\\_test.tsv`" in card
+    assert f"answers of {code(folder.name)}, weight 1.0, temperature 2.0" in card
+    assert "answered likewise: `nsmc_test.tsv`" in card
     teacher, student = (predict.load(str(path)) for path in (folder, tmp_path / "c"))
     texts = [f"{word} 영화" for word in ("정말", "최고", "별로", "쓰레기", "재미")]
     difference = predict.text_logits(texts, *teacher).softmax(-1) - predict.text_logits(texts, *student).softmax(-1)

@@ -10,7 +10,7 @@ from transformers.trainer_utils import PredictionOutput
 
 from hf_rnn import RnnConfig, RnnForSequenceClassification
 from hf_rnn.arguments import CardArguments, DataArguments, RnnTrainingArguments
-from hf_rnn.model_card import TEMPLATE, describe_data, escape, write_card
+from hf_rnn.model_card import TEMPLATE, code, describe_data, escape, write_card
 from hf_rnn.training import RnnTrainer
 
 LABELS = ["<script>alert(1)</script>", "| a |", "good\nbad", "*x* [y](z) `code`"]
@@ -69,7 +69,7 @@ def test_content(card):
         "parameters, 0.0 MiB on disk",
         "Texts of 20 tokens, 1 CPU thread",
         "A &lt;b&gt;title&lt;/b&gt;",
-        "train \\`of\\` &lt;b&gt;.tsv",
+        "`train 'of' <b>.tsv`",
         "('it\\'s \"odd\" </code> | text')",
     ):
         assert part in text
@@ -87,6 +87,7 @@ def test_labels_are_inert(card):
 def test_escape():
     """One line, no markup."""
     assert escape("a|b\n<i>") == "a\\|b &lt;i&gt;"
+    assert code("a_b`c\nd<i>") == "`a_b'c d<i>`"
 
 
 def test_the_template_is_where_readers_look_for_it():
