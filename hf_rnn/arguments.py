@@ -65,9 +65,6 @@ class DataArguments:
     unknown_labels: str = option(
         "Labels that only validation or test have: 'error', or 'wrong' to count them as wrong.", "error", choices=["error", "wrong"]
     )
-    mention_replacement: int = option(
-        "Copies of each training sentence in which half of the mentions (spans) give way to others of their kind.", 0
-    )
     max_length: int | None = option(
         "Tokens to which texts are truncated (default 256); sentences to tag are never cut.", aliases=["--max_seq_length"]
     )
@@ -76,10 +73,6 @@ class DataArguments:
     max_predict_samples: int | None = option("Use only so many test rows.")
     streaming: bool = option("Read rows as they are needed; needs --max_steps.", False)
     preprocessing_num_workers: int | None = option("Processes that tokenise.")
-
-    def __post_init__(self) -> None:
-        if self.mention_replacement < 0:
-            raise ValueError(f"`mention_replacement` must not be negative, got {self.mention_replacement}. Pass 2, for example, or 0.")
 
 
 @dataclass

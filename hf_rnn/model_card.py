@@ -190,10 +190,6 @@ def describe_data(data: DataArguments, distillation: DistillationArguments | Non
     lines = [f"- {split}: {code(Path(path).name)}" for split, path in files.items() if path]
     if data.train_file and not data.validation_file:
         lines.append(f"- validation: {data.validation_share:.0%} of the training rows, drawn with seed {data.split_seed}")
-    if data.train_file and data.mention_replacement:
-        lines.append(
-            f"- {data.mention_replacement} more copies of each training sentence, half of the mentions replaced by others of their kind"
-        )
     name = Path(data.train_file or data.validation_file or data.test_file or "data").name
     return name, "\n".join([*lines, *added])
 

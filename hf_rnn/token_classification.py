@@ -14,7 +14,6 @@ from transformers.utils import logging
 
 from . import tasks
 from .arguments import CardArguments, DataArguments, ModelArguments, RnnTrainingArguments, parse_arguments
-from .augmentation import replace_mentions
 from .collator import RnnCollator
 from .data import TAG_COLUMNS, TOKEN_COLUMNS, Splits, choose_column, collect_labels, column_names, encode_tokens, feature_names, map_splits
 from .distillation import DistillationArguments, add_teacher
@@ -69,7 +68,6 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
         training.label_names = ["labels", "intents"]
     texts = tasks.iterate_texts(splits["train"], token_column) if "train" in splits else None
     tokenizer = tasks.get_tokenizer(model_args, texts, DEFAULTS, UNLIMITED)
-    splits = _add_copies(splits, token_column, tag_column, names, data, scheme, training.seed)
     splits = add_teacher(splits, distillation, token_column, tag_column, labels)
     encoded = map_splits(
         splits,
@@ -130,21 +128,6 @@ def _check_scheme(train: Any, column: str, names: list[str] | None, scheme: str)
                 f"train row {row}, column {column!r}: tag {tags[index]!r} at position {index} breaks the {scheme.upper()} scheme after "
                 f"{tags[max(index - 1, 0)]!r}. Correct the row, or leave --crf_constraints out."
             )
-
-
-def _add_copies(
-    splits: Splits, token_column: str, tag_column: str, names: dict[str, Any], data: DataArguments, scheme: str | None, seed: int
-) -> Splits:
-    """Add copies with other mentions to the training split, as far as the options ask for them."""
-    if not data.mention_replacement or "train" not in splits:
-        return splits
-    if scheme is None:
-        raise ValueError(
-            f"`mention_replacement` needs tags of spans (BIO or BIOES), which column {tag_column!r} does not have; "
-            f"got {data.mention_replacement}. Pass 0 or leave it out."
-        )
-    train = replace_mentions(splits["train"], token_column, tag_column, names["train"], data.mention_replacement, seed)
-    return type(splits)({**splits, "train": train})
 
 
 def _intents(splits: Splits, data: DataArguments, model: ModelArguments, is_training: bool) -> list[str] | None:
