@@ -110,7 +110,6 @@ class RnnTrainingArguments(TrainingArguments):
         "Batches of as many rows of similar length as hold so many tokens, padding included, in place of a number of rows."
     )
     adversarial_epsilon: float = option("Norm of an adversarial perturbation of each row's embeddings; 0 for none. Doubles the time.", 0.0)
-    rdrop_alpha: float = option("Weight of the divergence between two passes with different dropout; 0 for none. Doubles the time.", 0.0)
     layer_lr_decay: float = option("Factor of the learning rate from each layer to the one below it, for pretrained bodies.", 1.0)
     train_sampling_strategy: str = option("group_by_length or random.", "group_by_length")
     restore_callback_states_from_checkpoint: bool = option("Restore early stopping on resume.", True)
@@ -125,9 +124,8 @@ class RnnTrainingArguments(TrainingArguments):
             self.eval_strategy = "epoch" if self.do_eval else "no"
         if "no" in (self.eval_strategy, self.save_strategy):
             self.load_best_model_at_end = False
-        for name in ("adversarial_epsilon", "rdrop_alpha"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"`{name}` must not be negative, got {getattr(self, name)}. Pass 0 to do without.")
+        if self.adversarial_epsilon < 0:
+            raise ValueError(f"`adversarial_epsilon` must not be negative, got {self.adversarial_epsilon}. Pass 0 to do without.")
         if not 0 < self.layer_lr_decay <= 1:
             raise ValueError(
                 f"`layer_lr_decay` must be above 0 and at most 1, got {self.layer_lr_decay}. Pass 1 for the same rate everywhere."

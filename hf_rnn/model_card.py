@@ -32,7 +32,6 @@ SETTINGS = (
     "max_grad_norm",
     "weight_decay",
     "label_smoothing_factor",
-    "rdrop_alpha",
     "adversarial_epsilon",
     "layer_lr_decay",
     "seed",

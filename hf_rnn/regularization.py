@@ -1,9 +1,8 @@
-"""Losses that make a model learn more from the same text: adversarial perturbation, R-Drop, and a teacher's answers."""
+"""What makes a model learn more from the same text: adversarial perturbation, a teacher's answers, slower lower layers."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import torch
 from torch import Tensor, nn
 
 
@@ -56,15 +55,6 @@ class AdversarialEmbeddings:
         return self.epsilon * grad / norms.clamp(min=1e-20)[rows].unsqueeze(1)
 
 
-def symmetric_divergence(a: Tensor, b: Tensor, counted: Tensor) -> Tensor:
-    """Return the summed symmetric Kullback-Leibler divergence of logits (..., C) where `counted` (...), half of both directions.
-
-    The regulariser of R-Drop (Liang et al. 2021, equation 2).
-    """
-    a, b = a[counted].float().log_softmax(-1), b[counted].float().log_softmax(-1)
-    return 0.5 * ((a.exp() - b.exp()) * (a - b)).sum()
-
-
 def distillation_loss(logits: Tensor, teacher: Tensor, counted: Tensor, temperature: float) -> Tensor:
     """Return the summed cross entropy of logits (..., C) against a teacher's softened probabilities where `counted` (...).
 
@@ -88,8 +78,3 @@ def learning_rate_factors(model: nn.Module, decay: float) -> dict[str, float]:
         else:
             factors[name] = decay ** (layers + 1) if parts[0] == "embeddings" else 1.0
     return factors
-
-
-def counted_rows(labels: Tensor, logits: Tensor) -> Tensor:
-    """Return where logits (B, C) or (B, T, C) have a label, (B,) or (B, T)."""
-    return labels != -100 if labels.shape == logits.shape[:-1] else torch.ones_like(logits[..., 0], dtype=torch.bool)

@@ -19,7 +19,7 @@ from transformers.utils import logging
 
 from . import hub
 from .distillation import DistillationArguments
-from .regularization import AdversarialEmbeddings, counted_rows, distillation_loss, learning_rate_factors, symmetric_divergence
+from .regularization import AdversarialEmbeddings, distillation_loss, learning_rate_factors
 
 logger = logging.get_logger(__name__)
 
@@ -228,20 +228,13 @@ class RnnTrainer(Trainer):
         return loss
 
     def compute_loss(self, model: nn.Module, inputs: dict[str, Any], return_outputs: bool = False, **kwargs: Any) -> Any:
-        """Return the loss, with R-Drop if `rdrop_alpha` asks for it, counting right answers on the way while training."""
+        """Return the loss, mixed with a teacher's if there is one, counting right answers on the way while training."""
         labels, teacher = inputs.get("labels"), inputs.pop("teacher_logits", None)
         if teacher is not None and kwargs.get("num_items_in_batch") == 0:
             # no row of the batch has a label
             kwargs["num_items_in_batch"] = 1
-        alpha = getattr(self.args, "rdrop_alpha", 0.0) if model.training else 0.0
-        again = dict(inputs)
         loss, outputs = super().compute_loss(model, inputs, return_outputs=True, **kwargs)
         logits = outputs.get("logits")
-        if alpha and logits is not None and labels is not None:
-            other_loss, other = super().compute_loss(model, again, return_outputs=True, **kwargs)
-            counted = counted_rows(labels, logits)
-            items = kwargs.get("num_items_in_batch") or counted.sum().clamp(min=1)
-            loss = (loss + other_loss) / 2 + alpha * symmetric_divergence(logits, other["logits"], counted) / items
         if teacher is not None and model.training:
             loss = self._distil(loss, logits, teacher)
         # a masked language model makes no logits while it trains

@@ -1,4 +1,4 @@
-"""Regularisers: adversarial directions, divergences and rates are those of their definitions, and training uses them."""
+"""Regularisers: adversarial directions, soft targets and rates are those of their definitions, and training uses them."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from torch import nn
 
 from hf_rnn import RnnForSequenceClassification, RnnForTokenClassification, text_classification, token_classification
 from hf_rnn.arguments import RnnTrainingArguments
-from hf_rnn.regularization import AdversarialEmbeddings, counted_rows, distillation_loss, learning_rate_factors, symmetric_divergence
+from hf_rnn.regularization import AdversarialEmbeddings, distillation_loss, learning_rate_factors
 from hf_rnn.training import RnnTrainer
 
 LABELS = torch.tensor([0, 1, 2, 0, 1])
@@ -54,16 +54,6 @@ def test_perturbed_loss_is_higher(epsilon):
         assert (perturbed - loss).item() == pytest.approx(rise.item(), rel=0.05)
 
 
-def test_divergence():
-    """That of torch's own loss in both directions, over counted rows alone; zero for equal logits."""
-    a, b = torch.randn(2, 5, 3, dtype=torch.float64)
-    counted = torch.tensor([True, False, True, True, False])
-    p, q = a[counted].log_softmax(-1), b[counted].log_softmax(-1)
-    kl = nn.functional.kl_div(q, p, reduction="sum", log_target=True) + nn.functional.kl_div(p, q, reduction="sum", log_target=True)
-    assert symmetric_divergence(a, b, counted).item() == pytest.approx(kl.item() / 2, rel=1e-5)
-    assert symmetric_divergence(a, a, counted).item() == 0
-
-
 def test_distillation():
     """Least where student and teacher agree; at temperature 1 the cross entropy of torch; gradients keep their size with temperature."""
     teacher = torch.randn(4, 3, dtype=torch.float64) * 0.1
@@ -76,13 +66,6 @@ def test_distillation():
     same = teacher.clone().requires_grad_()
     (grad,) = torch.autograd.grad(distillation_loss(same, teacher, counted, 2.0), same)
     assert grad.abs().max() < 1e-6
-
-
-def test_counted_rows():
-    """Labels of rows and of positions; several labels at once count whole."""
-    assert counted_rows(torch.tensor([0, -100]), torch.zeros(2, 3)).tolist() == [True, False]
-    assert counted_rows(torch.tensor([[0, -100]]), torch.zeros(1, 2, 3)).tolist() == [[True, False]]
-    assert counted_rows(torch.zeros(2, 3), torch.zeros(2, 3)).tolist() == [True, True]
 
 
 def test_lower_layers_learn_more_slowly(tmp_path):
@@ -107,7 +90,7 @@ def test_lower_layers_learn_more_slowly(tmp_path):
         )
 
 
-@pytest.mark.parametrize("option", ["--adversarial_epsilon", "--rdrop_alpha", "--layer_lr_decay"])
+@pytest.mark.parametrize("option", ["--adversarial_epsilon", "--layer_lr_decay"])
 def test_training_uses_them(option, tmp_path):
     """Each changes what is learnt, for classifiers and taggers with a CRF, and the loss stays a number."""
     runs = {}
@@ -127,7 +110,6 @@ def test_training_uses_them(option, tmp_path):
     ("fields", "message"),
     [
         ({"adversarial_epsilon": -1.0}, "`adversarial_epsilon` must not be negative, got -1.0"),
-        ({"rdrop_alpha": -1.0}, "`rdrop_alpha` must not be negative"),
         ({"layer_lr_decay": 0.0}, "`layer_lr_decay` must be above 0 and at most 1, got 0.0"),
     ],
 )
