@@ -92,7 +92,7 @@ def _label_order(teacher: PreTrainedModel, labels: list[str], name: str) -> list
     return [known[label] for label in labels]
 
 
-def _answers(teacher: PreTrainedModel, tokenizer: Any, texts: list[Any], batch_size: int = 64) -> list[Tensor]:
+def _answers(teacher: PreTrainedModel, tokenizer: Any, texts: list[Any], batch_size: int = 256) -> list[Tensor]:
     """Return the logits of each text, (C,), or of each sentence's tokens, (W, C); texts of similar length go together."""
     run = predict.token_logits if predict.is_tagger(teacher) else predict.text_logits
     order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
