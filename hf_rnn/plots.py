@@ -55,5 +55,6 @@ def plot_confusion_matrix(counts: np.ndarray, labels: list[str], path: str | Pat
             colour = "white" if shares[row, column] > 0.5 else "black"
             axis.text(column, row, str(count), ha="center", va="center", fontsize=8 if size <= 25 else 5, color=colour)
     figure.colorbar(image, ax=axis, fraction=0.04, label="share of the true label")
-    figure.savefig(path, dpi=120)
+    # the layout leaves no room for the label of the rows beside a square image
+    figure.savefig(path, dpi=120, bbox_inches="tight")
     return figure
