@@ -110,7 +110,6 @@ class RnnTrainingArguments(TrainingArguments):
         "Batches of as many rows of similar length as hold so many tokens, padding included, in place of a number of rows."
     )
     adversarial_epsilon: float = option("Norm of an adversarial perturbation of each row's embeddings; 0 for none. Doubles the time.", 0.0)
-    layer_lr_decay: float = option("Factor of the learning rate from each layer to the one below it, for pretrained bodies.", 1.0)
     train_sampling_strategy: str = option("group_by_length or random.", "group_by_length")
     restore_callback_states_from_checkpoint: bool = option("Restore early stopping on resume.", True)
     hub_strategy: str = option("When --push_to_hub pushes: 'end' with card and curves, or as in transformers.", "end")
@@ -126,10 +125,6 @@ class RnnTrainingArguments(TrainingArguments):
             self.load_best_model_at_end = False
         if self.adversarial_epsilon < 0:
             raise ValueError(f"`adversarial_epsilon` must not be negative, got {self.adversarial_epsilon}. Pass 0 to do without.")
-        if not 0 < self.layer_lr_decay <= 1:
-            raise ValueError(
-                f"`layer_lr_decay` must be above 0 and at most 1, got {self.layer_lr_decay}. Pass 1 for the same rate everywhere."
-            )
         super().__post_init__()
 
     def __getstate__(self) -> dict[str, Any]:

@@ -33,7 +33,6 @@ SETTINGS = (
     "weight_decay",
     "label_smoothing_factor",
     "adversarial_epsilon",
-    "layer_lr_decay",
     "seed",
     "bf16",
 )

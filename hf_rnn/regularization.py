@@ -1,4 +1,4 @@
-"""What makes a model learn more from the same text: adversarial perturbation, a teacher's answers, slower lower layers."""
+"""What makes a model learn more from the same text: adversarial perturbation and a teacher's answers."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -62,19 +62,3 @@ def distillation_loss(logits: Tensor, teacher: Tensor, counted: Tensor, temperat
     """
     targets = (teacher[counted].float() / temperature).softmax(-1)
     return -(temperature**2) * (targets * (logits[counted].float() / temperature).log_softmax(-1)).sum()
-
-
-def learning_rate_factors(model: nn.Module, decay: float) -> dict[str, float]:
-    """Return for each parameter's name the factor of its learning rate: 1 for the head, `decay` for the last layer, its square for
-    the one before, and so on down to the embeddings (Howard and Ruder 2018).
-    """
-    prefix = f"{model.base_model_prefix}."
-    layers = len(model.base_model.layers)
-    factors = {}
-    for name, _ in model.named_parameters():
-        parts = name.removeprefix(prefix).split(".")
-        if parts[0] == "layers":
-            factors[name] = decay ** (layers - int(parts[1]))
-        else:
-            factors[name] = decay ** (layers + 1) if parts[0] == "embeddings" else 1.0
-    return factors

@@ -19,7 +19,7 @@ from transformers.utils import logging
 
 from . import hub
 from .distillation import DistillationArguments
-from .regularization import AdversarialEmbeddings, distillation_loss, learning_rate_factors
+from .regularization import AdversarialEmbeddings, distillation_loss
 
 logger = logging.get_logger(__name__)
 
@@ -256,24 +256,6 @@ class RnnTrainer(Trainer):
         super()._set_signature_columns_if_needed()
         if "teacher_logits" not in self._signature_columns:
             self._signature_columns.append("teacher_logits")
-
-    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
-        """Return the optimizer; with `layer_lr_decay` below 1 lower layers learn more slowly."""
-        optimizer = super().create_optimizer(model)
-        decay = getattr(self.args, "layer_lr_decay", 1.0)
-        if decay == 1.0:
-            return optimizer
-        factors = learning_rate_factors(self.model, decay)
-        factor_of = {parameter: factors[name] for name, parameter in self.model.named_parameters()}
-        for group in list(optimizer.param_groups):
-            parameters, rate = group["params"], group["lr"]
-            for index, factor in enumerate(sorted({factor_of[parameter] for parameter in parameters})):
-                chosen = [parameter for parameter in parameters if factor_of[parameter] == factor]
-                if index == 0:
-                    group["params"], group["lr"] = chosen, rate * factor
-                else:
-                    optimizer.add_param_group({**group, "params": chosen, "lr": rate * factor})
-        return optimizer
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Log, with the training accuracy since the last time beside the training loss."""
