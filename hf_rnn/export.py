@@ -28,6 +28,8 @@ logger = get_logger(__name__)
 # larger than any tensor: all that depends on weights alone is computed once
 NO_LIMIT = 2**40
 TOLERANCE = 1e-5
+# some recurrences magnify rounding, in PyTorch too: times its own distance from fp64 that a graph may be off
+ROUNDING = 10
 HEADS = (*predict.HEADS, AutoModelForMaskedLM)
 
 
@@ -121,7 +123,7 @@ def export_onnx(model: RnnPreTrainedModel, folder: str | Path) -> float:
     config.architectures = [f"Onnx{type(model).__name__}"]
     config.save_pretrained(folder)
     difference = largest_difference(model, onnx_model.OnnxRnnModel(config, str(path)), names)
-    if not difference <= TOLERANCE:
+    if difference > TOLERANCE and not difference < ROUNDING * largest_difference(model, copy.deepcopy(model).double(), names):
         raise ValueError(
             f"{path}: the graph differs from PyTorch by {difference:.2g}, more than {TOLERANCE}: are there NaN weights? "
             "Otherwise please report it with the config."

@@ -54,6 +54,19 @@ def test_masked_language_model(tmp_path):
     assert model.dtype == torch.bfloat16
 
 
+@pytest.mark.parametrize(("difference", "own", "is_refused"), [(9e-6, 1e-9, False), (3e-5, 1e-5, False), (3e-5, 1e-6, True)])
+def test_rounding_is_told_from_mistakes(difference, own, is_refused, tmp_path, monkeypatch):
+    """A graph may be off by more than 1e-5 only where PyTorch's own distance from fp64 explains it."""
+    found = iter([difference, own])
+    monkeypatch.setattr(export, "largest_difference", lambda *_: next(found))
+    model = build(RnnForMaskedLM, dtype=torch.float32)
+    if is_refused:
+        with pytest.raises(ValueError, match="the graph differs from PyTorch by 3e-05, more than 1e-05"):
+            export.export_onnx(model, tmp_path)
+    else:
+        assert export.export_onnx(model, tmp_path) == difference
+
+
 def test_models_that_compute_nothing_are_refused(tmp_path):
     """NaN weights, and models of others."""
     model = build(RnnForMaskedLM, dtype=torch.float32)
