@@ -257,7 +257,7 @@ def run(trainer: RnnTrainer, training: RnnTrainingArguments, encoded: Splits, re
 
 def add_unseen(trainer: RnnTrainer, outputs: dict[str, PredictionOutput], splits: Splits, column: str, metric: str) -> None:
     """Where rows of a predicted split are also in the training split, add the metric of the others, and their number, as `unseen_...`."""
-    if "train" not in splits or not isinstance(splits["train"], Dataset):
+    if not outputs or not isinstance(splits.get("train"), Dataset):
         return
     known = {_key(cell) for cell in iterate_cells(splits["train"], column)}
     for split, output in outputs.items():
