@@ -1,20 +1,57 @@
 """LSTM and GRU models for the Hugging Face ecosystem."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM, AutoModelForSequenceClassification, AutoModelForTokenClassification
 
-from .configuration_rnn import RnnConfig
-from .modeling_rnn import RnnForMaskedLM, RnnForSequenceClassification, RnnForTokenClassification, RnnModel, RnnPreTrainedModel
+from .models.configuration_rnn import RnnConfig
+from .models.modeling_rnn import (
+    RnnForMaskedLM,
+    RnnForSequenceClassification,
+    RnnForTokenClassification,
+    RnnModel,
+    RnnPreTrainedModel,
+)
 from .version import __version__
 
+if TYPE_CHECKING:
+    from .data.collator import RnnCollator
+    from .data.tokenization import train_tokenizer
+    from .inference.loading import load
+    from .training.arguments import RnnTrainingArguments
+    from .training.trainer import RnnTrainer
+
 __all__ = [
+    "RnnCollator",
     "RnnConfig",
     "RnnForMaskedLM",
     "RnnForSequenceClassification",
     "RnnForTokenClassification",
     "RnnModel",
     "RnnPreTrainedModel",
+    "RnnTrainer",
+    "RnnTrainingArguments",
     "__version__",
+    "load",
+    "train_tokenizer",
 ]
+
+# names whose modules are loaded on first use: they need what running a model does not
+_LAZY = {
+    "RnnCollator": "data.collator",
+    "RnnTrainer": "training.trainer",
+    "RnnTrainingArguments": "training.arguments",
+    "load": "inference.loading",
+    "train_tokenizer": "data.tokenization",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_LAZY[name]}", __name__), name)
+
 
 AutoConfig.register(RnnConfig.model_type, RnnConfig, exist_ok=True)
 AutoModel.register(RnnConfig, RnnModel, exist_ok=True)

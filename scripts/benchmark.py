@@ -22,15 +22,17 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 from transformers import AutoTokenizer, DistilBertConfig, DistilBertForSequenceClassification, pipeline
 
-from hf_rnn import RnnConfig, RnnForSequenceClassification, text_classification
-from hf_rnn.packing_rnn import Packing
-from hf_rnn.readers import read_rows
-from hf_rnn.recurrence_rnn import RaggedGRU, RaggedLSTM
-from hf_rnn.tokenization import train_tokenizer
+import hf_rnn
+from hf_rnn import RnnConfig, RnnForSequenceClassification
+from hf_rnn.commands import text_classification
+from hf_rnn.data.readers import read_rows
+from hf_rnn.data.tokenization import train_tokenizer
+from hf_rnn.models.packing import Packing
+from hf_rnn.models.recurrence import RaggedGRU, RaggedLSTM
 
 INPUTS = HIDDEN = 256
 LAYERS = 2
-SAMPLES = Path(text_classification.__file__).parent / "samples"
+SAMPLES = Path(hf_rnn.__file__).parent / "samples"
 CELLS = {"lstm": (RaggedLSTM, nn.LSTM, 4), "gru": (RaggedGRU, nn.GRU, 3)}
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -309,7 +311,7 @@ def measure_onnx(repeats: int) -> list[dict[str, Any]]:
 
     One after the other: threads of a session wait by spinning and would slow down what runs in turn with it.
     """
-    from hf_rnn import export, onnx_model
+    from hf_rnn.onnx import export, runtime
 
     shapes = ((1, 10), (1, 20), (1, 64), (1, 256), (32, 20))
     found = []
@@ -328,8 +330,8 @@ def measure_onnx(repeats: int) -> list[dict[str, Any]]:
         with tempfile.TemporaryDirectory() as folder:
             export.export_onnx(model, folder)
             export.quantize(folder)
-            for name, file in (("ONNX fp32", onnx_model.MODEL_FILE), ("ONNX int8", onnx_model.QUANTIZED_FILE)):
-                measure(name, onnx_model.OnnxRnnForSequenceClassification.from_pretrained(folder, file_name=file))
+            for name, file in (("ONNX fp32", runtime.MODEL_FILE), ("ONNX int8", runtime.QUANTIZED_FILE)):
+                measure(name, runtime.OnnxRnnForSequenceClassification.from_pretrained(folder, file_name=file))
         found += lines.values()
     print(table(found), flush=True)
     return found

@@ -9,7 +9,7 @@ from pathlib import Path
 from transformers import pipeline
 
 import hf_rnn
-from hf_rnn import text_classification, token_classification
+from hf_rnn.commands import text_classification, token_classification
 
 SAMPLES = Path(hf_rnn.__file__).parent / "samples"
 COMMON = ["--do_train", "--do_eval", "--do_predict", "--save_total_limit", "1", "--seed", "42"]

@@ -2,7 +2,7 @@
 
 import sys
 
-from hf_rnn.cli import run
+from hf_rnn.commands.cli import run
 
 if __name__ == "__main__":
-    sys.exit(run("masked_lm"))
+    sys.exit(run("language_model"))

@@ -10,7 +10,7 @@ import pytest
 import torch
 from runs import reviews, sentences
 
-from hf_rnn.workspace_rnn import Workspace
+from hf_rnn.models.workspace import Workspace
 
 LARGE_DATA = Path(os.environ.get("HF_RNN_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
@@ -44,7 +44,7 @@ def large_data() -> Path:
 @pytest.fixture(scope="session")
 def classifier(tmp_path_factory):
     """Train a classifier once; return its folder and metrics."""
-    from hf_rnn import text_classification
+    from hf_rnn.commands import text_classification
 
     folder = tmp_path_factory.mktemp("classifier") / "reviews"
     return folder, text_classification.main(reviews(folder, "--do_train", "--do_eval", "--do_predict", "--report_to", "tensorboard"))
@@ -53,7 +53,7 @@ def classifier(tmp_path_factory):
 @pytest.fixture(scope="session")
 def tagger(tmp_path_factory):
     """Train a tagger with a CRF once; return its folder and metrics."""
-    from hf_rnn import token_classification
+    from hf_rnn.commands import token_classification
 
     folder = tmp_path_factory.mktemp("tagger") / "pos"
     return folder, token_classification.main(sentences(folder, "--do_train", "--do_eval", "--do_predict", "--use_crf", "true"))

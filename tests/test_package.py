@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 
 import hf_rnn
-from hf_rnn.readers import read_rows
+from hf_rnn.data.readers import read_rows
 
 PACKAGE = Path(hf_rnn.__file__).parent
-SHIPPED = {path.stem for path in PACKAGE.glob("*_rnn.py")} | {"tags"}
-
+MODELS = PACKAGE / "models"
+SHIPPED = {path.stem for path in MODELS.glob("*.py")} - {"__init__"}
+# each folder imports only from those before it, and sharing and onnx nothing from each other
+ORDER = {"models": 0, "data": 1, "inference": 2, "sharing": 3, "onnx": 3, "training": 4, "commands": 5}
 
 HEAVY = {"datasets", "evaluate", "sklearn", "matplotlib", "seqeval", "transformers.trainer"}
 
@@ -36,19 +38,24 @@ def test_import_is_quick():
 
 
 def test_public_names():
-    """At most twelve names, all there."""
-    assert len(hf_rnn.__all__) <= 12
+    """At most fourteen names, all there."""
+    assert len(hf_rnn.__all__) <= 14
     assert all(hasattr(hf_rnn, name) for name in hf_rnn.__all__)
 
 
 def imports(path):
-    """Return the modules that a file imports, siblings with a dot."""
-    found = set()
+    """Return the modules that a file imports; those of the package as paths from its root, such as ("models", "crf")."""
+    here, found = path.relative_to(PACKAGE).parts[:-1], set()
     for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom):
-            found.add("." * node.level + (node.module or ""))
-        elif isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+        if isinstance(node, ast.Import):
+            found |= {(None, alias.name) for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            found.add((None, node.module))
+        elif isinstance(node, ast.ImportFrom):
+            base = here[: len(here) - node.level + 1]
+            module = tuple(node.module.split(".")) if node.module else ()
+            # `from . import x` names modules or what __init__ holds
+            found |= {base + module} if module else {(*base, alias.name) for alias in node.names}
     return found
 
 
@@ -56,22 +63,38 @@ def imports(path):
 def test_shipped_modules_stand_alone(name):
     """What travels with a checkpoint imports siblings that travel too, torch, transformers, huggingface_hub, standard library."""
     allowed = {"torch", "transformers", "huggingface_hub"} | set(sys.stdlib_module_names)
-    for module in imports(PACKAGE / f"{name}.py"):
-        if module.startswith("."):
-            assert module.count(".") == 1
-            assert module[1:] in SHIPPED
-        else:
+    for folder, module, *more in imports(MODELS / f"{name}.py"):
+        if folder is None:
             assert module.split(".")[0] in allowed
+        else:
+            assert (folder, more) == ("models", []) and module in SHIPPED
 
 
 def test_modeling_imports_every_shipped_sibling():
     """Older loaders copy only what the model's own file imports."""
-    assert {f".{name}" for name in SHIPPED - {"modeling_rnn"}} <= imports(PACKAGE / "modeling_rnn.py")
+    assert {("models", name) for name in SHIPPED - {"modeling_rnn"}} <= imports(MODELS / "modeling_rnn.py")
 
 
-def test_dependencies_point_one_way():
+def test_folders_import_in_one_direction():
+    """No folder imports from one that comes later, and none but commands and training are imported by nobody below."""
+    assert {path.name for path in PACKAGE.iterdir() if (path / "__init__.py").is_file()} == set(ORDER)
+    assert {path.name for path in PACKAGE.glob("*.py")} == {"__init__.py", "options.py", "version.py"}
+    arrows = {
+        (path.relative_to(PACKAGE).parts[0], target[0])
+        for folder in ORDER
+        for path in (PACKAGE / folder).rglob("*.py")
+        for target in imports(path)
+        if target[0] in ORDER
+    }
+    assert not [f"{here} -> {there}" for here, there in arrows if here != there and ORDER[here] <= ORDER[there]]
+
+
+def test_no_circles():
     """No module imports one that, directly or not, imports it."""
-    graph = {path.stem: {name[1:] for name in imports(path) if name.startswith(".") and name != "."} for path in PACKAGE.glob("*.py")}
+    graph = {}
+    for path in PACKAGE.rglob("*.py"):
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        graph[parts] = {target for target in imports(path) if target[0] is not None}
 
     def reach(name, seen):
         for after in graph.get(name, ()):

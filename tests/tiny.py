@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from hf_rnn import RnnConfig
+from hf_rnn import RnnConfig, RnnForSequenceClassification, RnnForTokenClassification, RnnModel
 
 PIECE_TYPES = [0] + [1] * 11 + [2] * 8
 TINY = {"vocab_size": 20, "embedding_size": 6, "hidden_size": 8, "num_labels": 3}
@@ -46,3 +46,27 @@ def assert_close(a, b):
     """Agree to 1e-10, relative to the largest value."""
     assert a.shape == b.shape
     assert not a.numel() or ((a - b).abs().max() <= 1e-10 * b.abs().max().clamp(min=1)).item()
+
+
+# layouts and settings that the mask-only form and its exports are tried with
+MASK = torch.tensor([[1, 1, 1, 1, 1, 1, 1], [1, 1, 1, 0, 0, 0, 0], [0, 0, 0, 0, 1, 1, 1], [1, 0, 1, 1, 0, 0, 1], [0] * 7])
+MODELS = {"encoder": RnnModel, "classifier": RnnForSequenceClassification, "tagger": RnnForTokenClassification}
+SETTINGS = [
+    ("encoder", {}),
+    ("encoder", {"bidirectional": False}),
+    *[("classifier", {"pooling": pooling}) for pooling in ("last", "mean", "max", "attention")],
+    *[("classifier", {"word_pooling": pooling, "word_vocab_size": 4}) for pooling in ("first", "mean", "max", "rnn")],
+    ("tagger", {}),
+    ("tagger", {"use_crf": True, "word_pooling": "rnn"}),
+    ("tagger", {"use_crf": True}),
+]
+
+
+def make(kind: str, cell: str, settings: dict, dtype: torch.dtype = torch.float64):
+    """Return a model in evaluation mode, of which some pieces continue words and some words have vectors of their own."""
+    model = build(MODELS[kind], dtype=dtype, cell_type=cell, **settings).eval()
+    model.set_piece_types([0] + [1 + index % 2 for index in range(19)])
+    if settings.get("word_vocab_size"):
+        model.set_word_vocabulary([[1, 2, 3, 4, 5, 6], [1, 2, 3, 4]], min_frequency=1)
+        torch.nn.init.normal_(model.base_model.embeddings.whole_word_embeddings.weight[1:])
+    return model

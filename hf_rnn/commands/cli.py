@@ -1,0 +1,55 @@
+"""The `hf-rnn` command."""
+
+import sys
+from importlib import import_module
+
+from huggingface_hub.errors import StrictDataclassError
+
+# command: module whose main() runs it, and what it does
+COMMANDS = {
+    "text-classification": ("text_classification", "train, evaluate and apply a text classifier"),
+    "token-classification": ("token_classification", "train, evaluate and apply a tagger"),
+    "masked-lm": ("language_model", "pretrain a body on text without labels"),
+    "train-tokenizer": ("train_tokenizer", "train a tokenizer"),
+    "predict": ("predict", "apply a trained model to texts"),
+    "convert": ("convert", "save a model in half precision and measure what that costs"),
+    "export": ("export", "write a model as ONNX, check it and quantise it"),
+    "push": ("push", "push a model to the Hub, once it has proved itself"),
+    "import": ("import_weights", "turn the weights of a PyTorch LSTM or GRU model into a checkpoint"),
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a command; return its exit status, 2 for a wrong call and 1 for wrong data or options."""
+    argv = sys.argv[1:] if argv is None else argv
+    if not argv or argv[0] in ("-h", "--help"):
+        print("usage: hf-rnn COMMAND [options]\n")
+        print("\n".join(f"  {name:22}{text}" for name, (_, text) in COMMANDS.items()))
+        print("\n`hf-rnn COMMAND --help` lists the options.")
+        return 0 if argv else 2
+    if argv[0] not in COMMANDS:
+        print(f"hf-rnn: there is no command {argv[0]!r}; there are {', '.join(COMMANDS)}", file=sys.stderr)
+        return 2
+    return run(COMMANDS[argv[0]][0], argv[1:])
+
+
+def run(module: str, argv: list[str] | None = None) -> int:
+    """Run main() of a module of this folder; print errors of data and options without a traceback."""
+    try:
+        import_module(f"hf_rnn.commands.{module}").main(argv)
+    except ModuleNotFoundError as error:
+        extra = "onnx" if str(error.name).startswith("onnx") else "train"
+        print(
+            f"error: this command needs the package {error.name!r}. Install it with pip install '.[{extra}]' in a clone of hf_rnn",
+            file=sys.stderr,
+        )
+        return 1
+    except (ValueError, OSError, StrictDataclassError) as error:
+        # a config wraps what its checks raise
+        print(f"error: {error.__cause__ if isinstance(error, StrictDataclassError) else error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

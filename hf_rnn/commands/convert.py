@@ -1,0 +1,31 @@
+"""Save a model in half precision, and measure what that costs."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..inference.comparison import ComparisonArguments, compare
+from ..inference.loading import load
+from ..options import check_given, option, parse_arguments
+from ..sharing.converting import DTYPES, convert
+
+
+@dataclass
+class ConvertArguments(ComparisonArguments):
+    """What to save, and how."""
+
+    model_name_or_path: str = option("Checkpoint, folder or Hub name.", "")
+    output_dir: str = option("Folder for the smaller checkpoint.", "converted")
+    dtype: str = option("float16, bfloat16 or float32.", "float16", choices=list(DTYPES))
+    trust_remote_code: bool = option("Run model code that comes with the checkpoint.", False)
+
+
+def main(argv: list[str] | None = None) -> dict[str, float]:
+    """Run the command; return what was measured."""
+    (arguments,) = parse_arguments(argv, __doc__, ConvertArguments)
+    check_given(arguments, model_name_or_path="the folder or Hub name of a trained model")
+    full = load(arguments.model_name_or_path, arguments.trust_remote_code)
+    folders = Path(arguments.model_name_or_path), Path(arguments.output_dir)
+    convert(full, *folders, arguments.dtype)
+    sizes = [sum(path.stat().st_size for path in folder.glob("*.safetensors")) / 2**20 for folder in folders]
+    print(f"Saved {folders[1]}: {sizes[1]:.1f} MiB" + (f", {sizes[0]:.1f} before." if sizes[0] else "."))
+    return compare(full, load(arguments.output_dir, arguments.trust_remote_code), arguments)

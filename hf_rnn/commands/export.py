@@ -1,0 +1,47 @@
+"""Export a model to ONNX, check it against PyTorch, and quantise it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoModelForMaskedLM, AutoTokenizer
+
+from ..inference.comparison import ComparisonArguments, compare
+from ..inference.loading import HEADS, auto_class_of, load
+from ..onnx.export import export_onnx, quantize
+from ..onnx.runtime import MODEL_FILE, QUANTIZED_FILE
+from ..options import check_given, option, parse_arguments
+
+
+@dataclass
+class ExportArguments(ComparisonArguments):
+    """What to export, and how to check it."""
+
+    model_name_or_path: str = option("Checkpoint, folder or Hub name.", "")
+    output_dir: str = option("Folder for the ONNX file, its config and tokenizer.", "onnx")
+    quantize: bool = option("Write an int8 model beside it.", False)
+    trust_remote_code: bool = option("Run model code that comes with the checkpoint.", False)
+
+
+def main(argv: list[str] | None = None) -> dict[str, float]:
+    """Run the command; return what was measured."""
+    (arguments,) = parse_arguments(argv, __doc__, ExportArguments)
+    check_given(arguments, model_name_or_path="the folder or Hub name of a trained model")
+    name, options = arguments.model_name_or_path, {"trust_remote_code": arguments.trust_remote_code}
+    head = (AutoConfig.from_pretrained(name, **options).architectures or [""])[0]
+    auto_class = auto_class_of(head, (*HEADS, AutoModelForMaskedLM, AutoModelForCausalLM)) or AutoModel
+    model = auto_class.from_pretrained(name, dtype=torch.float32, **options).eval()
+    folder = Path(arguments.output_dir)
+    measured = {"difference": export_onnx(model, folder)}
+    AutoTokenizer.from_pretrained(name, **options).save_pretrained(folder)
+    print(f"Wrote {_describe(folder / MODEL_FILE)}; it differs from PyTorch by {measured['difference']:.1e} at most.")
+    if arguments.quantize:
+        quantize(folder)
+        print(f"Wrote {_describe(folder / QUANTIZED_FILE)}.")
+        full, quantized = (load(str(folder), file_name=file_name) for file_name in (MODEL_FILE, QUANTIZED_FILE))
+        measured |= compare(full, quantized, arguments)
+    return measured
+
+
+def _describe(path: Path) -> str:
+    return f"{path} ({path.stat().st_size / 2**20:.1f} MiB)"

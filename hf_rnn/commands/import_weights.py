@@ -1,0 +1,46 @@
+"""Turn the weights of a PyTorch classifier or tagger (embedding, `nn.LSTM` or `nn.GRU`, linear) into a checkpoint."""
+
+from dataclasses import dataclass
+
+from transformers import AutoTokenizer
+
+from ..data.tokenization import piece_types
+from ..options import option, parse_arguments
+from ..sharing.importing import TASKS, import_state, read_weights
+
+
+@dataclass
+class ImportArguments:
+    """Whose weights to take, what they are called, and what they stand for."""
+
+    weights_file: str = option("State dict: .safetensors, or .pt of tensors alone.", "")
+    task: str = option("text-classification or token-classification.", "text-classification", choices=list(TASKS))
+    # option() returns a field
+    labels: list[str] | None = option("Names of the outputs of the linear layer, in order.")  # noqa: RUF009
+    embedding: str = option("Name of the nn.Embedding in the state dict.", "embedding")
+    rnn: str = option("Name of the nn.LSTM or nn.GRU.", "rnn")
+    linear: str = option("Name of the nn.Linear.", "linear")
+    pooling: str = option("How the model made one vector of a row: last, mean, max.", "last")
+    pad_token_id: int | None = option("Id of padding; that of the tokenizer if there is one.")
+    tokenizer_name: str | None = option("Tokenizer (folder or Hub name) to save beside the model.")
+    output_dir: str = option("Folder to save the checkpoint in.", "imported")
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the command."""
+    (arguments,) = parse_arguments(argv, __doc__, ImportArguments)
+    tokenizer = AutoTokenizer.from_pretrained(arguments.tokenizer_name) if arguments.tokenizer_name else None
+    pad = arguments.pad_token_id if arguments.pad_token_id is not None or tokenizer is None else tokenizer.pad_token_id
+    names = {name: getattr(arguments, name) for name in ("task", "labels", "embedding", "rnn", "linear", "pooling")}
+    model = import_state(read_weights(arguments.weights_file), **names, pad_token_id=pad)
+    if tokenizer is not None:
+        if len(tokenizer) != model.config.vocab_size:
+            raise ValueError(
+                f"`tokenizer_name` {arguments.tokenizer_name!r} has {len(tokenizer)} entries, the embedding "
+                f"{model.config.vocab_size} rows. "
+                "Pass the tokenizer that the model was trained with."
+            )
+        model.set_piece_types(piece_types(tokenizer))
+        tokenizer.save_pretrained(arguments.output_dir)
+    model.save_pretrained(arguments.output_dir)
+    print(f"Saved a {model.config.cell_type} for {arguments.task} with {model.num_parameters():,} parameters to {arguments.output_dir}.")

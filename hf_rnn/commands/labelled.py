@@ -1,0 +1,162 @@
+"""Train, evaluate and apply a model on labelled rows: the story that classifiers and taggers share."""
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from datasets import Dataset
+from transformers import EvalPrediction, PreTrainedTokenizerBase
+from transformers.trainer_utils import PredictionOutput
+from transformers.utils import logging
+
+from ..data.collator import RnnCollator
+from ..data.splits import Splits, iterate_cells, iterate_texts
+from ..options import parse_arguments
+from ..training.arguments import CardArguments, DataArguments, ModelArguments, RnnTrainingArguments
+from ..training.checkpoints import resume_point
+from ..training.distillation import DistillationArguments, add_teacher
+from ..training.plots import plot_curves
+from ..training.trainer import RnnTrainer
+from . import steps
+from .provenance import describe_data
+
+logger = logging.get_logger(__name__)
+
+
+class LabelledTask(ABC):
+    """What differs between the commands that learn from labelled rows; `run` tells what they share.
+
+    Args:
+        argv (`list`, *optional*): Options; those of the process by default.
+        description (`str`, *optional*): First line of the help text.
+    """
+
+    task: ClassVar[str]
+    auto_class: ClassVar[Any]
+    # what is left out of the options
+    defaults: ClassVar[dict[str, Any]]
+
+    # set by `choose_columns`, then by `choose_labels`
+    text_column: str
+    label_column: str
+    labels: list[str]
+    intents: list[str] | None = None
+
+    def __init__(self, argv: list[str] | None, description: str | None) -> None:
+        self.model_args, self.data, self.distillation, self.card, self.training = parse_arguments(
+            argv, description, ModelArguments, DataArguments, DistillationArguments, CardArguments, RnnTrainingArguments
+        )
+
+    def run(self) -> dict[str, float]:
+        """Run the command; return the metrics of all splits."""
+        steps.set_up(self.training)
+        resume = resume_point(self.training) if self.training.do_train else None
+        splits = steps.load_task_splits(self.data, self.training)
+        self.choose_columns(splits, "train" if "train" in splits else next(iter(splits)))
+        splits = steps.add_validation(splits, self.stratify_by, self.data, self.training)
+        self.choose_labels(splits)
+        steps.choose_metric(self.training, *self.metric)
+        texts = iterate_texts(splits["train"], self.text_column) if "train" in splits else None
+        tokenizer = steps.get_tokenizer(self.model_args, texts, self.defaults, self.max_length)
+        splits = add_teacher(splits, self.distillation, self.text_column, self.label_column, self.labels)
+        encoded = self.encode(splits, tokenizer)
+        model = steps.build_model(
+            self.auto_class, self.model_args, tokenizer, self.labels, self.defaults, encoded.get("train"), self.config_fields
+        )
+        trainer = steps.make_trainer(
+            model,
+            self.training,
+            encoded,
+            distillation=self.distillation,
+            processing_class=tokenizer,
+            data_collator=RnnCollator(tokenizer.pad_token_id, tokenizer.padding_side),
+            compute_metrics=self.compute_metrics,
+            preprocess_logits_for_metrics=self.shrink_logits,
+        )
+        outputs = steps.run(trainer, self.training, encoded, resume)
+        _add_unseen(trainer, outputs, splits, self.text_column, self.metric[0])
+        if trainer.is_world_process_zero():
+            self._write_files(Path(self.training.output_dir), trainer, outputs, splits)
+        example = steps.choose_example(iterate_cells(splits[list(splits)[-1]], self.text_column))
+        data = describe_data(self.data, self.distillation)
+        steps.finish(trainer, self.card, example, data, outputs, task=self.task, metric=self.metric[0])
+        return {name: value for output in outputs.values() for name, value in (output.metrics or {}).items()}
+
+    def _write_files(self, folder: Path, trainer: RnnTrainer, outputs: dict[str, PredictionOutput], splits: Splits) -> None:
+        """Write the curves, and what there is to say of the last split that was predicted: the test split if there was one."""
+        if trainer.state.log_history:
+            plot_curves(trainer.state.log_history, folder / "curves.png", self.metric[0])
+        if outputs:
+            split, output = list(outputs.items())[-1]
+            self.write_results(folder, split, output, splits[split])
+
+    @abstractmethod
+    def choose_columns(self, splits: Splits, first: str) -> None:
+        """Set `text_column` and `label_column` from the options, or from what a split of raw rows has."""
+
+    @property
+    @abstractmethod
+    def stratify_by(self) -> str | None:
+        """Return the column by whose labels validation rows are drawn, if there is one."""
+
+    @abstractmethod
+    def choose_labels(self, splits: Splits) -> None:
+        """Set `labels`: those of the checkpoint if the run does not train, else those of the data."""
+
+    @property
+    @abstractmethod
+    def metric(self) -> tuple[str, bool]:
+        """Return the metric that chooses the best epoch, and whether more of it is better."""
+
+    @property
+    @abstractmethod
+    def max_length(self) -> int:
+        """Return the number of tokens to which the tokenizer truncates."""
+
+    @abstractmethod
+    def encode(self, splits: Splits, tokenizer: PreTrainedTokenizerBase) -> Splits:
+        """Turn raw rows into `input_ids` and `labels`."""
+
+    @property
+    def config_fields(self) -> dict[str, Any]:
+        """Return fields of the config that follow from the data."""
+        return {}
+
+    # a function of logits and labels that keeps less than all logits in memory
+    shrink_logits: ClassVar[Any] = None
+
+    @abstractmethod
+    def compute_metrics(self, prediction: EvalPrediction) -> dict[str, float]:
+        """Return metrics from predictions and labels."""
+
+    @abstractmethod
+    def write_results(self, folder: Path, split: str, output: PredictionOutput, rows: Any) -> None:
+        """Write predictions in data-set order, the per-label report and the confusion matrix."""
+
+
+def _add_unseen(trainer: RnnTrainer, outputs: dict[str, PredictionOutput], splits: Splits, column: str, metric: str) -> None:
+    """Where rows of a predicted split are also in the training split, add the metric of the others, and their number, as `unseen_...`."""
+    if not outputs or not isinstance(splits.get("train"), Dataset):
+        return
+    known = {_key(cell) for cell in iterate_cells(splits["train"], column)}
+    for split, output in outputs.items():
+        unseen = np.array([_key(cell) not in known for cell in iterate_cells(splits[split], column)], dtype=bool)
+        if output.label_ids is None or output.metrics is None or unseen.all() or not unseen.any():
+            continue
+        prefix = "eval" if split == "validation" else split
+        predictions, references = (_take(values, unseen) for values in (output.predictions, output.label_ids))
+        score = trainer.compute_metrics(EvalPrediction(predictions, references))[metric]
+        output.metrics.update({f"{prefix}_unseen_{metric}": float(score), f"{prefix}_unseen_samples": int(unseen.sum())})
+        trainer.save_metrics(prefix, output.metrics)
+        seen = f"{len(unseen) - unseen.sum()} of {len(unseen)} {split} rows are also in the training split"
+        logger.warning(f"{seen}; on the others {metric} is {score:.4f}.")
+
+
+def _key(cell: Any) -> Any:
+    return tuple(cell) if isinstance(cell, list) else cell
+
+
+def _take(values: Any, rows: np.ndarray) -> Any:
+    """Return some rows of an array, or of each of several."""
+    return tuple(part[rows] for part in values) if isinstance(values, tuple) else values[rows]

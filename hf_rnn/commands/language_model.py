@@ -1,0 +1,188 @@
+"""Pretrain a body on text without labels, as a masked language model."""
+
+from dataclasses import dataclass
+from functools import partial
+from math import exp
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset, DatasetDict, IterableDatasetDict, concatenate_datasets
+from torch import Tensor
+from transformers import AutoModelForMaskedLM, DataCollatorForLanguageModeling, EvalPrediction, PreTrainedTokenizerBase
+from transformers.utils import logging
+
+from ..data.readers import DataError
+from ..data.splits import (
+    TEXT_COLUMNS,
+    TOKEN_COLUMNS,
+    AnyDataset,
+    Splits,
+    carve_validation,
+    choose_column,
+    first_rows,
+    iterate_cells,
+    iterate_texts,
+    load_splits,
+)
+from ..options import option, parse_arguments
+from ..sharing.cards import code
+from ..training.arguments import CardArguments, ModelArguments, RnnTrainingArguments
+from ..training.checkpoints import resume_point
+from ..training.plots import plot_curves
+from . import steps
+
+logger = logging.get_logger(__name__)
+
+DEFAULTS: dict[str, Any] = {
+    "tokenizer_type": "unigram",
+    "vocab_size": 16000,
+    "embedding_dropout": 0.0,
+    "input_dropout": 0.1,
+    "hidden_dropout": 0.1,
+}
+
+
+@dataclass
+class TextArguments:
+    """Which texts to learn from, and what to hide of them."""
+
+    train_files: list[str] | None = option(  # noqa: RUF009
+        "Files of texts: txt (a text a line), csv, tsv, json, jsonl, conll, conllu, each also as .gz, or parquet."
+    )
+    dataset_name: str | None = option("Data set on the Hub; its train split.")
+    dataset_config_name: str | None = option("Its configuration.")
+    text_column_name: str | None = option("Column of texts or of lists of tokens.")
+    mlm_probability: float = option("Share of the pieces to predict.", 0.2)
+    max_length: int = option("Tokens of a row; a longer text goes on in the next row.", 256)
+    validation_rows: int = option("Rows held out for --do_eval, drawn with --split_seed.", 5000)
+    split_seed: int = option("Seed of that draw.", 42)
+    max_train_samples: int | None = option("Use only so many texts.")
+    streaming: bool = option("Read texts as they are needed; needs --max_steps.", False)
+    preprocessing_num_workers: int | None = option("Processes that tokenise.")
+
+
+@dataclass
+class PretrainingArguments(RnnTrainingArguments):
+    """Defaults that suit pretraining."""
+
+    per_device_train_batch_size: int = option("Rows in a training batch.", 128)
+    per_device_eval_batch_size: int = option("Rows in an evaluation batch.", 64)
+    num_train_epochs: float = option("Epochs.", 10.0)
+    early_stopping_patience: int | None = option("Stop after so many evaluations without a better one.")
+
+
+def main(argv: list[str] | None = None) -> dict[str, float]:
+    """Run the command; return the metrics."""
+    model_args, texts_args, card, training = parse_arguments(
+        argv, __doc__, ModelArguments, TextArguments, CardArguments, PretrainingArguments
+    )
+    if not training.do_train:
+        raise ValueError("Nothing to do: pass --do_train.")
+    if not 0 < texts_args.mlm_probability < 1:
+        raise ValueError(
+            f"`mlm_probability` must be between 0 and 1, got {texts_args.mlm_probability}. Pass --mlm_probability, such as 0.2."
+        )
+    steps.set_up(training)
+    steps.choose_metric(training, "loss", False)
+    resume = resume_point(training)
+    texts = load_texts(texts_args, training)
+    tokenizer = steps.get_tokenizer(model_args, iterate_texts(texts, "text"), DEFAULTS, texts_args.max_length)
+    if tokenizer.mask_token is None:
+        raise ValueError(f"The tokenizer {tokenizer.name_or_path!r} has no mask token. Train one with `hf-rnn train-tokenizer`.")
+    encoded = _encode(texts, tokenizer, texts_args, texts_args.validation_rows if training.do_eval else 0)
+    model = steps.build_model(AutoModelForMaskedLM, model_args, tokenizer, None, DEFAULTS, None)
+    trainer = steps.make_trainer(
+        model,
+        training,
+        encoded,
+        processing_class=tokenizer,
+        data_collator=DataCollatorForLanguageModeling(tokenizer, mlm_probability=texts_args.mlm_probability),
+        compute_metrics=compute_metrics,
+        preprocess_logits_for_metrics=_best_piece,
+    )
+    outputs = steps.run(trainer, training, encoded, resume)
+    if trainer.is_world_process_zero() and trainer.state.log_history:
+        plot_curves(trainer.state.log_history, Path(training.output_dir) / "curves.png", "accuracy")
+    metrics = {name: value for output in outputs.values() for name, value in (output.metrics or {}).items()}
+    if "eval_loss" in metrics:
+        metrics["eval_perplexity"] = exp(min(metrics["eval_loss"], 100.0))
+        trainer.save_metrics("eval", metrics)
+        logger.warning(f"Perplexity of masked pieces: {metrics['eval_perplexity']:.2f}")
+    example = mask_word(steps.choose_example(iterate_cells(texts, "text")), tokenizer.mask_token)
+    steps.finish(trainer, card, example, _describe_texts(texts_args, encoded), outputs, task="fill-mask", metric="accuracy")
+    return metrics
+
+
+def mask_word(text: str, mask_token: str) -> str:
+    """Put the mask token in place of the word in the middle of a text."""
+    words = text.split() or [""]
+    words[len(words) // 2] = mask_token
+    return " ".join(words)
+
+
+def _describe_texts(arguments: TextArguments, encoded: Splits) -> tuple[str, str]:
+    """Return a name for the texts and Markdown about them."""
+    names = [arguments.dataset_name] if arguments.dataset_name else [Path(path).name for path in arguments.train_files or ()]
+    counts = [f"{len(rows):,} rows for {split}" for split, rows in encoded.items() if isinstance(rows, Dataset)]
+    listed = ", ".join(code(name) for name in names)
+    return ", ".join(names), f"Texts without labels: {listed}{'; ' if counts else ''}{', '.join(counts)}."
+
+
+def load_texts(arguments: TextArguments, training: RnnTrainingArguments) -> AnyDataset:
+    """Load all texts into one data set with the column "text".
+
+    Raises:
+        DataError: A file cannot be read or has no text.
+        ValueError: A stream without a number of steps.
+    """
+    if arguments.streaming and (training.max_steps <= 0 or training.do_eval):
+        raise ValueError("`streaming` needs --max_steps, as a stream has no length, and cannot hold rows out: leave --do_eval out.")
+    sources: list[dict[str, str] | None] = [{"train": path} for path in arguments.train_files or ()] or [None]
+    parts = []
+    for files in sources:
+        splits = load_splits(arguments.dataset_name, arguments.dataset_config_name, files, arguments.streaming)
+        if "train" not in splits:
+            raise DataError(f"{arguments.dataset_name!r} has no train split; it has {list(splits)}.")
+        column = choose_column(splits["train"], "train", arguments.text_column_name, (*TEXT_COLUMNS, *TOKEN_COLUMNS), "text_column_name")
+        parts.append(
+            splits["train"].select_columns(column).map(_as_texts, batched=True, fn_kwargs={"column": column}, remove_columns=column)
+        )
+    return first_rows(concatenate_datasets(parts), arguments.max_train_samples)
+
+
+def _as_texts(batch: dict[str, list], column: str) -> dict[str, list[str]]:
+    """Keep the texts that have a character, tokens joined by spaces."""
+    texts = (" ".join(cell) if isinstance(cell, list) else cell for cell in batch[column])
+    return {"text": [text for text in texts if isinstance(text, str) and text.strip()]}
+
+
+def encode_pieces(batch: dict[str, list], *, tokenizer: PreTrainedTokenizerBase, max_length: int) -> dict[str, list]:
+    """Tokenise a batch of texts into `input_ids`, one row for every `max_length` tokens of a text."""
+    options = {"truncation": True, "max_length": max_length, "return_overflowing_tokens": True, "return_attention_mask": False}
+    return {"input_ids": tokenizer(batch["text"], **options)["input_ids"]}
+
+
+def _encode(texts: AnyDataset, tokenizer: PreTrainedTokenizerBase, arguments: TextArguments, held_out: int) -> Splits:
+    """Hold rows out and tokenise the splits."""
+    splits: Splits = IterableDatasetDict(train=texts)
+    if isinstance(texts, Dataset):
+        splits = DatasetDict(train=texts)
+        if held_out:
+            train, validation = carve_validation(texts, None, held_out / len(texts), arguments.split_seed)
+            splits = DatasetDict(train=train, validation=validation)
+    # a tokenizer changes its own state, hence its fingerprint, when it is first used
+    encode_pieces({"text": ["settle"]}, tokenizer=tokenizer, max_length=arguments.max_length)
+    encode = partial(encode_pieces, tokenizer=tokenizer, max_length=arguments.max_length)
+    workers = {"num_proc": arguments.preprocessing_num_workers} if isinstance(texts, Dataset) else {}
+    return splits.map(encode, batched=True, remove_columns=["text"], **workers)
+
+
+def _best_piece(logits: Tensor, labels: Tensor) -> Tensor:
+    """Keep the best piece of each position rather than all logits in memory."""
+    return logits.argmax(-1)
+
+
+def compute_metrics(prediction: EvalPrediction) -> dict[str, float]:
+    """Return the share of masked pieces that are found, from best pieces and labels, both (N, T)."""
+    masked = prediction.label_ids != -100
+    return {"accuracy": float((prediction.predictions == prediction.label_ids)[masked].mean())}

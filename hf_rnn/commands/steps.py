@@ -1,0 +1,262 @@
+"""Steps that the commands share: set-up, splits, tokenizer, model, and the run with all that it writes."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import transformers
+from datasets import Dataset
+from transformers import (
+    AutoConfig,
+    AutoTokenizer,
+    EarlyStoppingCallback,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    set_seed,
+)
+from transformers.trainer_utils import PredictionOutput
+from transformers.utils import logging
+
+from ..data.readers import DataError
+from ..data.splits import AnyDataset, Splits, carve_validation, first_rows, iterate_cells, load_splits
+from ..data.tokenization import piece_types, train_tokenizer
+from ..data.vectors import load_vectors
+from ..models.configuration_rnn import RnnConfig
+from ..sharing.cards import write_card
+from ..training.arguments import CardArguments, DataArguments, ModelArguments, RnnTrainingArguments
+from ..training.trainer import RnnTrainer
+
+logger = logging.get_logger(__name__)
+
+# of the training arguments, those that a card shows
+SETTINGS = (
+    "learning_rate",
+    "lr_scheduler_type",
+    "per_device_train_batch_size",
+    "gradient_accumulation_steps",
+    "num_train_epochs",
+    "max_grad_norm",
+    "weight_decay",
+    "label_smoothing_factor",
+    "adversarial_epsilon",
+    "seed",
+    "bf16",
+)
+# names under which data sets on the Hub keep their validation split
+VALIDATION_NAMES = ("validation", "valid", "dev")
+
+
+def set_up(training: RnnTrainingArguments) -> None:
+    """Seed everything, and let logs say what the options ask for."""
+    transformers.utils.logging.set_verbosity(training.get_process_log_level())
+    set_seed(training.seed)
+    if training.device.type == "cpu":
+        training.dataloader_pin_memory = False
+
+
+def choose_metric(training: RnnTrainingArguments, metric: str, greater_is_better: bool) -> None:
+    """Let a metric choose the best epoch, unless the options name one."""
+    if training.metric_for_best_model == "auto":
+        training.metric_for_best_model, training.greater_is_better = metric, greater_is_better
+
+
+def load_task_splits(data: DataArguments, training: RnnTrainingArguments) -> Splits:
+    """Load the splits that the run needs, under the names "train", "validation" and "test", cut to the numbers of samples asked for.
+
+    Raises:
+        DataError: A split that the run needs is missing.
+    """
+    if not (training.do_train or training.do_eval or training.do_predict):
+        raise ValueError("Nothing to do: pass at least one of --do_train, --do_eval and --do_predict.")
+    if data.streaming and training.do_train and training.max_steps <= 0:
+        raise ValueError(
+            f"`streaming` needs the number of steps, as a stream has no length; got max_steps={training.max_steps}. Pass --max_steps."
+        )
+    files = {"train": data.train_file, "validation": data.validation_file, "test": data.test_file}
+    files["test"] = data.test_file if training.do_predict else None
+    splits = load_splits(data.dataset_name, data.dataset_config_name, {k: v for k, v in files.items() if v}, data.streaming)
+    validation = next((name for name in VALIDATION_NAMES if name in splits), None)
+    needed = {
+        "train": ("train", data.max_train_samples, training.do_train or (training.do_eval and validation is None)),
+        "validation": (validation, data.max_eval_samples, training.do_eval),
+        "test": ("test", data.max_predict_samples, training.do_predict),
+    }
+    chosen = {}
+    for split, (name, limit, is_needed) in needed.items():
+        if is_needed and name in splits:
+            chosen[split] = first_rows(splits[name], limit)
+        elif is_needed and split != "validation":
+            raise DataError(f"The run needs a {split} split; there is {list(splits)}. Pass --{split}_file.")
+    return type(splits)(chosen)
+
+
+def add_validation(splits: Splits, column: str | None, data: DataArguments, training: RnnTrainingArguments) -> Splits:
+    """Carve a validation split from the training rows if the run evaluates and has none, stratified by a column of labels."""
+    if not training.do_eval or "validation" in splits:
+        return splits
+    if not isinstance(splits["train"], Dataset):
+        raise DataError("A stream has no validation split to carve. Pass --validation_file or leave --do_eval out.")
+    labels = splits["train"][column] if column else None
+    train, validation = carve_validation(splits["train"], labels, data.validation_share, data.split_seed)
+    logger.warning(
+        f"No validation split given: {len(validation)} of {len(splits['train'])} training rows are held out (seed {data.split_seed})."
+    )
+    kept = {"train": train} if training.do_train else {}
+    if data.max_eval_samples is not None:
+        validation = first_rows(validation, data.max_eval_samples)
+    return type(splits)({**kept, "validation": validation, **{name: splits[name] for name in splits if name == "test"}})
+
+
+def get_tokenizer(model: ModelArguments, texts: Iterable[str] | None, defaults: dict[str, Any], max_length: int) -> PreTrainedTokenizerBase:
+    """Load the tokenizer that the options name, or train one on the texts.
+
+    Raises:
+        ValueError: There is neither a tokenizer nor a training split.
+    """
+    name = model.tokenizer_name or model.model_name_or_path
+    if name:
+        return AutoTokenizer.from_pretrained(name, trust_remote_code=model.trust_remote_code)
+    if texts is None:
+        raise ValueError("There is no tokenizer: pass --model_name_or_path or --tokenizer_name, or --do_train to train one.")
+    logger.warning("Training the tokenizer on the training split.")
+    return train_tokenizer(
+        texts,
+        model.tokenizer_type or defaults["tokenizer_type"],
+        model.vocab_size or defaults["vocab_size"],
+        model.lowercase,
+        model.split_punctuation,
+        model.decompose,
+        model_max_length=max_length,
+    )
+
+
+def known_labels(model: ModelArguments) -> list[str] | None:
+    """Return the label names of the checkpoint to go on from, or None if it has only placeholders or there is none."""
+    if not model.model_name_or_path:
+        return None
+    config = AutoConfig.from_pretrained(model.model_name_or_path, trust_remote_code=model.trust_remote_code)
+    labels = [config.id2label[index] for index in range(config.num_labels)]
+    return None if all(label == f"LABEL_{index}" for index, label in enumerate(labels)) else labels
+
+
+def keep_order(known: list[str] | None, found: list[str]) -> list[str]:
+    """Return the labels found, in the order of a checkpoint for the same ones, which keeps its output layer."""
+    return list(known) if known is not None and set(known) == set(found) else found
+
+
+def build_model(
+    auto_class: Any,
+    model: ModelArguments,
+    tokenizer: PreTrainedTokenizerBase,
+    labels: list[str] | None,
+    defaults: dict[str, Any],
+    train: AnyDataset | None,
+    fields: dict[str, Any] | None = None,
+) -> PreTrainedModel:
+    """Load the model that the options name, with a fresh output layer where labels differ, or build one from config fields.
+
+    `fields` are those of the config that follow from the data. A new model with `word_vocab_size` takes its words from the encoded
+    training rows.
+    """
+    wanted = {name: getattr(model, name) for name in RnnConfig.__dataclass_fields__ if getattr(model, name, None) is not None}
+    wanted = {name: None if value == "none" else value for name, value in wanted.items() if name != "vocab_size"}
+    if "word_pooling" in wanted and wanted["word_pooling"] is None:
+        # without words there is no vocabulary of words
+        wanted.setdefault("word_vocab_size", 0)
+    maps = dict(fields or {})
+    if labels is not None:
+        maps |= {"id2label": dict(enumerate(labels)), "label2id": {label: index for index, label in enumerate(labels)}}
+    if model.model_name_or_path:
+        config = AutoConfig.from_pretrained(model.model_name_or_path, trust_remote_code=model.trust_remote_code, **maps, **wanted)
+        built = auto_class.from_pretrained(
+            model.model_name_or_path, config=config, trust_remote_code=model.trust_remote_code, ignore_mismatched_sizes=True
+        )
+    else:
+        vocabulary = {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id}
+        if model.config_name:
+            config = AutoConfig.from_pretrained(model.config_name, **maps, **vocabulary, **wanted)
+        else:
+            usual = {name: value for name, value in defaults.items() if name in RnnConfig.__dataclass_fields__}
+            config = RnnConfig(**{**usual, **wanted, **vocabulary, **maps})
+        built = auto_class.from_config(config)
+        if isinstance(config, RnnConfig):
+            built.set_piece_types(piece_types(tokenizer))
+            if config.word_vocab_size and train is not None:
+                built.set_word_vocabulary(iterate_cells(train, "input_ids"))
+    if model.vectors_file:
+        coverage = load_vectors(model.vectors_file, tokenizer, built.get_input_embeddings())
+        logger.warning(f"Vectors of {model.vectors_file} cover {coverage} of the vocabulary.")
+    return built
+
+
+def make_trainer(model: PreTrainedModel, training: RnnTrainingArguments, encoded: Splits, **options: Any) -> RnnTrainer:
+    """Return the trainer, with early stopping when there is an evaluation to stop by."""
+    stopping = training.load_best_model_at_end and training.early_stopping_patience
+    return RnnTrainer(
+        model=model,
+        args=training,
+        train_dataset=encoded.get("train"),
+        eval_dataset=encoded.get("validation"),
+        callbacks=[EarlyStoppingCallback(training.early_stopping_patience)] if stopping else None,
+        **options,
+    )
+
+
+def run(trainer: RnnTrainer, training: RnnTrainingArguments, encoded: Splits, resume: str | None) -> dict[str, PredictionOutput]:
+    """Train, from a checkpoint or the start, evaluate and predict as asked; write model, state and metrics.
+
+    Returns:
+        `dict`: The predictions on validation and test, as far as asked for.
+    """
+    if training.do_train:
+        result = trainer.train(resume_from_checkpoint=resume)
+        # to the Hub it goes last, with card and curves
+        trainer.save_model(_internal_call=True)
+        trainer.log_metrics("train", result.metrics)
+        trainer.save_metrics("train", result.metrics)
+        trainer.save_state()
+    outputs = {}
+    for split, prefix, is_wanted in (("validation", "eval", training.do_eval), ("test", "test", training.do_predict)):
+        if is_wanted:
+            outputs[split] = trainer.predict(encoded[split], metric_key_prefix=prefix)
+            trainer.log_metrics(prefix, outputs[split].metrics)
+            trainer.save_metrics(prefix, outputs[split].metrics)
+    return outputs
+
+
+def finish(
+    trainer: RnnTrainer, card: CardArguments, example: str, data: tuple[str, str], outputs: dict[str, PredictionOutput], **options: Any
+) -> None:
+    """Write the card and push what the folder holds if the run is to; `data` is what `describe_data` returns."""
+    folder = Path(trainer.args.output_dir)
+    if trainer.is_world_process_zero():
+        write_card(
+            trainer.model,
+            folder,
+            name=trainer.args.hub_model_id or folder.resolve().name,
+            metrics={split: output.metrics or {} for split, output in outputs.items()},
+            example=example,
+            dataset=data[0],
+            data=data[1],
+            settings={name: getattr(trainer.args, name, None) for name in SETTINGS},
+            **asdict(card),
+            **options,
+        )
+    if trainer.args.push_to_hub:
+        trainer.push_to_hub()
+
+
+def choose_example(texts: Iterable[Any]) -> str:
+    """Return the first short text without markup."""
+    plain = (" ".join(text) if isinstance(text, list) else str(text) for text in islice(texts, 100))
+    return next((text for text in plain if 8 <= len(text) <= 80 and text.isprintable() and "`" not in text), "")
+
+
+def write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> None:
+    """Write one JSON object a line."""
+    with open(path, "w", encoding="utf-8") as file:
+        for row in rows:
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")

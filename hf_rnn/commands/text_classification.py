@@ -1,0 +1,174 @@
+"""Train, evaluate and apply a text classifier."""
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+import evaluate
+import numpy as np
+from scipy.special import expit, softmax
+from sklearn.metrics import classification_report, confusion_matrix
+from transformers import AutoModelForSequenceClassification, EvalPrediction, PreTrainedTokenizerBase
+from transformers.trainer_utils import PredictionOutput
+from transformers.utils import logging
+
+from ..data.encoding import drop_truncated, encode_texts, map_splits
+from ..data.labels import collect_labels, feature_names
+from ..data.readers import DataError
+from ..data.splits import LABEL_COLUMNS, TEXT_COLUMNS, Splits, choose_column, iterate_cells
+from ..training.metrics import ClassificationMetric, MultiLabelMetric, RegressionMetric, load_metric
+from ..training.plots import plot_confusion_matrix
+from . import steps
+from .labelled import LabelledTask
+
+logger = logging.get_logger(__name__)
+
+# metric class, its name for the best epoch, and whether more of it is better
+METRICS: dict[str, tuple[type[evaluate.Metric], str, bool]] = {
+    "single_label_classification": (ClassificationMetric, "accuracy", True),
+    "multi_label_classification": (MultiLabelMetric, "f1_micro", True),
+    "regression": (RegressionMetric, "mse", False),
+}
+
+
+def main(argv: list[str] | None = None) -> dict[str, float]:
+    """Run the command; return the metrics of all splits."""
+    return TextClassification(argv, __doc__).run()
+
+
+class TextClassification(LabelledTask):
+    """Classes, several labels at once, or regression, by `--problem_type`."""
+
+    task = "text-classification"
+    auto_class = AutoModelForSequenceClassification
+    defaults: ClassVar[dict[str, Any]] = {
+        "tokenizer_type": "unigram",
+        "vocab_size": 16000,
+        "embedding_dropout": 0.2,
+        "input_dropout": 0.5,
+        "hidden_dropout": 0.5,
+        "classifier_dropout": 0.5,
+    }
+
+    def __init__(self, argv: list[str] | None, description: str | None) -> None:
+        super().__init__(argv, description)
+        self.problem = self.data.problem_type or "single_label_classification"
+        if self.problem not in METRICS:
+            raise ValueError(f"`problem_type` must be one of {tuple(METRICS)}, got {self.problem!r}. Pass --problem_type.")
+
+    def choose_columns(self, splits: Splits, first: str) -> None:
+        """Set both columns; a test split alone may lack labels."""
+        self.text_column = choose_column(splits[first], first, self.data.text_column_name, TEXT_COLUMNS, "text_column_name")
+        if first == "test" and self.data.label_column_name is None:
+            present = [name for name in LABEL_COLUMNS if name in (splits[first].column_names or [])]
+            self.label_column = (present or LABEL_COLUMNS)[0]
+        else:
+            self.label_column = choose_column(splits[first], first, self.data.label_column_name, LABEL_COLUMNS, "label_column_name")
+
+    @property
+    def stratify_by(self) -> str | None:
+        """Return the column of classes, if every row has one."""
+        return self.label_column if self.problem == "single_label_classification" else None
+
+    def choose_labels(self, splits: Splits) -> None:
+        """Set `labels`; a regression has the name of its column."""
+        self.names = {split: feature_names(splits[split], self.label_column) for split in splits}
+        known = steps.known_labels(self.model_args)
+        if self.problem == "regression":
+            self.labels = [self.label_column]
+        elif known is not None and not self.training.do_train:
+            self.labels = known
+        else:
+            column = self.label_column
+            labelled = type(splits)({split: rows for split, rows in splits.items() if column in (rows.column_names or [column])})
+            if not labelled:
+                raise DataError(f"No split has the label column {column!r}. Pass --label_column_name.")
+            self.labels = steps.keep_order(known, collect_labels(labelled, column, self.names, self.data.unknown_labels == "wrong"))
+
+    @property
+    def metric(self) -> tuple[str, bool]:
+        """Return the metric of the problem type."""
+        return METRICS[self.problem][1:]
+
+    @property
+    def max_length(self) -> int:
+        """Return the number of tokens of a text that are read."""
+        return self.data.max_length or 256
+
+    @property
+    def config_fields(self) -> dict[str, Any]:
+        """Return the problem type."""
+        return {"problem_type": self.problem}
+
+    def encode(self, splits: Splits, tokenizer: PreTrainedTokenizerBase) -> Splits:
+        """Tokenise texts; say how many were truncated."""
+        encoded = map_splits(
+            splits,
+            encode_texts,
+            self.names,
+            self.data.preprocessing_num_workers,
+            tokenizer=tokenizer,
+            text_column=self.text_column,
+            label_column=self.label_column,
+            problem_type=self.problem,
+            label2id={label: index for index, label in enumerate(self.labels)},
+            max_length=self.max_length,
+        )
+        encoded, truncated = drop_truncated(encoded)
+        if self.data.streaming:
+            logger.warning(f"Rows of a stream are truncated to {self.max_length} tokens without being counted.")
+        for split, (count, total) in truncated.items():
+            if count:
+                share = f"{count} of {total} {split} rows ({100 * count / total:.2f}%)"
+                logger.warning(f"{share} are longer than {self.max_length} tokens and are truncated.")
+        return encoded
+
+    @cached_property
+    def _scorer(self) -> evaluate.Metric:
+        return load_metric(METRICS[self.problem][0])
+
+    def compute_metrics(self, prediction: EvalPrediction) -> dict[str, float]:
+        """Return the metric of the problem type from logits (N, C) and labels."""
+        return self._scorer.compute(predictions=decide(prediction.predictions, self.problem), references=prediction.label_ids)
+
+    def write_results(self, folder: Path, split: str, output: PredictionOutput, rows: Any) -> None:
+        """Write predictions in data-set order, the per-label report and the confusion matrix."""
+        answers = decide(output.predictions, self.problem)
+        references = [None] * len(answers) if output.label_ids is None else output.label_ids.tolist()
+        texts = iterate_cells(rows, self.text_column)
+        written = (
+            {"index": index, "text": text, "label": self._names(label), **self._answer(answer, logits)}
+            for index, (text, label, answer, logits) in enumerate(zip(texts, references, answers, output.predictions, strict=True))
+        )
+        steps.write_jsonl(folder / "predictions.jsonl", written)
+        if output.label_ids is None or self.problem == "regression":
+            return
+        ids = list(range(len(self.labels)))
+        report = classification_report(output.label_ids, answers, labels=ids, target_names=self.labels, digits=4, zero_division=0)
+        (folder / "report.txt").write_text(f"{split}\n\n{report}", encoding="utf-8")
+        if self.problem == "single_label_classification":
+            matrix = confusion_matrix(output.label_ids, answers, labels=ids)
+            plot_confusion_matrix(matrix, self.labels, folder / "confusion_matrix.png")
+
+    def _names(self, label: Any) -> Any:
+        """Turn an answer or a reference into label names, or leave a number as it is."""
+        if label is None or self.problem == "regression":
+            return label
+        if self.problem == "multi_label_classification":
+            return [name for name, is_on in zip(self.labels, label, strict=True) if is_on]
+        return self.labels[int(label)]
+
+    def _answer(self, answer: Any, logits: np.ndarray) -> dict[str, Any]:
+        if self.problem == "regression":
+            return {"prediction": float(answer)}
+        named = {"prediction": self._names(answer.tolist())}
+        if self.problem == "multi_label_classification":
+            return {**named, "scores": {label: float(score) for label, score in zip(self.labels, expit(logits), strict=True)}}
+        return {**named, "score": float(softmax(logits)[answer])}
+
+
+def decide(logits: np.ndarray, problem: str) -> np.ndarray:
+    """Turn logits (N, C) into answers: class ids (N,), 0 and 1 (N, C), or numbers (N,)."""
+    if problem == "regression":
+        return logits[:, 0]
+    return (logits > 0).astype(np.int64) if problem == "multi_label_classification" else logits.argmax(-1)

@@ -1,0 +1,171 @@
+"""Train, evaluate and apply a tagger: parts of speech, entities, slots."""
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+import evaluate
+import numpy as np
+from seqeval.metrics import classification_report as span_report
+from sklearn.metrics import classification_report, confusion_matrix
+from transformers import AutoConfig, AutoModelForTokenClassification, EvalPrediction, PreTrainedTokenizerBase
+from transformers.trainer_utils import PredictionOutput
+
+from ..data.encoding import encode_tokens, map_splits
+from ..data.labels import collect_labels, feature_names
+from ..data.readers import DataError
+from ..data.splits import TAG_COLUMNS, TOKEN_COLUMNS, Splits, choose_column, column_names, iterate_cells
+from ..models.tags import first_violation, guess_scheme
+from ..training.metrics import SpanMetric, TokenMetric, load_metric
+from ..training.plots import plot_confusion_matrix
+from . import steps
+from .labelled import LabelledTask
+
+
+def main(argv: list[str] | None = None) -> dict[str, float]:
+    """Run the command; return the metrics of all splits."""
+    return TokenClassification(argv, __doc__).run()
+
+
+def _best(logits: Any, labels: Any) -> Any:
+    """Keep the best tag id of each position, and the best intent of each row, rather than all logits in memory."""
+    return tuple(part.argmax(-1) for part in logits) if isinstance(logits, tuple) else logits.argmax(-1)
+
+
+class TokenClassification(LabelledTask):
+    """Tags of tokens, with classes of whole sentences beside them if there is an intent column."""
+
+    task = "token-classification"
+    auto_class = AutoModelForTokenClassification
+    defaults: ClassVar[dict[str, Any]] = {
+        "tokenizer_type": "unigram",
+        "vocab_size": 1000,
+        "word_pooling": "rnn",
+        "word_vocab_size": 12000,
+        "embedding_dropout": 0.4,
+        "input_dropout": 0.5,
+        "hidden_dropout": 0.5,
+        "classifier_dropout": 0.5,
+    }
+    # sentences are never cut: pipelines must not cut them either
+    max_length = 1_000_000
+    stratify_by = None
+    shrink_logits = staticmethod(_best)
+
+    def choose_columns(self, splits: Splits, first: str) -> None:
+        """Set both columns; every split needs them, as unlabelled sentences are for `hf-rnn predict`."""
+        self.text_column = choose_column(splits[first], first, self.data.text_column_name, TOKEN_COLUMNS, "text_column_name")
+        usual = list(TAG_COLUMNS)
+        if self.data.label_column_name is None and (columns := [c for c in column_names(splits[first]) if c.startswith("column_")]):
+            # the tag of CoNLL columns is the last
+            usual = [columns[-1]]
+        self.label_column = choose_column(splits[first], first, self.data.label_column_name, usual, "label_column_name")
+        for split in splits:
+            choose_column(splits[split], split, self.label_column, (), "label_column_name")
+
+    def choose_labels(self, splits: Splits) -> None:
+        """Set `labels`, their scheme, and `intents` if there is a column of them."""
+        self.names = {split: feature_names(splits[split], self.label_column) for split in splits}
+        known = steps.known_labels(self.model_args)
+        if known is not None and not self.training.do_train:
+            self.labels = known
+        else:
+            found = collect_labels(splits, self.label_column, self.names, self.data.unknown_labels == "wrong")
+            self.labels = steps.keep_order(known, found)
+        self.scheme = guess_scheme(self.labels)
+        if self.model_args.crf_constraints and "train" in splits:
+            self._check_scheme(splits["train"], self.model_args.crf_constraints)
+        if self.data.intent_column_name is not None:
+            self.intents = self._intents(splits, self.data.intent_column_name)
+            self.training.label_names = ["labels", "intents"]
+
+    def _check_scheme(self, train: Any, scheme: str) -> None:
+        """Raise a DataError at the first training row that a constrained CRF could not learn."""
+        names = self.names["train"]
+        for row, tags in enumerate(train[self.label_column]):
+            tags = [names[tag] for tag in tags] if names else tags
+            index = first_violation(tags, scheme)
+            if index is not None:
+                raise DataError(
+                    f"train row {row}, column {self.label_column!r}: tag {tags[index]!r} at position {index} breaks the {scheme.upper()} "
+                    f"scheme after {tags[max(index - 1, 0)]!r}. Correct the row, or leave --crf_constraints out."
+                )
+
+    def _intents(self, splits: Splits, column: str) -> list[str]:
+        """Return the classes of whole sentences."""
+        for split in splits:
+            choose_column(splits[split], split, column, (), "intent_column_name")
+        name = self.model_args.model_name_or_path
+        known = AutoConfig.from_pretrained(name).intents if name else None
+        if known and not self.training.do_train:
+            return list(known)
+        return steps.keep_order(known, collect_labels(splits, column, dict.fromkeys(splits), self.data.unknown_labels == "wrong"))
+
+    @property
+    def metric(self) -> tuple[str, bool]:
+        """Return F1 over spans where labels are of a scheme, else the accuracy over words."""
+        return ("f1" if self.scheme else "accuracy"), True
+
+    @property
+    def config_fields(self) -> dict[str, Any]:
+        """Return the classes of whole sentences."""
+        return {} if self.intents is None else {"intents": self.intents}
+
+    def encode(self, splits: Splits, tokenizer: PreTrainedTokenizerBase) -> Splits:
+        """Tokenise sentences and align their tags with first pieces."""
+        return map_splits(
+            splits,
+            encode_tokens,
+            self.names,
+            self.data.preprocessing_num_workers,
+            tokenizer=tokenizer,
+            token_column=self.text_column,
+            tag_column=self.label_column,
+            label2id={label: index for index, label in enumerate(self.labels)},
+            max_length=self.data.max_length,
+            intent_column=self.data.intent_column_name,
+            intent2id={intent: index for index, intent in enumerate(self.intents or ())},
+        )
+
+    @cached_property
+    def _scorer(self) -> evaluate.Metric:
+        return load_metric(SpanMetric if self.scheme else TokenMetric)
+
+    def compute_metrics(self, prediction: EvalPrediction) -> dict[str, float]:
+        """Return the metric from best tags and labels, both (N, T); with intents also their accuracy, and the share of rows all right."""
+        tags, references = _tags_of(prediction.predictions), _tags_of(prediction.label_ids)
+        named = name_tags(tags, references, self.labels), name_tags(references, references, self.labels)
+        results = self._scorer.compute(predictions=named[0], references=named[1])
+        if isinstance(prediction.predictions, tuple):
+            right = prediction.predictions[1] == prediction.label_ids[1]
+            whole = [a == b for a, b in zip(*named, strict=True)]
+            results |= {"intent_accuracy": float(right.mean()), "exact_match": float((right & whole).mean())}
+        return results
+
+    def write_results(self, folder: Path, split: str, output: PredictionOutput, rows: Any) -> None:
+        """Write predictions in data-set order, the per-label report and the confusion matrix over words."""
+        answers, given = _tags_of(output.predictions), _tags_of(output.label_ids)
+        references, predictions = name_tags(given, given, self.labels), name_tags(answers, given, self.labels)
+        sentences = zip(iterate_cells(rows, self.text_column), references, predictions, strict=True)
+        written = [{"index": i, "tokens": tokens, "tags": tags, "predictions": best} for i, (tokens, tags, best) in enumerate(sentences)]
+        if self.intents is not None:
+            for row, intent, best in zip(written, output.label_ids[1], output.predictions[1], strict=True):
+                row |= {"intent": self.intents[intent], "predicted_intent": self.intents[best]}
+        steps.write_jsonl(folder / "predictions.jsonl", written)
+        flat = [[tag for tags in sentences for tag in tags] for sentences in (references, predictions)]
+        if self.scheme:
+            report = span_report(references, predictions, digits=4, zero_division=0)
+        else:
+            report = classification_report(*flat, labels=self.labels, digits=4, zero_division=0)
+        (folder / "report.txt").write_text(f"{split}\n\n{report}", encoding="utf-8")
+        plot_confusion_matrix(confusion_matrix(*flat, labels=self.labels), self.labels, folder / "confusion_matrix.png")
+
+
+def name_tags(ids: np.ndarray, label_ids: np.ndarray, labels: list[str]) -> list[list[str]]:
+    """Turn tag ids (N, T) into names, at the positions that have a label."""
+    return [[labels[tag] for tag in row[mask]] for row, mask in zip(ids, label_ids != -100, strict=True)]
+
+
+def _tags_of(values: Any) -> np.ndarray:
+    """Return the tags of a pair of tags and intents, or the tags that come alone."""
+    return values[0] if isinstance(values, tuple) else values

@@ -1,0 +1,1 @@
+"""From files and names to encoded data sets: readers, splits, labels, encoding, collator, tokenizers, word vectors."""

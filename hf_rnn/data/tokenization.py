@@ -1,0 +1,182 @@
+"""Train a fast tokenizer from an iterator of texts, and read from a vocabulary which pieces start a word."""
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
+
+from ..models.embeddings import CONTINUATION, SPECIAL, WORD_START
+
+TOKENIZER_TYPES = ("unigram", "bpe", "wordpiece", "word", "char")
+PAD, UNK, SEP, MASK = SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[SEP]", "[MASK]")
+WORD_MARK = "▁"
+# more often than any pair occurs
+NEVER = 2**62
+
+
+def train_tokenizer(
+    texts: Iterable[str],
+    tokenizer_type: str = "unigram",
+    vocab_size: int = 16000,
+    lowercase: bool = False,
+    split_punctuation: bool = False,
+    decompose: bool = False,
+    min_frequency: int = 2,
+    model_max_length: int = 256,
+) -> PreTrainedTokenizerFast:
+    """Train a tokenizer. The same texts and options give the same tokenizer.
+
+    Text is NFKC-normalised, or NFKD with `decompose`, and split at white space; `[SEP]` ends every encoding, so that also the empty
+    text has a token.
+
+    Args:
+        texts (`Iterable[str]`): Read once, one at a time; tokens of a tagged sentence joined by spaces.
+        tokenizer_type (`str`): `"unigram"` (Kudo 2018), `"bpe"` (Sennrich et al. 2016), `"wordpiece"` (Schuster and Nakajima
+            2012), `"word"` (whole words) or `"char"` (characters).
+        vocab_size (`int`): Largest number of entries, special tokens included.
+        lowercase (`bool`): Whether to lower-case.
+        split_punctuation (`bool`): Whether punctuation makes words of its own. For taggers of text that comes as tokens leave it
+            off, so that each token stays one word.
+        decompose (`bool`): Whether letters are taken apart (NFKD), Hangul syllables into jamo and accents from their letters, so that
+            pieces can end inside them. Decoded text is then decomposed too.
+        min_frequency (`int`): Occurrences that a word of `"word"` or a pair of `"bpe"` and `"wordpiece"` needs.
+        model_max_length (`int`): Tokens to which pipelines and scripts truncate.
+
+    Returns:
+        `PreTrainedTokenizerFast`: Saved by `save_pretrained`, loaded by `AutoTokenizer`.
+
+    Raises:
+        ValueError: An unknown type, a vocabulary too small, no text, or something that is not text.
+    """
+    if tokenizer_type not in TOKENIZER_TYPES:
+        raise ValueError(f"`tokenizer_type` must be one of {TOKENIZER_TYPES}, got {tokenizer_type!r}. Pass --tokenizer_type.")
+    if vocab_size <= len(SPECIAL_TOKENS):
+        raise ValueError(f"`vocab_size` must be above the {len(SPECIAL_TOKENS)} special tokens, got {vocab_size}. Pass --vocab_size.")
+    tokenizer = _build("bpe" if tokenizer_type == "wordpiece" else tokenizer_type, lowercase, split_punctuation, decompose)
+    options: Any = {"vocab_size": vocab_size, "special_tokens": list(SPECIAL_TOKENS), "show_progress": False}
+    if tokenizer_type == "unigram":
+        try:
+            tokenizer.train_from_iterator(_checked(texts), trainers.UnigramTrainer(unk_token=UNK, **options))
+        except Exception as error:
+            # the library raises nothing narrower
+            if "not large enough" not in str(error):
+                raise
+            raise ValueError(
+                f"`vocab_size` {vocab_size} is smaller than the number of characters in the texts, each of which 'unigram' needs. "
+                "Pass a larger --vocab_size, or --tokenizer_type bpe, which leaves rare characters out."
+            ) from None
+        tokenizer.model = _stable_unigram(tokenizer)
+    elif tokenizer_type == "word":
+        tokenizer.train_from_iterator(_checked(texts), trainers.WordLevelTrainer(min_frequency=min_frequency, **options))
+    else:
+        # characters are byte-pair encoding without a merge
+        frequency = NEVER if tokenizer_type == "char" else min_frequency
+        trainer = trainers.BpeTrainer(min_frequency=frequency, limit_alphabet=vocab_size - len(SPECIAL_TOKENS), **options)
+        tokenizer.train_from_iterator(_checked(texts), trainer)
+    if tokenizer_type == "wordpiece":
+        pieces = sorted(tokenizer.get_vocab(), key=tokenizer.get_vocab().__getitem__)
+        tokenizer = _build("wordpiece", lowercase, split_punctuation, decompose)
+        tokenizer.model = _wordpiece_from_bpe(pieces, vocab_size)
+        tokenizer.add_special_tokens(list(SPECIAL_TOKENS))
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"$A {SEP}", pair=f"$A {SEP} $B:1 {SEP}:1", special_tokens=[(SEP, tokenizer.token_to_id(SEP))]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token=PAD,
+        unk_token=UNK,
+        sep_token=SEP,
+        mask_token=MASK,
+        model_max_length=model_max_length,
+        padding_side="right",
+        model_input_names=["input_ids", "attention_mask"],
+        clean_up_tokenization_spaces=False,
+    )
+
+
+def _build(tokenizer_type: str, lowercase: bool, split_punctuation: bool, decompose: bool) -> Tokenizer:
+    """Return an untrained tokenizer: normaliser, pre-tokenizer, model and decoder."""
+    kinds = {"unigram": models.Unigram, "bpe": models.BPE, "char": models.BPE, "wordpiece": models.WordPiece}
+    kind = kinds.get(tokenizer_type, models.WordLevel)
+    tokenizer = Tokenizer(kind() if kind is models.Unigram else kind(unk_token=UNK))
+    form = normalizers.NFKD() if decompose else normalizers.NFKC()
+    tokenizer.normalizer = normalizers.Sequence([form, *([normalizers.Lowercase()] if lowercase else [])])
+    splits = [pre_tokenizers.WhitespaceSplit(), *([pre_tokenizers.Punctuation()] if split_punctuation else [])]
+    if tokenizer_type == "wordpiece":
+        tokenizer.decoder = decoders.WordPiece()
+    elif tokenizer_type != "word":
+        splits.append(pre_tokenizers.Metaspace(prepend_scheme="always"))
+        tokenizer.decoder = decoders.Metaspace(prepend_scheme="always")
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(splits)
+    return tokenizer
+
+
+def _stable_unigram(tokenizer: Tokenizer) -> models.Unigram:
+    """Return the trained model with scores rounded and pieces in a fixed order.
+
+    Expectation maximisation sums in an order that changes from run to run, and so do the last digits of its scores; and
+    characters too rare to have a score get one just above the lowest, 1e-4 apart, in the order of a hash table.
+    """
+    model = json.loads(tokenizer.to_str())["model"]
+    specials = [tuple(entry) for entry in model["vocab"][: len(SPECIAL_TOKENS)]]
+    scores = {piece: round(score, 6) for piece, score in model["vocab"][len(SPECIAL_TOKENS) :]}
+    letters = [piece for piece in scores if len(piece) == 1]
+    rare = sorted(piece for piece in letters if scores[piece] <= min(scores.values()) + 1e-4 * len(letters))
+    scores.update(zip(rare, sorted((scores[piece] for piece in rare), reverse=True), strict=True))
+    ordered = sorted(scores.items(), key=lambda entry: (-entry[1], entry[0]))
+    return models.Unigram(specials + ordered, unk_id=model["unk_id"])
+
+
+def _wordpiece_from_bpe(pieces: list[str], vocab_size: int) -> models.WordPiece:
+    """Return a model that matches the pieces of a trained BPE model greedily, longest first.
+
+    The library's own WordPiece trainer numbers "##" pieces in the order of a hash table, and merges by number where counts tie.
+    """
+    pieces = pieces[len(SPECIAL_TOKENS) :]
+    letters = [piece for piece in pieces if len(piece) == 1 and piece != WORD_MARK]
+    marked = [piece[1:] if piece.startswith(WORD_MARK) else f"##{piece}" for piece in pieces if piece != WORD_MARK]
+    vocab = list(dict.fromkeys([*SPECIAL_TOKENS, *letters, *(f"##{letter}" for letter in letters), *marked]))[:vocab_size]
+    return models.WordPiece({piece: index for index, piece in enumerate(vocab)}, unk_token=UNK)
+
+
+def _checked(texts: Iterable[str]) -> Iterator[str]:
+    """Pass texts on; raise a ValueError at the first that is not a string, or if there is none with a character in it."""
+    seen = False
+    for index, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise ValueError(
+                f"Text {index} for the tokenizer must be a string, got {type(text).__name__}: {text!r}. "
+                "Join the tokens of a sentence by spaces."
+            )
+        seen = seen or bool(text.strip())
+        yield text
+    if not seen:
+        raise ValueError("The tokenizer needs at least one text with a character in it, got none. Check the file and the column name.")
+
+
+def piece_types(tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """Say of each id of a fast tokenizer whether its piece starts a word: `SPECIAL`, `WORD_START` or `CONTINUATION`.
+
+    Read from the marks that the vocabulary itself carries: "##" of WordPiece before a continuation, "▁" of Metaspace or "Ġ" of
+    byte-level BPE before a start. Vocabularies without marks hold whole words. For `RnnPreTrainedModel.set_piece_types`.
+
+    Raises:
+        ValueError: The tokenizer is not a fast one.
+    """
+    if not tokenizer.is_fast:
+        raise ValueError(f"Word starts are read from a fast tokenizer, got {type(tokenizer).__name__}. Load it with AutoTokenizer.")
+    special = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
+    tokens = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
+    prefix = getattr(tokenizer.backend_tokenizer.model, "continuing_subword_prefix", None)
+    mark = next((mark for mark in (WORD_MARK, "Ġ") if any((token or "").startswith(mark) for token in tokens)), None)
+    types = []
+    for index, token in enumerate(tokens):
+        if index in special:
+            types.append(SPECIAL)
+        elif mark is not None:
+            types.append(WORD_START if token.startswith(mark) else CONTINUATION)
+        else:
+            types.append(CONTINUATION if prefix and token.startswith(prefix) else WORD_START)
+    return types

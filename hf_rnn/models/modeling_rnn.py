@@ -1,0 +1,367 @@
+"""LSTM and GRU models: an encoder, a sequence classifier, a tagger with an optional CRF, and a masked language model."""
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+# older loaders copy only what this file names: F401 marks what is here for them
+from .backends import run_layer  # noqa: F401
+from .configuration_rnn import RnnConfig
+from .crf import LinearChainCRF, dense_positions
+from .embeddings import RnnEmbeddings, check_inputs
+from .kernel import Steps  # noqa: F401
+from .kernel_gru import PackedGRU  # noqa: F401
+from .kernel_lstm import PackedLSTM  # noqa: F401
+from .layer import RnnLayer
+from .losses import cross_entropy, sequence_loss
+from .masked import Compaction, take_positions
+from .onednn import onednn_lstm  # noqa: F401
+from .packing import Packing
+from .pooling import Pooling
+from .prepared import prepared  # noqa: F401
+from .pretrained import RnnHeadOutput, RnnModelOutput, RnnPreTrainedModel
+from .recurrence import locked_dropout, masked_locked_dropout
+from .tags import forbidden_moves  # noqa: F401
+from .workspace import Workspace  # noqa: F401
+
+
+class RnnModel(RnnPreTrainedModel):
+    """The encoder: embeddings and a stack of recurrent layers over rows of any length."""
+
+    def __init__(self, config: RnnConfig) -> None:
+        super().__init__(config)
+        self.embeddings = RnnEmbeddings(
+            config.vocab_size,
+            config.embedding_size,
+            config.pad_token_id,
+            config.word_pooling,
+            config.word_vocab_size,
+            config.embedding_dropout,
+        )
+        sizes = [config.embedding_size] + [config.hidden_size] * (config.num_hidden_layers - 1)
+        self.layers = nn.ModuleList(RnnLayer(size, config) for size in sizes)
+        self.post_init()
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        state: Tensor | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+    ) -> RnnModelOutput | tuple:
+        """Encode a batch.
+
+        Args:
+            input_ids (`Tensor`): Token ids, (B, T); or give `inputs_embeds`.
+            attention_mask (`Tensor`, *optional*): Nonzero where a position exists, (B, T); all do by default. A masked position
+                is as if it were not there, wherever it stands.
+            inputs_embeds (`Tensor`, *optional*): Vectors in place of ids, (B, T, E).
+            state (`Tensor`, *optional*): State to go on from, as returned; for unidirectional models.
+            output_hidden_states (`bool`, *optional*): Whether to return the embeddings and every layer's output.
+            return_dict (`bool`, *optional*): Whether to return a `RnnModelOutput` rather than a tuple.
+
+        Raises:
+            ValueError: Both or none of the inputs, a mask or state of another shape, or a state for a bidirectional model.
+        """
+        mask = check_inputs(input_ids, inputs_embeds, attention_mask)
+        states = self._split_state(state, mask.shape[0])
+        wanted = self.config.output_hidden_states if output_hidden_states is None else output_hidden_states
+        encode = self._encode_masked if self._is_masked else self._encode
+        hidden_states, finals = encode(input_ids, inputs_embeds, mask, states, wanted)
+        final_states = tuple(torch.cat(parts) for parts in zip(*finals, strict=True))
+        output = RnnModelOutput(
+            last_hidden_state=hidden_states[-1],
+            # (layers * directions, B, S) -> (B, layers * directions, S)
+            state=torch.cat(final_states, dim=2).transpose(0, 1),
+            hidden_states=tuple(hidden_states) if wanted else None,
+        )
+        return output if _wants_dict(return_dict, self.config) else output.to_tuple()
+
+    def _encode(
+        self, input_ids: Tensor | None, inputs_embeds: Tensor | None, mask: Tensor, states: list[tuple[Tensor, ...]], wanted: bool
+    ) -> tuple[list[Tensor], list[list[Tensor]]]:
+        """Return what each layer makes of the batch, (B, T, H) each or of the last alone, and the final state of each."""
+        batch_size, length = mask.shape
+        units, segments = self.embeddings(input_ids, inputs_embeds, mask)
+        packing = Packing.from_lengths(segments.starts.sum(1))
+        # (N, E), in order of time
+        x = units.index_select(0, packing.source)
+        if self.training and self.config.input_dropout > 0:
+            x = locked_dropout(x, packing.rows, batch_size, self.config.input_dropout)
+        collected, finals = [x], []
+        for layer, start in zip(self.layers, states, strict=True):
+            x, *final = layer(x, packing, *start)
+            collected.append(x)
+            finals.append(final)
+        # the packed place of each position's word
+        place = torch.argsort(packing.source).index_select(0, segments.unit_of)
+        hidden_states = [
+            hidden.new_zeros(batch_size * length, hidden.shape[1])
+            .index_copy(0, segments.positions, hidden.index_select(0, place))
+            .view(batch_size, length, hidden.shape[1])
+            for hidden in (collected if wanted else collected[-1:])
+        ]
+        return hidden_states, finals
+
+    def _encode_masked(
+        self, input_ids: Tensor | None, inputs_embeds: Tensor | None, mask: Tensor, states: list[tuple[Tensor, ...]], wanted: bool
+    ) -> tuple[list[Tensor], list[list[Tensor]]]:
+        """Do what `_encode` does in the mask-only form."""
+        # (B, T, E), words at the left of each row
+        x, lengths, unit_of = self.embeddings.forward_masked(input_ids, inputs_embeds, mask)
+        if self.training and self.config.input_dropout > 0:
+            x = masked_locked_dropout(x, self.config.input_dropout)
+        collected, finals = [x], []
+        for layer, start in zip(self.layers, states, strict=True):
+            x, *final = layer.forward_masked(x, lengths, *start)
+            collected.append(x)
+            finals.append(final)
+        hidden_states = [take_positions(hidden, unit_of) * mask.unsqueeze(2) for hidden in (collected if wanted else collected[-1:])]
+        return hidden_states, finals
+
+    def words(self, input_ids: Tensor | None, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Return where a word or special token starts, and where there is a special token or nothing, (B, T) each."""
+        if not self._is_masked:
+            segments = self.embeddings.segment(input_ids, mask, by_words=True)
+            return segments.starts, segments.special
+        compaction = Compaction.from_mask(mask)
+        starts, special = self.embeddings.segment_masked(input_ids, compaction, by_words=True)
+        return take_positions(starts, compaction.rank) & mask, take_positions(special, compaction.rank) | ~mask
+
+    def units(self, input_ids: Tensor | None, mask: Tensor) -> Tensor:
+        """Return the positions that pooling counts, (B, T): every one, or with word pooling one a word, whatever its pieces."""
+        return mask if self.config.word_pooling is None else self.words(input_ids, mask)[0]
+
+    def _split_state(self, state: Tensor | None, batch_size: int) -> list[tuple[Tensor, ...]]:
+        """Return the initial h (and c) of every layer, or an empty tuple each."""
+        if state is None:
+            return [()] * len(self.layers)
+        if self.config.bidirectional:
+            raise ValueError(
+                "`state` needs a unidirectional model: the second direction of a bidirectional one starts at the end of the row, "
+                "which the next chunk moves. Train with --bidirectional false to stream, or encode the whole row at once."
+            )
+        num_states = 2 if self.config.cell_type == "lstm" else 1
+        expected = (batch_size, len(self.layers), num_states * self.config.hidden_size)
+        if tuple(state.shape) != expected:
+            raise ValueError(
+                f"`state` of this {self.config.cell_type} must have the shape (batch, num_hidden_layers, {num_states} * hidden_size) = "
+                f"{expected}, got {tuple(state.shape)}. Pass the `state` that the model returned for the same rows."
+            )
+        parts = state.transpose(0, 1).chunk(num_states, dim=2)
+        return [tuple(part[layer : layer + 1] for part in parts) for layer in range(len(self.layers))]
+
+
+class RnnForSequenceClassification(RnnPreTrainedModel):
+    """The encoder, pooling and a linear layer: classes, several labels at once, or regression, by `config.problem_type`."""
+
+    def __init__(self, config: RnnConfig) -> None:
+        super().__init__(config)
+        self.num_labels = config.num_labels
+        self.model = RnnModel(config)
+        self.pooling = Pooling(config.pooling, config.hidden_size, config.num_directions)
+        self.dropout = nn.Dropout(config.classifier_dropout)
+        self.classifier = nn.Linear(config.hidden_size, config.num_labels)
+        self.post_init()
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        state: Tensor | None = None,
+        labels: Tensor | None = None,
+        num_items_in_batch: Tensor | int | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+    ) -> RnnHeadOutput | tuple:
+        """Classify rows: logits (B, C).
+
+        Args:
+            labels (`Tensor`, *optional*): Class ids (B,), floats (B, C) for several labels at once, floats (B,) or (B, C) for
+                regression. `config.problem_type` says which and is set from the labels on first use, as in transformers.
+            num_items_in_batch (`int`, *optional*): Divide the summed loss by this rather than by the labels of this batch; the
+                Trainer passes it so that accumulated gradients equal those of one large batch.
+
+        The other arguments are those of `RnnModel`.
+        """
+        mask = check_inputs(input_ids, inputs_embeds, attention_mask)
+        encoded = self.model(input_ids, attention_mask, inputs_embeds, state, output_hidden_states, return_dict=True)
+        logits = self.classifier(self.dropout(self.pooling(encoded.last_hidden_state, self.model.units(input_ids, mask))))
+        loss = None if labels is None else sequence_loss(logits, labels.to(logits.device), self.config, num_items_in_batch)
+        output = RnnHeadOutput(loss=loss, logits=logits, state=encoded.state, hidden_states=encoded.hidden_states)
+        return output if _wants_dict(return_dict, self.config) else output.to_tuple()
+
+
+class RnnForTokenClassification(RnnPreTrainedModel):
+    """The encoder and a linear layer at each position, with a linear-chain CRF over words if `config.use_crf`.
+
+    With `config.intents` it classifies the row too, in the same pass: pooling and a linear layer over the same states.
+    """
+
+    def __init__(self, config: RnnConfig) -> None:
+        super().__init__(config)
+        self.num_labels = config.num_labels
+        self.model = RnnModel(config)
+        self.dropout = nn.Dropout(config.classifier_dropout)
+        self.classifier = nn.Linear(config.hidden_size, config.num_labels)
+        if config.use_crf:
+            self.crf = LinearChainCRF(config.num_labels)
+        if config.intents:
+            self.intent_pooling = Pooling(config.pooling, config.hidden_size, config.num_directions)
+            self.intent_classifier = nn.Linear(config.hidden_size, len(config.intents))
+        self.post_init()
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        state: Tensor | None = None,
+        labels: Tensor | None = None,
+        intents: Tensor | None = None,
+        num_items_in_batch: Tensor | int | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+    ) -> RnnHeadOutput | tuple:
+        """Tag positions: logits (B, T, C).
+
+        With a CRF the logits are emissions while training and max-marginals in evaluation: at each word's first piece, and
+        repeated on its other pieces, their arg max is the Viterbi path over the words of the row.
+
+        Args:
+            labels (`Tensor`, *optional*): Tag ids, (B, T), -100 where there is none, as on all but the first piece of a word.
+            intents (`Tensor`, *optional*): Class ids of the rows, (B,), -100 where there is none; their mean loss is added.
+            num_items_in_batch (`int`, *optional*): Divide the summed loss by this rather than by the labels of this batch.
+
+        The other arguments are those of `RnnModel`.
+        """
+        mask = check_inputs(input_ids, inputs_embeds, attention_mask)
+        encoded = self.model(input_ids, attention_mask, inputs_embeds, state, output_hidden_states, return_dict=True)
+        # (B, T, C)
+        logits = self.classifier(self.dropout(encoded.last_hidden_state))
+        loss = None
+        if labels is not None:
+            labels = labels.to(logits.device).masked_fill(~mask, -100)
+            loss = self._loss(logits, labels, num_items_in_batch)
+        if self.config.use_crf and not self.training:
+            logits = self._decode(logits, *self.model.words(input_ids, mask))
+        intent_logits = None
+        if self.config.intents:
+            pooled = self.intent_pooling(encoded.last_hidden_state, self.model.units(input_ids, mask))
+            intent_logits = self.intent_classifier(self.dropout(pooled))
+            if loss is not None and labels is not None and intents is not None:
+                # by the share of the batch in the accumulated one, which is counted in tags
+                share = 1 if num_items_in_batch is None else (labels != -100).sum() / num_items_in_batch
+                loss = loss + share * cross_entropy(intent_logits, intents.to(logits.device), None)
+        output = RnnHeadOutput(
+            loss=loss, logits=logits, intent_logits=intent_logits, state=encoded.state, hidden_states=encoded.hidden_states
+        )
+        return output if _wants_dict(return_dict, self.config) else output.to_tuple()
+
+    def _loss(self, emissions: Tensor, labels: Tensor, num_items: Tensor | int | None) -> Tensor:
+        if not self.config.use_crf:
+            return cross_entropy(emissions.flatten(0, 1), labels.flatten(), num_items)
+        # (B, W): the labelled positions, first pieces of words, side by side
+        labelled = labels != -100
+        dense = dense_positions(labelled)
+        tags = labels.gather(1, dense)
+        total = -self.crf.log_likelihood(take_positions(emissions, dense), tags, labelled.sum(1)).sum()
+        return total / (labelled.sum().clamp(min=1) if num_items is None else num_items)
+
+    def _decode(self, emissions: Tensor, starts: Tensor, special: Tensor) -> Tensor:
+        """Replace the emissions (B, T, C) of words by max-marginals; those of special tokens and padding stay."""
+        words = starts & ~special
+        dense = Compaction.from_mask(words).order if self._is_masked else dense_positions(words)
+        marginals = self.crf.max_marginals(take_positions(emissions, dense), words.sum(1))
+        if marginals.shape[1] == 0:
+            return emissions
+        # (B, T): the word of each position
+        word_of = (words.cumsum(1) - 1).clamp(min=0)
+        is_word = (word_of < words.sum(1, keepdim=True)) & ~special
+        return torch.where(is_word.unsqueeze(2), take_positions(marginals, word_of), emissions)
+
+
+class RnnForMaskedLM(RnnPreTrainedModel):
+    """The encoder and a prediction of masked pieces (Devlin et al. 2019), to pretrain a body on text without labels.
+
+    The output layer shares the matrix of the embeddings if `config.tie_word_embeddings`.
+
+    Raises:
+        ValueError: The recurrence of `config` runs over words, whose states do not tell their pieces apart.
+    """
+
+    _tied_weights_keys: ClassVar[dict[str, str]] = {"decoder.weight": "model.embeddings.word_embeddings.weight"}
+
+    def __init__(self, config: RnnConfig) -> None:
+        super().__init__(config)
+        if config.word_pooling is not None:
+            raise ValueError(
+                f"RnnForMaskedLM predicts pieces, but `word_pooling` makes words of them; got {config.word_pooling!r}. "
+                "Set word_pooling=None; taggers that start from the model can pool words."
+            )
+        self.model = RnnModel(config)
+        self.transform = nn.Linear(config.hidden_size, config.embedding_size)
+        self.norm = nn.LayerNorm(config.embedding_size)
+        self.decoder = nn.Linear(config.embedding_size, config.vocab_size)
+        self.post_init()
+
+    def get_output_embeddings(self) -> nn.Module:
+        """Return the output layer."""
+        return self.decoder
+
+    def set_output_embeddings(self, value: nn.Module) -> None:
+        """Replace the output layer."""
+        self.decoder = value
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        state: Tensor | None = None,
+        labels: Tensor | None = None,
+        num_items_in_batch: Tensor | int | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+    ) -> RnnHeadOutput | tuple:
+        """Predict pieces: logits (B, T, V), or None while training with labels, where only those of labelled positions are made.
+
+        Args:
+            labels (`Tensor`, *optional*): Ids of the pieces to predict, (B, T), -100 elsewhere.
+            num_items_in_batch (`int`, *optional*): Divide the summed loss by this rather than by the labels of this batch.
+
+        The other arguments are those of `RnnModel`.
+        """
+        mask = check_inputs(input_ids, inputs_embeds, attention_mask)
+        encoded = self.model(input_ids, attention_mask, inputs_embeds, state, output_hidden_states, return_dict=True)
+        hidden, loss, logits = encoded.last_hidden_state, None, None
+        if labels is None or not self.training:
+            logits = self._predict(hidden)
+        if labels is not None:
+            labels = labels.to(hidden.device).masked_fill(~mask, -100)
+            # (M,): labelled positions in the flattened batch
+            labelled = (labels != -100).flatten().nonzero().squeeze(1)
+            chosen = hidden if logits is None else logits
+            chosen = chosen.flatten(0, 1).index_select(0, labelled)
+            loss = cross_entropy(self._predict(chosen) if logits is None else chosen, labels.flatten()[labelled], num_items_in_batch)
+        output = RnnHeadOutput(loss=loss, logits=logits, state=encoded.state, hidden_states=encoded.hidden_states)
+        return output if _wants_dict(return_dict, self.config) else output.to_tuple()
+
+    def _predict(self, hidden: Tensor) -> Tensor:
+        """Return logits (..., V) from states (..., H)."""
+        return self.decoder(self.norm(nn.functional.gelu(self.transform(hidden))))
+
+
+def _wants_dict(return_dict: bool | None, config: RnnConfig) -> bool:
+    return bool(config.return_dict if return_dict is None else return_dict)
+
+
+# saving any of them copies this file and its siblings beside the weights, also when they came that way
+RnnModel.register_for_auto_class("AutoModel")
+RnnForSequenceClassification.register_for_auto_class("AutoModelForSequenceClassification")
+RnnForTokenClassification.register_for_auto_class("AutoModelForTokenClassification")
+RnnForMaskedLM.register_for_auto_class("AutoModelForMaskedLM")

@@ -1,0 +1,48 @@
+"""LSTM inference by oneDNN with weights laid out once: PyTorch's own layer lays them out anew at every call.
+
+For a single short text that costs as much as the recurrence itself. The operators are those that `torch.compile` uses when it
+freezes a model; where a build has none, `is_available` says so.
+"""
+
+import torch
+from torch import Tensor
+
+from .prepared import prepared
+
+# mode 2 of PyTorch's recurrent layers is the LSTM
+_LSTM = 2
+
+
+def is_available(dtype: torch.dtype) -> bool:
+    """Return whether this build and processor can run an LSTM in a dtype."""
+    if not torch.backends.mkldnn.is_available() or not hasattr(torch.ops.mkldnn, "_reorder_mkldnn_rnn_layer_weight"):
+        return False
+    if dtype == torch.bfloat16:
+        return torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return dtype == torch.float32
+
+
+def _lay_out(weights: list[Tensor], dtype: torch.dtype) -> list[Tensor]:
+    """Return w_ih and w_hh in oneDNN's layout, and both biases."""
+    w_ih, w_hh, b_ih, b_hh = (weight.detach().to(dtype) for weight in weights)
+    laid_out = torch.ops.mkldnn._reorder_mkldnn_rnn_layer_weight(w_ih, w_hh, w_hh.shape[1], False, True, False, None)
+    return [*laid_out, b_ih, b_hh]
+
+
+def onednn_lstm(x: Tensor, h: Tensor, c: Tensor, weights: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    """Run one direction of an LSTM over dense rows, without gradients.
+
+    Args:
+        x (`Tensor`): Time-major rows, (S, B, I).
+        h, c (`Tensor`): Initial states, (1, B, H).
+        weights (`list`): w_ih, w_hh, b_ih, b_hh.
+
+    Returns:
+        `tuple`: Outputs (S, B, H), final h and c (1, B, H), all in the dtype of x.
+    """
+    w_ih, w_hh, b_ih, b_hh = prepared(weights, ("onednn", x.dtype), lambda: _lay_out(weights, x.dtype))
+    h, c = h.to(x.dtype), c.to(x.dtype)
+    out, h, c, _ = torch.ops.aten.mkldnn_rnn_layer(
+        x, w_ih, w_hh, b_ih, b_hh, h, c, False, [], _LSTM, h.shape[2], 1, True, False, False, False
+    )
+    return out, h.view(c.shape), c

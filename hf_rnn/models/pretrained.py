@@ -1,0 +1,242 @@
+"""What all models share: outputs, initialisation, loading, and the settings that are no part of a checkpoint."""
+
+import filecmp
+import json
+import re
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers.modeling_utils import PreTrainedModel
+from transformers.utils import ModelOutput, cached_file
+
+from .backends import asked_backend, check_backend
+from .configuration_rnn import RnnConfig
+from .crf import LinearChainCRF
+from .embeddings import UNUSED_KEY, RnnEmbeddings
+from .recurrence import RaggedGRU, RaggedLSTM, init_recurrence, is_loaded
+from .tags import forbidden_moves
+
+# which class each Auto class finds in the code that travels with a checkpoint, whichever of them was saved
+AUTO_MAP = {
+    "AutoConfig": "configuration_rnn.RnnConfig",
+    "AutoModel": "modeling_rnn.RnnModel",
+    "AutoModelForSequenceClassification": "modeling_rnn.RnnForSequenceClassification",
+    "AutoModelForTokenClassification": "modeling_rnn.RnnForTokenClassification",
+    "AutoModelForMaskedLM": "modeling_rnn.RnnForMaskedLM",
+}
+
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
+# what a training run writes beside a model
+RUN_FILES = ("README.md", "curves.png", "confusion_matrix.png", "report.txt", "eval_results.json", "test_results.json")
+
+
+@dataclass
+class RnnModelOutput(ModelOutput):
+    """What the encoder returns.
+
+    Args:
+        last_hidden_state (`Tensor`): States of the last layer, (B, T, H), zero at masked positions. With `word_pooling` every
+            piece carries the state of its word.
+        state (`Tensor`): Final state of every layer and direction, (B, layers * directions, S): h of a GRU, or h and c of an LSTM
+            side by side. Batch-first, so that every tool that takes a batch apart handles it; PyTorch's form is
+            `h, c = state.transpose(0, 1).chunk(2, dim=-1)`.
+        hidden_states (`tuple`, *optional*): The embeddings (B, T, E), then the output of each layer (B, T, H).
+    """
+
+    last_hidden_state: Tensor | None = None
+    state: Tensor | None = None
+    hidden_states: tuple[Tensor, ...] | None = None
+
+
+@dataclass
+class RnnHeadOutput(ModelOutput):
+    """What a model with a head returns.
+
+    Args:
+        loss (`Tensor`, *optional*): Mean loss over labels, when there are labels.
+        logits (`Tensor`, *optional*): (B, C) of a classifier, (B, T, C) of a tagger, (B, T, V) of a masked language model; their
+            arg max is the answer.
+        intent_logits (`Tensor`, *optional*): (B, I) of a tagger with `config.intents`.
+        state (`Tensor`): Final state, see `RnnModelOutput`.
+        hidden_states (`tuple`, *optional*): See `RnnModelOutput`.
+    """
+
+    loss: Tensor | None = None
+    logits: Tensor | None = None
+    intent_logits: Tensor | None = None
+    state: Tensor | None = None
+    hidden_states: tuple[Tensor, ...] | None = None
+
+
+class RnnPreTrainedModel(PreTrainedModel):
+    """Initialisation, loading and saving shared by all models."""
+
+    config_class = RnnConfig
+    base_model_prefix = "model"
+    supports_gradient_checkpointing = True
+    accepts_loss_kwargs = True
+    _no_split_modules = ["RnnLayer", "RnnEmbeddings"]
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        # torch.nn.init functions skip tensors that a checkpoint has filled; what is written otherwise must ask
+        if isinstance(module, nn.RNNBase):
+            init_recurrence(module)
+        elif isinstance(module, nn.Embedding):
+            nn.init.normal_(module.weight, std=self.config.embedding_initializer_range)
+            if module.padding_idx is not None and not is_loaded(module.weight):
+                module.weight[module.padding_idx].zero_()
+        elif isinstance(module, nn.Linear):
+            nn.init.normal_(module.weight, std=self.config.initializer_range)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.LayerNorm):
+            nn.init.ones_(module.weight)
+            nn.init.zeros_(module.bias)
+        elif isinstance(module, LinearChainCRF):
+            for parameter in module.parameters():
+                nn.init.uniform_(parameter, -0.1, 0.1)
+            self._init_constraints(module)
+        elif isinstance(module, RnnEmbeddings):
+            nn.init.ones_(module.piece_types)
+            if self.config.word_vocab_size:
+                nn.init.constant_(module.word_keys, UNUSED_KEY)
+                # an unknown word has no vector of its own; words that no gradient has reached are like it
+                nn.init.zeros_(module.whole_word_embeddings.weight)
+
+    def _init_constraints(self, crf: LinearChainCRF) -> None:
+        if any(is_loaded(buffer) for buffer in crf.buffers()):
+            return
+        if self.config.crf_constraints is None:
+            moves: tuple[list, list, list] = ([False], [False], [[False]])
+        else:
+            labels = [self.config.id2label[index] for index in range(self.config.num_labels)]
+            moves = forbidden_moves(labels, self.config.crf_constraints)
+        device = crf.transitions.device
+        crf.forbid(*(torch.tensor(move, dtype=torch.bool, device=device) for move in moves))
+
+    def save_pretrained(self, save_directory: Any, *args: Any, **kwargs: Any) -> None:
+        """Save weights and config as transformers does, with the code that `trust_remote_code=True` runs elsewhere."""
+        self.config.auto_map = dict(AUTO_MAP)
+        super().save_pretrained(save_directory, *args, **kwargs)
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: Any, *args: Any, **kwargs: Any) -> Any:
+        """Load as transformers does, from safetensors alone, with every weight a number.
+
+        Raises:
+            ValueError: The index of a checkpoint in parts names files elsewhere, or a weight is NaN or infinite.
+            OSError: There is no checkpoint, or it is a pickle.
+        """
+        kwargs.setdefault("use_safetensors", True)
+        _check_index(Path(str(pretrained_model_name_or_path)) / "model.safetensors.index.json")
+        loaded = super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
+        model = loaded[0] if isinstance(loaded, tuple) else loaded
+        for name, parameter in model.named_parameters():
+            if not parameter.is_meta and not parameter.isfinite().all():
+                raise ValueError(
+                    f"{pretrained_model_name_or_path}: weight {name!r} holds NaN or infinity. Download the checkpoint again, or train "
+                    "again with a smaller --learning_rate."
+                )
+        return loaded
+
+    def _upload_modified_files(self, working_dir: Any, repo_id: str, *args: Any, **kwargs: Any) -> Any:
+        # what push_to_hub saved is joined by what belongs to it where the model came from
+        wanted: tuple[str, ...] = TOKENIZER_FILES
+        weights = self._file_of_origin("model.safetensors")
+        if weights and filecmp.cmp(weights, Path(working_dir) / "model.safetensors", shallow=False):
+            # the scores of other weights would be wrong
+            wanted += RUN_FILES
+        for name in wanted:
+            path = self._file_of_origin(name)
+            if path:
+                shutil.copy(path, Path(working_dir) / name)
+        name_in_card(Path(working_dir) / "README.md", repo_id)
+        return super()._upload_modified_files(working_dir, repo_id, *args, **kwargs)
+
+    def _file_of_origin(self, name: str) -> str | None:
+        """Return the path of a file of the folder or repository that the model was loaded from, if there is one."""
+        if not self.name_or_path:
+            return None
+        return cached_file(
+            self.name_or_path, name, _raise_exceptions_for_missing_entries=False, _raise_exceptions_for_connection_errors=False
+        )
+
+    @property
+    def recurrence_backend(self) -> str:
+        """How the recurrence is computed: one of `BACKENDS`.
+
+        - `"auto"`: by device, mode and shape, as measured; the environment variable `HF_RNN_BACKEND` replaces it
+        - `"packed"`: our CPU kernel
+        - `"dense"`: PyTorch's dense layer over stretches of steps in which the same rows run
+        - `"stock"`: PyTorch's packed layer, cuDNN on a GPU
+        - `"masked"`: the form that `torch.export` and `torch.compile` record
+        """
+        return next(module.backend for module in self.modules() if isinstance(module, (RaggedLSTM, RaggedGRU)))
+
+    @recurrence_backend.setter
+    def recurrence_backend(self, backend: str) -> None:
+        check_backend(backend)
+        for module in self.modules():
+            if isinstance(module, (RaggedLSTM, RaggedGRU)):
+                module.backend = backend
+
+    @property
+    def _is_masked(self) -> bool:
+        """Whether to compute in the mask-only form: because a graph is being recorded, or as asked."""
+        return torch.compiler.is_compiling() or asked_backend(self.recurrence_backend) == "masked"
+
+    def get_input_embeddings(self) -> nn.Module:
+        """Return the embedding of the vocabulary."""
+        return self.base_model.embeddings.word_embeddings
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        """Replace the embedding of the vocabulary."""
+        self.base_model.embeddings.word_embeddings = value
+
+    def resize_token_embeddings(
+        self, new_num_tokens: int | None = None, pad_to_multiple_of: int | None = None, mean_resizing: bool = True
+    ) -> nn.Embedding:
+        """Resize the embedding as transformers does; a new token counts as the start of a word."""
+        resized = super().resize_token_embeddings(new_num_tokens, pad_to_multiple_of, mean_resizing)
+        self.base_model.embeddings.resize_piece_types(resized.num_embeddings)
+        return resized
+
+    def set_word_vocabulary(self, rows: Iterable[list[int]], min_frequency: int = 2) -> int:
+        """Choose the words with a vector of their own from the `input_ids` of a corpus; see `RnnEmbeddings.set_word_vocabulary`."""
+        return self.base_model.embeddings.set_word_vocabulary(rows, min_frequency)
+
+    def set_piece_types(self, piece_types: list[int]) -> None:
+        """Say of each piece of the vocabulary whether it starts a word; see `hf_rnn.data.tokenization.piece_types`.
+
+        Args:
+            piece_types (`list`): One of `SPECIAL` (0), `WORD_START` (1), `CONTINUATION` (2) for each of vocab_size ids.
+
+        Raises:
+            ValueError: Their number is not `vocab_size`.
+        """
+        self.base_model.embeddings.set_piece_types(piece_types)
+
+
+def name_in_card(path: Path, repo_id: str) -> None:
+    """Let the examples of a card load the model by its name on the Hub."""
+    card = path.read_text(encoding="utf-8")
+    named = re.sub(r'(pipeline\("[\w-]+", model=)"[^"\n]*"', rf'\1"{repo_id}"', card)
+    if named != card:
+        path.write_text(named, encoding="utf-8")
+
+
+def _check_index(path: Path) -> None:
+    """Raise a ValueError if an index of weights in parts names a file outside its folder."""
+    if not path.is_file():
+        return
+    for name in set(json.loads(path.read_text(encoding="utf-8")).get("weight_map", {}).values()):
+        if Path(name).name != name:
+            raise ValueError(
+                f"{path} names {name!r}, a file outside the checkpoint. Download the checkpoint again from a source you trust."
+            )

@@ -1,0 +1,142 @@
+"""Write a model as ONNX, check it against PyTorch, and quantise it."""
+
+import copy
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import onnx
+import torch
+from onnxruntime.quantization import QuantType, quantize_dynamic
+from onnxscript.optimizer import fold_constants
+from torch import Tensor, nn
+from torch.export import Dim
+from transformers import PreTrainedModel
+from transformers.utils.logging import get_logger
+
+from ..models.pretrained import RnnPreTrainedModel
+from .operators import OPSET, TRANSLATIONS
+from .runtime import MODEL_FILE, QUANTIZED_FILE, OnnxRnnConfig, OnnxRnnModel
+
+logger = get_logger(__name__)
+
+# larger than any tensor: all that depends on weights alone is computed once
+NO_LIMIT = 2**40
+TOLERANCE = 1e-5
+# some recurrences magnify rounding, in PyTorch too: times its own distance from fp64 that a graph may be off
+ROUNDING = 10
+
+
+class _Outputs(nn.Module):
+    """Some outputs of a model, from ids and mask."""
+
+    def __init__(self, model: PreTrainedModel, names: list[str]) -> None:
+        super().__init__()
+        self.model = model
+        self.names = names
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> list[Tensor]:
+        output = self.model(input_ids, attention_mask, return_dict=True)
+        return [output[name] for name in self.names]
+
+
+def export_onnx(model: RnnPreTrainedModel, folder: str | Path) -> float:
+    """Write `model.onnx`, with batch and time free, and the config that `runtime` loads it by; check it against PyTorch.
+
+    Args:
+        model (`RnnPreTrainedModel`): Any head; exported in fp32.
+        folder (`str`): Folder to write to.
+
+    Returns:
+        `float`: Largest difference from PyTorch, relative to the largest value, on rows of 0 to 300 tokens.
+
+    Raises:
+        ValueError: The model is none of ours, or the graph computes something else.
+    """
+    if not isinstance(model, PreTrainedModel) or model.config.model_type != "hf_rnn":
+        raise ValueError(f"Only models of this package can be exported, got {type(model).__name__}. Use optimum for others.")
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    model = copy.deepcopy(model).cpu().float().eval()
+    names = ["last_hidden_state"] if model.base_model is model else ["logits", *(["intent_logits"] if model.config.intents else [])]
+    axes = {0: Dim("batch", min=1, max=2**31), 1: Dim("time", min=1, max=2**31)}
+    ids = torch.zeros(2, 3, dtype=torch.long)
+    with _quiet():
+        program = torch.onnx.export(
+            _Outputs(model, names),
+            (ids, torch.ones_like(ids)),
+            dynamic_shapes=(axes, axes),
+            input_names=["input_ids", "attention_mask"],
+            output_names=names,
+            custom_translation_table=TRANSLATIONS,
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+        )
+    fold_constants(program.model, input_size_limit=NO_LIMIT, output_size_limit=NO_LIMIT)
+    path = folder / MODEL_FILE
+    program.save(path)
+    fields = {key: value for key, value in model.config.to_diff_dict().items() if key not in ("model_type", "auto_map")}
+    config = OnnxRnnConfig.from_dict(fields)
+    config.architectures = [f"Onnx{type(model).__name__}"]
+    config.save_pretrained(folder)
+    difference = largest_difference(model, OnnxRnnModel(config, str(path)), names)
+    if difference > TOLERANCE and not difference < ROUNDING * largest_difference(model, copy.deepcopy(model).double(), names):
+        raise ValueError(
+            f"{path}: the graph differs from PyTorch by {difference:.2g}, more than {TOLERANCE}: are there NaN weights? "
+            "Otherwise please report it with the config."
+        )
+    return difference
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep back what exporter and quantiser say about packages that are not needed here."""
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+def _probes(vocab_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield ids and masks of rows of 0 to 300 tokens, padded on the right and, every other batch, anywhere."""
+    generator = torch.Generator().manual_seed(0)
+    for index, start in enumerate(range(0, 301, 14)):
+        lengths = torch.arange(start, min(start + 14, 301))
+        width = max(int(lengths.max()), 1)
+        mask = torch.arange(width) < lengths[:, None]
+        if index % 2:
+            mask = mask[:, torch.randperm(width, generator=generator)]
+        yield torch.randint(vocab_size, mask.shape, generator=generator), mask.long()
+
+
+@torch.no_grad()
+def largest_difference(model: PreTrainedModel, exported: OnnxRnnModel, names: list[str]) -> float:
+    """Return by how much outputs of an exported model differ from PyTorch's, relative to their largest value; infinite for NaN."""
+    worst = 0.0
+    for ids, mask in _probes(model.config.vocab_size):
+        expected, found = model(ids, mask, return_dict=True), exported(ids, mask)
+        for name in names:
+            ratio = (expected[name] - found[name]).abs().max() / expected[name].abs().max().clamp(min=1e-30)
+            worst = max(worst, float(ratio.nan_to_num(nan=torch.inf)))
+    return worst
+
+
+def quantize(folder: str | Path) -> None:
+    """Write `model_quantized.onnx` beside `model.onnx`: weights in int8, activations quantised as they come.
+
+    ONNX Runtime has kernels for int8 LSTMs and not for GRUs, which stay as they are, with a warning.
+    """
+    folder = Path(folder)
+    if OnnxRnnConfig.from_pretrained(folder).cell_type == "gru":
+        logger.warning("ONNX Runtime has no int8 GRU: only embeddings and products of matrices are quantised.")
+    model = onnx.load(folder / MODEL_FILE)
+    # the quantiser transposes weights and stumbles over the shapes that were noted before
+    model.graph.ClearField("value_info")
+    with _quiet():
+        quantize_dynamic(model, folder / QUANTIZED_FILE, weight_type=QuantType.QInt8)

@@ -1,0 +1,166 @@
+"""How the operators of the mask-only form are written in ONNX, for `torch.onnx.export`.
+
+Each function takes and returns values of the graph and does what the operator of the same name does; onnxscript turns its calls into nodes.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import onnx
+import torch
+from onnxscript import DOUBLE, FLOAT, INT64, graph, script
+from onnxscript import opset18 as op
+
+# the operators are defined where they are imported from
+from ..models import modeling_rnn  # noqa: F401
+
+# the places of ONNX's gates among PyTorch's: (input, output, forget, cell) of LSTM, (update, reset, hidden) of GRU
+GATES = {"LSTM": (0, 3, 1, 2), "GRU": (1, 0, 2)}
+INT32_TYPE, INT64_TYPE = 6, 7
+# of `op`, and the one that PyTorch's own translations are written in
+OPSET = 18
+
+
+def _constant(*values: int) -> Any:
+    return op.Constant(value_ints=list(values))
+
+
+def _stack_directions(weights: Sequence[Any], mode: str) -> list[Any]:
+    """Return W (D, G*H, I), R (D, G*H, H) and B (D, 2*G*H) of ONNX from w_ih, w_hh, b_ih, b_hh of each direction."""
+    size = weights[1].shape[1]
+    # (G*H,)
+    rows = _constant(*(gate * size + row for gate in GATES[mode] for row in range(size)))
+    stacked: list[list[Any]] = [[], [], []]
+    for start in range(0, len(weights), 4):
+        w_ih, w_hh, b_ih, b_hh = (op.Gather(weight, rows, axis=0) for weight in weights[start : start + 4])
+        for values, value in zip(stacked, (w_ih, w_hh, op.Concat(b_ih, b_hh, axis=0)), strict=True):
+            values.append(op.Unsqueeze(value, _constant(0)))
+    return [op.Concat(*values, axis=0) for values in stacked]
+
+
+def onnx_recurrence(x: Any, lengths: Any, state: Sequence[Any], weights: Sequence[Any], mode: str, training: bool) -> tuple[Any, Any]:
+    """Write `hf_rnn::recurrence`: outputs (B, T, D*H) and final states (1 or 2, D, B, H)."""
+    options: dict[str, Any] = {
+        "hidden_size": weights[1].shape[1],
+        "direction": "bidirectional" if len(weights) == 8 else "forward",
+    }
+    # (T, B, I)
+    inputs = [op.Transpose(x, perm=[1, 0, 2]), *_stack_directions(weights, mode), op.Cast(lengths, to=INT32_TYPE), *state]
+    if mode == "LSTM":
+        out, *final = op.LSTM(*inputs, **options)
+    else:
+        out, *final = op.GRU(*inputs, **options, linear_before_reset=1)
+    # (T, D, B, H) -> (B, T, D, H) -> (B, T, D*H)
+    rows = op.Reshape(op.Transpose(out, perm=[2, 0, 1, 3]), _constant(0, 0, -1))
+    return rows, op.Concat(*(op.Unsqueeze(part, _constant(0)) for part in final), axis=0)
+
+
+def onnx_word_recurrence(x: Any, unit_of: Any, lengths: Any, weights: Sequence[Any]) -> Any:
+    """Write `hf_rnn::word_recurrence`: every word becomes a row of the longest word's length; final states (B, T, 2H)."""
+    size = op.Shape(x)
+    batch, length, width = (op.Slice(size, _constant(axis), _constant(axis + 1)) for axis in range(3))
+    # (T,), (B, T)
+    positions = op.Range(op.Constant(value_int=0), op.Squeeze(length), op.Constant(value_int=1))
+    exists = op.Less(positions, op.Unsqueeze(lengths, _constant(1)))
+    zeros = op.ConstantOfShape(op.Concat(batch, length, axis=0), value=onnx.helper.make_tensor("zero", INT64_TYPE, [1], [0]))
+    # (B, T): pieces of each word, and their running sum before it, which gives each piece its place in its word
+    counts = op.ScatterElements(zeros, unit_of, op.Cast(exists, to=INT64_TYPE), axis=1, reduction="add")
+    before = op.CumSum(counts, op.Constant(value_int=1), exclusive=1)
+    place = op.Sub(positions, op.GatherElements(before, unit_of, axis=1))
+    longest = op.ReduceMax(counts, keepdims=0)
+    # pieces that do not exist go to one more place, which is cut off
+    target = op.Where(exists, op.Add(op.Mul(unit_of, longest), place), op.Mul(op.Squeeze(length), longest))
+    slots = op.Mul(length, longest)
+    room = op.Concat(batch, op.Add(slots, _constant(1)), width, axis=0)
+    index = op.Expand(op.Unsqueeze(target, _constant(2)), size)
+    spread = op.ScatterElements(op.CastLike(op.ConstantOfShape(room), x), index, x, axis=1)
+    rows = op.Slice(spread, _constant(0), slots, _constant(1))
+    # (B * T, L, E)
+    words = op.Reshape(rows, op.Concat(op.Mul(batch, length), op.Reshape(longest, _constant(1)), width, axis=0))
+    _, final = onnx_recurrence(words, op.Reshape(counts, _constant(-1)), (), weights, "LSTM", False)
+    # (2, 2, B * T, H), of which h comes first -> (B * T, 2, H) -> (B, T, 2H)
+    h = op.Transpose(op.Squeeze(op.Slice(final, _constant(0), _constant(1)), _constant(0)), perm=[1, 0, 2])
+    return op.Reshape(h, op.Concat(batch, length, _constant(-1), axis=0))
+
+
+# the types are those of onnxscript's own language, in which a function becomes a function of the ONNX model
+@script(default_opset=op)
+def onnx_max_marginals(emissions: FLOAT, lengths: INT64, start: DOUBLE, end: DOUBLE, transitions: DOUBLE) -> FLOAT:
+    """Write `hf_rnn::max_marginals`: a scan over the positions and one back, as in `models.crf`."""
+    # (W,), (B, W)
+    positions = op.Range(0, op.Squeeze(op.Shape(emissions, start=1, end=2)), 1)
+    mask = op.Less(positions, op.Unsqueeze(lengths, [1]))
+    # (W, B), (W, B, 1), (W, B, C)
+    is_last = op.Transpose(op.Equal(positions, op.Unsqueeze(lengths - 1, [1])), perm=[1, 0])
+    exists = op.Unsqueeze(op.Transpose(mask, perm=[1, 0]), [2])
+    scores = op.Transpose(op.CastLike(emissions, transitions), perm=[1, 0, 2])
+    scores = op.Where(exists, scores, op.CastLike(0.0, transitions))
+    # (B, C)
+    first = start + op.Gather(scores, 0, axis=0)
+
+    @graph()
+    def forward(alpha, score, is_move):  # type: ignore[no-untyped-def]
+        moved = op.Unsqueeze(alpha, [2]) + transitions
+        best = op.ReduceMax(moved, [1], keepdims=0) + score
+        reached = op.Where(is_move, best, alpha)
+        return reached, op.Identity(reached), op.ArgMax(moved, axis=1, keepdims=0)
+
+    # a scan needs a position: at the first one nothing moves
+    moves = op.And(exists, op.Unsqueeze(op.Greater(positions, 0), [1, 2]))
+    _, alphas, chosen = op.Scan(first, scores, moves, body=forward, num_scan_inputs=2)
+    # what a position needs of the next one; the last gets the first one's, where nothing moves
+    after = op.Mod(positions + 1, op.Shape(emissions, start=1, end=2))
+    beta = op.Expand(end, op.Shape(first))
+    tag = op.ArgMax(first, axis=1, keepdims=0) * 0
+
+    @graph()
+    def backward(beta, tag, alpha, next_score, has_next, pointer, ends):  # type: ignore[no-untyped-def]
+        following = op.ReduceMax(transitions + op.Unsqueeze(beta + next_score, [1]), [2], keepdims=0)
+        onward = op.Where(has_next, following, end)
+        marginal = alpha + onward
+        followed = op.Squeeze(op.GatherElements(pointer, op.Unsqueeze(tag, [1]), axis=1), [1])
+        best = op.Where(ends, op.ArgMax(marginal, axis=1, keepdims=0), followed)
+        return onward, best, marginal, op.Identity(best)
+
+    _, _, marginals, path = op.Scan(
+        beta,
+        tag,
+        alphas,
+        op.Gather(scores, after, axis=0),
+        op.Gather(moves, after, axis=0),
+        op.Gather(chosen, after, axis=0),
+        is_last,
+        body=backward,
+        num_scan_inputs=5,
+        scan_input_directions=[1, 1, 1, 1, 1],
+        scan_output_directions=[1, 1],
+    )
+    # (B, W, C)
+    shortfall = op.CastLike(op.Transpose(marginals - op.ReduceMax(marginals, [2], keepdims=1), perm=[1, 0, 2]), emissions)
+    shortfall = op.Min(shortfall, op.CastLike(-1.1754943508222875e-38, emissions))
+    tags = op.Range(0, op.Squeeze(op.Shape(emissions, start=2, end=3)), 1)
+    is_best = op.Equal(op.Unsqueeze(op.Transpose(path, perm=[1, 0]), [2]), tags)
+    zero = op.CastLike(0.0, emissions)
+    return op.Where(op.Unsqueeze(mask, [2]), op.Where(is_best, zero, shortfall), zero)
+
+
+def onnx_searchsorted(keys: Any, values: Any, **options: Any) -> Any:
+    """Write `aten::searchsorted`: how many of sorted keys (V,) are below each value, by bisection."""
+    count = keys.shape[0]
+    found = op.Mul(values, _constant(0))
+    step = 1 << (count.bit_length() - 1) if count else 0
+    while step:
+        reached = op.Add(found, _constant(step))
+        inside = op.LessOrEqual(reached, _constant(count))
+        key = op.Gather(keys, op.Where(inside, op.Sub(reached, _constant(1)), _constant(0)))
+        found = op.Where(op.And(inside, op.Less(key, values)), reached, found)
+        step //= 2
+    return found
+
+
+TRANSLATIONS = {
+    torch.ops.hf_rnn.recurrence.default: onnx_recurrence,
+    torch.ops.hf_rnn.word_recurrence.default: onnx_word_recurrence,
+    torch.ops.hf_rnn.max_marginals.default: onnx_max_marginals,
+    torch.ops.aten.searchsorted.Tensor: onnx_searchsorted,
+}

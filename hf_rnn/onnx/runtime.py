@@ -1,0 +1,106 @@
+"""Run exported models with ONNX Runtime where transformers expects a model."""
+
+from typing import Any
+
+import onnxruntime
+import torch
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM, AutoModelForSequenceClassification, AutoModelForTokenClassification
+from transformers.modeling_utils import PreTrainedModel
+from transformers.utils import cached_file
+
+from ..models.configuration_rnn import RnnConfig
+from ..models.embeddings import check_inputs
+from ..models.pretrained import RnnHeadOutput, RnnModelOutput
+
+MODEL_FILE, QUANTIZED_FILE = "model.onnx", "model_quantized.onnx"
+
+
+class OnnxRnnConfig(RnnConfig):
+    """The config of an exported model: that of the model it comes from."""
+
+    model_type = "hf_rnn_onnx"
+
+
+class OnnxRnnModel(PreTrainedModel):
+    """An exported encoder; the base of the exported heads.
+
+    Args:
+        config (`OnnxRnnConfig`): Describes the model.
+        path (`str`): The ONNX file.
+    """
+
+    config_class = OnnxRnnConfig
+
+    def __init__(self, config: OnnxRnnConfig, path: str) -> None:
+        super().__init__(config)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
+        self.session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        self.eval()
+
+    @classmethod
+    def from_pretrained(cls, name: str, *args: Any, config: Any = None, file_name: str = MODEL_FILE, **kwargs: Any) -> Any:
+        """Load an exported model.
+
+        Args:
+            name (`str`): Folder, or repository on the Hub.
+            config (`OnnxRnnConfig`, *optional*): That of the folder by default.
+            file_name (`str`): `"model.onnx"`, or `"model_quantized.onnx"`.
+            kwargs: `revision`, `token`, `cache_dir` and the like; what concerns weights has no meaning here.
+
+        Raises:
+            OSError: There is no such file.
+        """
+        hub = {key: kwargs[key] for key in ("revision", "token", "cache_dir", "local_files_only", "subfolder") if key in kwargs}
+        config = config or OnnxRnnConfig.from_pretrained(name, **hub)
+        model = cls(config, cached_file(name, file_name, **hub))
+        return (model, {"missing_keys": set()}) if kwargs.get("output_loading_info") else model
+
+    @property
+    def device(self) -> torch.device:
+        """Return the device of inputs and outputs."""
+        return torch.device("cpu")
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Return the dtype of outputs."""
+        return torch.float32
+
+    @torch.no_grad()
+    def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None, return_dict: bool | None = None) -> Any:
+        """Run the graph on ids (B, T) and a mask (B, T).
+
+        Raises:
+            ValueError: A mask of another shape.
+        """
+        mask = check_inputs(input_ids, None, attention_mask).long()
+        batch_size, length = input_ids.shape
+        # the runtime wants a row and a position
+        missing = (0, int(length == 0), 0, int(batch_size == 0))
+        feeds = {"input_ids": nn.functional.pad(input_ids, missing).numpy(), "attention_mask": nn.functional.pad(mask, missing).numpy()}
+        names = [output.name for output in self.session.get_outputs()]
+        values = [torch.from_numpy(value)[:batch_size] for value in self.session.run(None, feeds)]
+        cut = [value[:, :length] if value.dim() == 3 else value for value in values]
+        kind = RnnModelOutput if "last_hidden_state" in names else RnnHeadOutput
+        output = kind(**dict(zip(names, cut, strict=True)))
+        return output if return_dict or return_dict is None else output.to_tuple()
+
+
+class OnnxRnnForSequenceClassification(OnnxRnnModel):
+    """An exported classifier."""
+
+
+class OnnxRnnForTokenClassification(OnnxRnnModel):
+    """An exported tagger."""
+
+
+class OnnxRnnForMaskedLM(OnnxRnnModel):
+    """An exported masked language model."""
+
+
+AutoConfig.register(OnnxRnnConfig.model_type, OnnxRnnConfig, exist_ok=True)
+AutoModel.register(OnnxRnnConfig, OnnxRnnModel, exist_ok=True)
+AutoModelForSequenceClassification.register(OnnxRnnConfig, OnnxRnnForSequenceClassification, exist_ok=True)
+AutoModelForTokenClassification.register(OnnxRnnConfig, OnnxRnnForTokenClassification, exist_ok=True)
+AutoModelForMaskedLM.register(OnnxRnnConfig, OnnxRnnForMaskedLM, exist_ok=True)

@@ -1,0 +1,1 @@
+"""The Hub, model cards, conversion to half precision, and import of PyTorch weights."""

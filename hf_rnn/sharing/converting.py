@@ -1,0 +1,39 @@
+"""Save a model in half precision."""
+
+import copy
+import shutil
+from pathlib import Path
+
+import torch
+
+from ..inference.predicting import Predictor
+
+DTYPES = ("float16", "bfloat16", "float32")
+# the card, its pictures and the figures that it quotes
+KEPT = ("README.md", "*.png", "*_results.json", "report.txt")
+
+
+def convert(predictor: Predictor, source: str | Path, folder: str | Path, dtype: str) -> None:
+    """Write a checkpoint in another dtype: weights, config, tokenizer and code anew, card and pictures as they are.
+
+    Args:
+        predictor (`Predictor`): Model and tokenizer.
+        source (`str`): Folder that they come from, for its card; a name on the Hub has none.
+        folder (`str`): Folder to write to.
+        dtype (`str`): One of `DTYPES`.
+
+    Raises:
+        ValueError: The folders are the same, or a weight is beyond the range of the dtype.
+    """
+    source, folder = Path(source), Path(folder)
+    if source.resolve() == folder.resolve():
+        raise ValueError(f"`output_dir` {str(folder)!r} is the folder of the model itself. Pass another --output_dir.")
+    target = getattr(torch, dtype)
+    for name, parameter in predictor.model.named_parameters():
+        if not parameter.to(target).isfinite().all():
+            raise ValueError(f"Weight {name!r} has values beyond the range of {dtype}. Pass --dtype bfloat16.")
+    for path in (path for pattern in KEPT for path in source.glob(pattern)):
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, folder / path.name)
+    copy.deepcopy(predictor.model).to(target).save_pretrained(folder)
+    predictor.tokenizer.save_pretrained(folder)

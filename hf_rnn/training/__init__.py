@@ -1,0 +1,1 @@
+"""Trainer, samplers, checkpoints, arguments, distillation, regularisation, metrics and plots."""

@@ -1,0 +1,125 @@
+"""Options of training: model, data, card and `RnnTrainingArguments`."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from transformers import TrainingArguments
+
+from ..options import option
+
+
+@dataclass
+class ModelArguments:
+    """Which model and tokenizer to start from, or how to build them. A config field left out keeps its default."""
+
+    model_name_or_path: str | None = option("Checkpoint (folder or Hub name) to go on from; its tokenizer comes along.")
+    config_name: str | None = option("Config (folder, file or Hub name) to build a new model from.")
+    tokenizer_name: str | None = option("Tokenizer (folder or Hub name); without it one is trained on the training split.")
+    trust_remote_code: bool = option("Run model code that comes with a checkpoint.", False)
+    cell_type: str | None = option("lstm or gru.")
+    embedding_size: int | None = option("Width of an embedding.")
+    hidden_size: int | None = option("Width of a layer's output, both directions together.")
+    num_hidden_layers: int | None = option("Recurrent layers.")
+    bidirectional: bool | None = option("Whether to read rows from both ends.")
+    embedding_dropout: float | None = option("Probability of dropping a whole token vector.")
+    input_dropout: float | None = option("Locked dropout on embeddings.")
+    hidden_dropout: float | None = option("Locked dropout on the output of each layer.")
+    weight_dropout: float | None = option("DropConnect on recurrent weights.")
+    classifier_dropout: float | None = option("Dropout before the output layer.")
+    pooling: str | None = option("last, mean, max or attention.")
+    word_pooling: str | None = option("first, mean, max or rnn: run the recurrence over words; 'none' for pieces.")
+    word_vocab_size: int | None = option("Words with a vector of their own, beside that of their pieces.")
+    use_crf: bool | None = option("Whether a tagger ends in a CRF.")
+    crf_constraints: str | None = option("bio or bioes: forbid tag sequences that break the scheme.")
+    vectors_file: str | None = option("word2vec, GloVe or fastText vectors as text (plain or .gz) to start embeddings from.")
+    tokenizer_type: str | None = option("unigram, bpe, wordpiece, word or char.")
+    vocab_size: int | None = option("Size of the vocabulary to train.")
+    lowercase: bool = option("Whether the trained tokenizer lower-cases.", False)
+    split_punctuation: bool = option("Whether punctuation makes words of its own.", False)
+    decompose: bool = option("Whether letters are taken apart, Hangul syllables into jamo.", False)
+
+
+@dataclass
+class DataArguments:
+    """Where the data comes from and how it is read."""
+
+    dataset_name: str | None = option("Data set on the Hub.")
+    dataset_config_name: str | None = option("Its configuration.")
+    train_file: str | None = option("csv, tsv, json, jsonl, parquet, conll or conllu file to train on.")
+    validation_file: str | None = option("File to choose the best epoch by; carved from the training data if left out.")
+    test_file: str | None = option("File to predict; read only with --do_predict.")
+    text_column_name: str | None = option("Column of texts or of lists of tokens.")
+    label_column_name: str | None = option("Column of labels or of lists of tags.")
+    intent_column_name: str | None = option("Column of a class for each whole sentence, for a tagger to learn beside the tags.")
+    problem_type: str | None = option("single_label_classification (default), multi_label_classification or regression.")
+    validation_share: float = option("Share of the training rows carved off when there is no validation split.", 0.05)
+    split_seed: int = option("Seed of that draw.", 42)
+    unknown_labels: str = option(
+        "Labels that only validation or test have: 'error', or 'wrong' to count them as wrong.", "error", choices=["error", "wrong"]
+    )
+    max_length: int | None = option(
+        "Tokens to which texts are truncated (default 256); sentences to tag are never cut.", aliases=["--max_seq_length"]
+    )
+    max_train_samples: int | None = option("Use only so many training rows.")
+    max_eval_samples: int | None = option("Use only so many validation rows.")
+    max_predict_samples: int | None = option("Use only so many test rows.")
+    streaming: bool = option("Read rows as they are needed; needs --max_steps.", False)
+    preprocessing_num_workers: int | None = option("Processes that tokenise.")
+
+
+@dataclass
+class CardArguments:
+    """What the model card says beside what a run knows by itself."""
+
+    title: str | None = option("Title; the name of the output folder by default.")
+    language: list[str] | None = option("Languages of the texts, such as ko or en.")  # noqa: RUF009
+    license: str | None = option("Licence of the model, as the Hub names it, such as apache-2.0.")
+    dataset_title: str | None = option("Name of the data set.")
+    dataset_license: str | None = option("Licence of the data, as the Hub names it.")
+
+
+@dataclass
+class RnnTrainingArguments(TrainingArguments):
+    """`transformers.TrainingArguments` with defaults that suit a recurrent model trained from scratch."""
+
+    output_dir: str = option("Folder for checkpoints and results.", "outputs")
+    learning_rate: float = option("Peak learning rate of AdamW.", 2e-3)
+    lr_scheduler_type: str = option("Schedule of the learning rate.", "linear")
+    warmup_steps: float = option("Steps of warm-up, or a share of all steps below 1.", 0.02)
+    max_grad_norm: float = option("Gradients are clipped to this norm.", 1.0)
+    weight_decay: float = option("Weight decay on matrices other than embeddings.", 0.01)
+    per_device_train_batch_size: int = option("Rows in a training batch.", 64)
+    per_device_eval_batch_size: int = option("Rows in an evaluation batch.", 256)
+    num_train_epochs: float = option("Epochs.", 5.0)
+    eval_strategy: str = option("When to evaluate: 'auto' means every epoch with --do_eval, else never.", "auto")
+    save_strategy: str = option("When to save.", "epoch")
+    logging_strategy: str = option("When to log the training loss.", "epoch")
+    save_total_limit: int | None = option("Checkpoints kept.", 2)
+    load_best_model_at_end: bool = option("End with the weights of the best evaluation.", True)
+    metric_for_best_model: str | None = option("Metric that chooses the best epoch; 'auto' leaves it to the task.", "auto")
+    early_stopping_patience: int | None = option("Stop after so many evaluations without a better one.", 3)
+    max_tokens_per_batch: int | None = option(
+        "Batches of as many rows of similar length as hold so many tokens, padding included, in place of a number of rows."
+    )
+    adversarial_epsilon: float = option("Norm of an adversarial perturbation of each row's embeddings; 0 for none. Doubles the time.", 0.0)
+    train_sampling_strategy: str = option("group_by_length or random.", "group_by_length")
+    restore_callback_states_from_checkpoint: bool = option("Restore early stopping on resume.", True)
+    hub_strategy: str = option("When --push_to_hub pushes: 'end' with card and curves, or as in transformers.", "end")
+    hub_private_repo: bool | None = option("Whether --push_to_hub makes a new repository private.", True)
+
+    def __post_init__(self) -> None:
+        # bf16 without an accelerator runs on the CPU, which the base class wants to be told
+        if self.bf16 and not torch.accelerator.is_available():
+            self.use_cpu = True
+        if self.eval_strategy == "auto":
+            self.eval_strategy = "epoch" if self.do_eval else "no"
+        if "no" in (self.eval_strategy, self.save_strategy):
+            self.load_best_model_at_end = False
+        if self.adversarial_epsilon < 0:
+            raise ValueError(f"`adversarial_epsilon` must not be negative, got {self.adversarial_epsilon}. Pass 0 to do without.")
+        super().__post_init__()
+
+    def __getstate__(self) -> dict[str, Any]:
+        # checkpoints hold these options
+        return {**self.__dict__, "hub_token": None}

@@ -1,0 +1,165 @@
+"""Trainer for recurrent models: batches of similar length, accuracy while training, teachers, adversarial embeddings."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate.data_loader import prepare_data_loader
+from datasets import Dataset
+from huggingface_hub import CommitInfo
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Sampler, SequentialSampler
+from transformers import Trainer
+from transformers.utils import logging
+
+from ..sharing import hub
+from .distillation import DistillationArguments
+from .regularization import AdversarialEmbeddings, distillation_loss
+from .samplers import LengthGroupedSampler, TokenBudgetSampler, row_lengths
+
+logger = logging.get_logger(__name__)
+
+
+class RnnTrainer(Trainer):
+    """`transformers.Trainer` for recurrent models.
+
+    With `train_sampling_strategy="group_by_length"` training batches are of similar length while evaluation keeps the order of the
+    data set. Rows with `teacher_logits` are learnt from a teacher too, as `distillation` says. The accuracy on the training batches
+    is logged beside the loss. Embeddings and CRF scores have no weight decay.
+    """
+
+    def __init__(self, *args: Any, distillation: DistillationArguments | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.distillation = distillation or DistillationArguments()
+        self._train_counts: Tensor | None = None
+        if self.label_smoother is not None and getattr(self.model.config, "use_crf", False):
+            raise ValueError(
+                f"`label_smoothing_factor` smooths independent classes, but `use_crf` is on; got {self.args.label_smoothing_factor}. "
+                "Pass --label_smoothing_factor 0 or --use_crf false."
+            )
+
+    def get_train_dataloader(self) -> DataLoader:
+        """Return batches of the training rows, by a budget of tokens if the arguments give one.
+
+        Raises:
+            ValueError: The budget cannot hold a row, or the rows come as a stream.
+        """
+        budget = getattr(self.args, "max_tokens_per_batch", None)
+        if budget is None:
+            return super().get_train_dataloader()
+        if not isinstance(self.train_dataset, Dataset):
+            raise ValueError("`max_tokens_per_batch` needs the lengths of all rows, which a stream does not tell. Leave it out.")
+        sampler = TokenBudgetSampler(
+            row_lengths(self.train_dataset), budget, self._data_seed, self.args.process_index, self.args.world_size
+        )
+        workers = self.args.dataloader_num_workers
+        loader = DataLoader(
+            self._remove_unused_columns(self.train_dataset, description="Training"),
+            batch_sampler=sampler,
+            collate_fn=self.data_collator,
+            num_workers=workers,
+            pin_memory=self.args.dataloader_pin_memory,
+            persistent_workers=self.args.dataloader_persistent_workers and workers > 0,
+        )
+        # the sampler has already chosen the batches of this process
+        return prepare_data_loader(loader, self.accelerator.device, num_processes=1, process_index=0, put_on_device=True)
+
+    @property
+    def _data_seed(self) -> int:
+        return self.args.seed if self.args.data_seed is None else self.args.data_seed
+
+    def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler | None:
+        dataset = self.train_dataset if train_dataset is None else train_dataset
+        if self.args.train_sampling_strategy != "group_by_length" or not isinstance(dataset, Dataset):
+            return super()._get_train_sampler(train_dataset)
+        batch_size = self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
+        return LengthGroupedSampler(row_lengths(dataset), batch_size, self._data_seed)
+
+    def _get_eval_sampler(self, eval_dataset: Dataset) -> Sampler | None:
+        # the strategy of the base class groups evaluation too, and predictions would come back permuted
+        is_plain = isinstance(eval_dataset, Dataset) and self.args.train_sampling_strategy == "group_by_length"
+        return SequentialSampler(eval_dataset) if is_plain else super()._get_eval_sampler(eval_dataset)
+
+    def push_to_hub(
+        self,
+        commit_message: str | None = "End of training",
+        blocking: bool = True,
+        token: str | None = None,
+        revision: str | None = None,
+        private: bool | None = None,
+        **kwargs: Any,
+    ) -> CommitInfo | None:
+        """Push the output folder in one commit, after it has proved itself in a clean process; see `hub.push`.
+
+        A card that is there stays; without one the base class drafts it, from `kwargs`. `blocking` has no meaning here.
+
+        Raises:
+            ValueError: The folder lacks something or does not work elsewhere.
+        """
+        token = token or self.args.hub_token
+        if self.hub_model_id is None:
+            self.init_hf_repo(token=token, private=private)
+        self.save_model(_internal_call=True)
+        if not self.is_world_process_zero():
+            return None
+        if not (Path(self.args.output_dir) / "README.md").is_file():
+            self.create_model_card(**kwargs)
+        private = self.args.hub_private_repo if private is None else private
+        revision = revision or self.args.hub_revision
+        return hub.push(self.args.output_dir, self.hub_model_id, private, commit_message or "Upload model", revision, token=token)
+
+    def get_decay_parameter_names(self, model: nn.Module) -> list[str]:
+        """Return the names of the parameters that decay: matrices other than embeddings and CRF scores."""
+        names = super().get_decay_parameter_names(model)
+        return [name for name in names if "word_embeddings" not in name and "crf." not in name]
+
+    def training_step(self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Any = None) -> Tensor:
+        """Take a step; with `adversarial_epsilon`, add the gradient of the loss at perturbed embeddings."""
+        epsilon = getattr(self.args, "adversarial_epsilon", 0.0)
+        if not epsilon:
+            return super().training_step(model, inputs, num_items_in_batch)
+        adversary = AdversarialEmbeddings(self.accelerator.unwrap_model(model).get_input_embeddings(), epsilon)
+        inputs = self._prepare_inputs(inputs)
+        with adversary.record():
+            loss = super().training_step(model, dict(inputs), num_items_in_batch)
+        with adversary.perturb(inputs["attention_mask"]):
+            super().training_step(model, dict(inputs), num_items_in_batch)
+        return loss
+
+    def compute_loss(self, model: nn.Module, inputs: dict[str, Any], return_outputs: bool = False, **kwargs: Any) -> Any:
+        """Return the loss, mixed with a teacher's if there is one, counting right answers on the way while training."""
+        labels, teacher = inputs.get("labels"), inputs.pop("teacher_logits", None)
+        if teacher is not None and kwargs.get("num_items_in_batch") == 0:
+            # no row of the batch has a label
+            kwargs["num_items_in_batch"] = 1
+        loss, outputs = super().compute_loss(model, inputs, return_outputs=True, **kwargs)
+        logits = outputs.get("logits")
+        if teacher is not None and model.training:
+            loss = self._distil(loss, logits, teacher)
+        # a masked language model makes no logits while it trains
+        if model.training and logits is not None and labels is not None and not labels.is_floating_point():
+            counted = labels != -100
+            counts = torch.stack([((logits.detach().argmax(-1) == labels) & counted).sum(), counted.sum()])
+            self._train_counts = counts if self._train_counts is None else self._train_counts + counts
+        return (loss, outputs) if return_outputs else loss
+
+    def _distil(self, loss: Tensor, logits: Tensor, teacher: Tensor) -> Tensor:
+        """Mix a loss with the divergence from the teacher, whose logits are NaN where it has no answer."""
+        counted = teacher.isfinite().all(-1)
+        total = distillation_loss(logits, teacher, counted, self.distillation.distillation_temperature)
+        mean = total / counted.sum().clamp(min=1) / self.args.gradient_accumulation_steps
+        alpha = self.distillation.distillation_alpha
+        return (1 - alpha) * loss + alpha * mean
+
+    def _set_signature_columns_if_needed(self) -> None:
+        super()._set_signature_columns_if_needed()
+        if "teacher_logits" not in self._signature_columns:
+            self._signature_columns.append("teacher_logits")
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Log, with the training accuracy since the last time beside the training loss."""
+        if "loss" in logs and self._train_counts is not None:
+            right, total = self.accelerator.reduce(self._train_counts, reduction="sum").tolist()
+            logs["accuracy"] = right / max(total, 1)
+            self._train_counts = None
+        super().log(logs, start_time)

@@ -1,0 +1,138 @@
+"""Masked language models: a row never sees its batch, only labelled positions cost, the body serves other heads."""
+
+import gzip
+import json
+
+import pytest
+import torch
+from runs import SAMPLES, TINY
+from tiny import assert_close, build, gradients, rows_and_batches
+from torch import nn
+from transformers import AutoModelForMaskedLM, AutoModelForSequenceClassification, AutoTokenizer, pipeline
+
+from hf_rnn import RnnConfig, RnnForMaskedLM
+from hf_rnn.commands import cli, language_model
+from hf_rnn.data.readers import read_rows
+
+
+@pytest.mark.parametrize("cell_type", ["lstm", "gru"])
+@pytest.mark.parametrize("tied", [True, False])
+def test_row_alone_equals_row_in_batch(cell_type, tied):
+    """Loss and gradient are those of the rows one by one, in training and evaluation, and those of all logits."""
+    model = build(RnnForMaskedLM, cell_type=cell_type, tie_word_embeddings=tied)
+    assert (model.decoder.weight is model.get_input_embeddings().weight) is tied
+    for training in (True, False):
+        model.train(training)
+        for rows, ids, mask, order, places in rows_and_batches():
+            hidden = [torch.where(torch.arange(len(row)) % 2 == 0, row, -100) for row in rows]
+            # labels at masked positions count for nothing
+            labels = torch.full_like(ids, 1)
+            for index, row in enumerate(order):
+                labels[index, places[index]] = hidden[row]
+            count = sum((row != -100).sum() for row in hidden)
+            together = model(ids, mask, labels=labels)
+            alone = [model(row[None], labels=wanted[None], num_items_in_batch=count) for row, wanted in zip(rows, hidden, strict=True)]
+            total = sum(output.loss for output in alone)
+            assert_close(together.loss, total)
+            assert_close(gradients(together.loss, model), gradients(total, model))
+            assert (together.logits is None) is training
+            logits = model.eval()(ids, mask).logits
+            assert_close(together.loss, nn.functional.cross_entropy(logits[mask == 1], labels[mask == 1]))
+            model.train(training)
+
+
+def test_no_labels_are_a_zero_loss():
+    """A batch in which nothing is hidden, or that has no rows, trains on."""
+    model = build(RnnForMaskedLM).train()
+    for shape in ((2, 3), (0, 3), (2, 0)):
+        ids = torch.ones(shape, dtype=torch.long)
+        loss = model(ids, labels=torch.full_like(ids, -100)).loss
+        loss.backward()
+        assert loss.item() == 0
+
+
+def test_words_are_refused():
+    """A recurrence over words cannot tell pieces apart."""
+    with pytest.raises(ValueError, match="predicts pieces, but `word_pooling` makes words of them; got 'mean'"):
+        RnnForMaskedLM(RnnConfig(vocab_size=9, word_pooling="mean"))
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_save_load_and_resize(tied, tmp_path):
+    """A tied matrix is stored once and stays tied; new pieces widen both ends."""
+    model = build(RnnForMaskedLM, dtype=torch.float32, tie_word_embeddings=tied).eval()
+    model.save_pretrained(tmp_path)
+    ids = torch.tensor([[1, 2, 3]])
+    loaded, report = AutoModelForMaskedLM.from_pretrained(tmp_path, output_loading_info=True)
+    assert not any(report.values())
+    assert torch.equal(loaded(ids).logits, model(ids).logits)
+    loaded.resize_token_embeddings(23)
+    assert loaded(ids).logits.shape[-1] == 23
+    assert (loaded.decoder.weight is loaded.get_input_embeddings().weight) is tied
+
+
+@pytest.fixture(scope="module")
+def pretrained(tmp_path_factory):
+    """Pretrain on a compressed text file and a table; return folder and metrics."""
+    folder = tmp_path_factory.mktemp("pretrained")
+    texts = [row["document"] for row in read_rows(str(SAMPLES / "nsmc_train.tsv"))]
+    with gzip.open(folder / "texts.txt.gz", "wt", encoding="utf-8") as file:
+        file.write("\n".join(["", *texts[:600], "  "]))
+    arguments = ["--train_files", str(folder / "texts.txt.gz"), str(SAMPLES / "nsmc_test.tsv"), "--do_train", "--do_eval", *TINY]
+    more = ["--validation_rows", "50", "--max_length", "30", "--num_train_epochs", "6", "--learning_rate", "0.02"]
+    return folder / "body", language_model.main([*arguments, *more, "--output_dir", str(folder / "body")])
+
+
+def test_pretraining_learns(pretrained):
+    """Masked pieces are predicted better than by chance, and everything a user needs is written."""
+    folder, metrics = pretrained
+    assert metrics["eval_perplexity"] < 700
+    assert json.loads((folder / "eval_results.json").read_text())["eval_perplexity"] == metrics["eval_perplexity"]
+    assert 0 < metrics["eval_accuracy"] < 1
+    assert (folder / "curves.png").stat().st_size > 1000
+    answers = pipeline("fill-mask", model=str(folder), device="cpu")("정말 [MASK] 영화")
+    assert len(answers) == 5
+    assert answers[0]["score"] >= answers[-1]["score"] > 0
+
+
+def test_long_texts_lose_nothing(pretrained):
+    """A text beyond the limit goes on in the next row."""
+    tokenizer = AutoTokenizer.from_pretrained(pretrained[0])
+    text = "정말 재미있는 영화 " * 20
+    (whole,) = tokenizer([text], truncation=False)["input_ids"]
+    rows = language_model.encode_pieces({"text": [text]}, tokenizer=tokenizer, max_length=30)["input_ids"]
+    assert max(map(len, rows)) == 30
+    assert [piece for row in rows for piece in row[:-1]] == whole[:-1]
+
+
+def test_the_body_serves_a_classifier(pretrained, tmp_path):
+    """`--model_name_or_path` starts a classifier from the pretrained body, whose weights arrive unchanged."""
+    classifier = AutoModelForSequenceClassification.from_pretrained(pretrained[0], num_labels=2)
+    body = AutoModelForMaskedLM.from_pretrained(pretrained[0]).model
+    for name, value in body.state_dict().items():
+        assert torch.equal(classifier.model.state_dict()[name], value)
+    assert all(parameter.isfinite().all() for parameter in classifier.parameters())
+
+
+def test_streaming(tmp_path):
+    """A stream trains for a number of steps; without one it is refused."""
+    arguments = ["--train_files", str(SAMPLES / "nsmc_test.tsv"), "--do_train", "--streaming", "true", "--output_dir", str(tmp_path), *TINY]
+    language_model.main([*arguments, "--max_steps", "3", "--save_strategy", "no"])
+    assert json.loads((tmp_path / "trainer_state.json").read_text())["global_step"] == 3
+    with pytest.raises(ValueError, match="`streaming` needs --max_steps"):
+        language_model.main(arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "Nothing to do: pass --do_train"),
+        (["--do_train", "--mlm_probability", "1.5"], "`mlm_probability` must be between 0 and 1, got 1.5"),
+        (["--do_train"], "Give either --dataset_name or files"),
+        (["--do_train", "--train_files", "nowhere.txt"], "nowhere.txt: there is no such file"),
+    ],
+)
+def test_wrong_calls(arguments, message, tmp_path, capsys):
+    """One line says what is wrong."""
+    assert cli.main(["masked-lm", *arguments, "--output_dir", str(tmp_path), "--use_cpu", "true"]) == 1
+    assert message in capsys.readouterr().err

@@ -1,0 +1,143 @@
+"""Configuration of LSTM and GRU models."""
+
+from typing import ClassVar
+
+from huggingface_hub.dataclasses import strict
+from transformers.configuration_utils import PreTrainedConfig
+
+CELL_TYPES = ("lstm", "gru")
+POOLINGS = ("last", "mean", "max", "attention")
+# a config from elsewhere must not keep a loader busy for ever
+MAX_LAYERS = 1000
+WORD_POOLINGS = ("first", "mean", "max", "rnn")
+
+
+def _check_choice(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise ValueError(f"`{name}` must be one of {allowed}, got {value!r}. Set it in RnnConfig or pass --{name}.")
+
+
+@strict
+class RnnConfig(PreTrainedConfig):
+    r"""Describe an LSTM or GRU encoder and its heads.
+
+    Args:
+        vocab_size (`int`): Number of rows of the embedding.
+        embedding_size (`int`): Width of an embedding.
+        hidden_size (`int`): Width of `last_hidden_state`, both directions together.
+        num_hidden_layers (`int`): Number of stacked recurrent layers.
+        cell_type (`str`): `"lstm"` (Hochreiter and Schmidhuber 1997) or `"gru"` (Cho et al. 2014).
+        bidirectional (`bool`): Whether each layer also reads every row from its end.
+        embedding_dropout (`float`): Probability that a token's whole vector is dropped (word dropout, Iyyer et al. 2015).
+        input_dropout (`float`): Locked dropout on the embeddings: one mask for all steps of a row (Gal and Ghahramani 2016).
+        hidden_dropout (`float`): Locked dropout on the output of every layer.
+        weight_dropout (`float`): DropConnect on the hidden-to-hidden weights (Merity et al. 2018); the checkpoint's keys stay plain.
+        classifier_dropout (`float`): Dropout before the output layer.
+        pooling (`str`): How a row becomes one vector: `"last"`, `"mean"`, `"max"` or `"attention"`.
+        word_pooling (`str`, *optional*): Make the recurrence run over words rather than pieces, a word's vector being its
+            `"first"` piece, the `"mean"` or `"max"` of its pieces, or the final states of a small bidirectional `"rnn"` over them.
+        word_vocab_size (`int`): With `word_pooling`, the number of words that have a vector of their own, added to that of their
+            pieces; 0 for none.
+        use_crf (`bool`): Whether the token-classification head ends in a linear-chain CRF.
+        crf_constraints (`str`, *optional*): Forbid tag sequences that break the scheme of the label names: `"bio"` or `"bioes"`.
+        intents (`list`, *optional*): Names of the classes of whole rows, for a tagger that classifies them too.
+        pad_token_id (`int`, *optional*): Row of the embedding that stays zero.
+        initializer_range (`float`): Standard deviation of linear layers.
+        embedding_initializer_range (`float`): Standard deviation of embeddings.
+        tie_word_embeddings (`bool`): Whether the output layer of a masked language model is the matrix of its embeddings.
+
+    Raises:
+        ValueError: A field is out of its range or two fields contradict each other.
+    """
+
+    model_type = "hf_rnn"
+    # Trainer need not gather states with the logits
+    keys_to_ignore_at_inference: ClassVar[list[str]] = ["state", "hidden_states"]
+
+    vocab_size: int = 16000
+    embedding_size: int = 256
+    hidden_size: int = 512
+    num_hidden_layers: int = 2
+    cell_type: str = "lstm"
+    bidirectional: bool = True
+    embedding_dropout: float | int = 0.0
+    input_dropout: float | int = 0.3
+    hidden_dropout: float | int = 0.3
+    weight_dropout: float | int = 0.0
+    classifier_dropout: float | int = 0.3
+    pooling: str = "max"
+    word_pooling: str | None = None
+    word_vocab_size: int = 0
+    use_crf: bool = False
+    crf_constraints: str | None = None
+    intents: list[str] | tuple[str, ...] | None = None
+    pad_token_id: int | None = 0
+    initializer_range: float | int = 0.02
+    embedding_initializer_range: float | int = 0.1
+    tie_word_embeddings: bool = True
+
+    @property
+    def num_directions(self) -> int:
+        """Return 2 for a bidirectional model, else 1."""
+        return 2 if self.bidirectional else 1
+
+    @property
+    def direction_size(self) -> int:
+        """Return the width of one direction of a layer."""
+        return self.hidden_size // self.num_directions
+
+    def validate_choices(self) -> None:
+        """Check the fields that name one of a few ways."""
+        _check_choice("cell_type", self.cell_type, CELL_TYPES)
+        _check_choice("pooling", self.pooling, POOLINGS)
+        if self.word_pooling is not None:
+            _check_choice("word_pooling", self.word_pooling, WORD_POOLINGS)
+        if self.crf_constraints is not None:
+            _check_choice("crf_constraints", self.crf_constraints, ("bio", "bioes"))
+
+    def validate_sizes(self) -> None:
+        """Check that every size is positive and that widths divide as they must."""
+        for name in ("vocab_size", "embedding_size", "hidden_size", "num_hidden_layers"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"`{name}` must be at least 1, got {getattr(self, name)}. Set it in RnnConfig or pass --{name}.")
+        if self.num_hidden_layers > MAX_LAYERS:
+            raise ValueError(
+                f"`num_hidden_layers` must be at most {MAX_LAYERS}, got {self.num_hidden_layers}. Is the config what it should be?"
+            )
+        if self.bidirectional and self.hidden_size % 2:
+            raise ValueError(
+                f"`hidden_size` must be even when `bidirectional` is true (half for each direction), got {self.hidden_size}. "
+                f"Use {self.hidden_size + 1} or pass --bidirectional false."
+            )
+        if self.word_pooling == "rnn" and self.embedding_size % 2:
+            raise ValueError(
+                f"`embedding_size` must be even when `word_pooling` is 'rnn' (half for each direction), got {self.embedding_size}. "
+                f"Use {self.embedding_size + 1}."
+            )
+        if self.word_vocab_size < 0 or (self.word_vocab_size and self.word_pooling is None):
+            raise ValueError(
+                f"`word_vocab_size` must be 0, or positive with `word_pooling`, got {self.word_vocab_size} with "
+                f"word_pooling={self.word_pooling!r}. Pass --word_pooling rnn or --word_vocab_size 0."
+            )
+        if self.pad_token_id is not None and not 0 <= self.pad_token_id < self.vocab_size:
+            raise ValueError(
+                f"`pad_token_id` must be None or in [0, vocab_size) = [0, {self.vocab_size}), got {self.pad_token_id}. "
+                "Take it from the tokenizer, and `vocab_size` from len(tokenizer)."
+            )
+
+    def validate_probabilities(self) -> None:
+        """Check that every dropout is a probability below 1 and every standard deviation is not negative."""
+        for name in ("embedding_dropout", "input_dropout", "hidden_dropout", "weight_dropout", "classifier_dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"`{name}` must be in [0, 1), got {getattr(self, name)}. Set it in RnnConfig or pass --{name}.")
+        for name in ("initializer_range", "embedding_initializer_range"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"`{name}` must not be negative, got {getattr(self, name)}. Set it in RnnConfig.")
+
+    def validate_crf(self) -> None:
+        """Check that constraints come with the CRF that keeps them."""
+        if self.crf_constraints is not None and not self.use_crf:
+            raise ValueError(
+                f"`crf_constraints` needs `use_crf=True`, got crf_constraints={self.crf_constraints!r} without a CRF. "
+                "Pass --use_crf true or leave --crf_constraints out."
+            )

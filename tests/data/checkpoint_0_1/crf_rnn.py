@@ -1,0 +1,163 @@
+"""Linear-chain conditional random field (Lafferty et al. 2001; Collobert et al. 2011, section 3.2.2) over dense rows.
+
+Rows are dense: the positions that count come first, so a row is described by its length. The score of a path y of a row is
+start[y_1] + sum_t emissions[t, y_t] + sum_t transitions[y_t, y_t+1] + end[y_last].
+"""
+
+import torch
+from torch import Tensor, nn
+
+
+class LinearChainCRF(nn.Module):
+    """Score, sum over and search all tag paths of a batch of rows.
+
+    Args:
+        num_tags (`int`): C.
+
+    Forbidden transitions are kept apart from the learned ones, in three persistent boolean buffers, so that training cannot
+    undo them; see `forbid`.
+    """
+
+    # large enough to lose against any learned score, small enough to stay exact when summed in fp32
+    FORBIDDEN = -1e4
+
+    def __init__(self, num_tags: int) -> None:
+        super().__init__()
+        self.num_tags = num_tags
+        self.start_transitions = nn.Parameter(torch.zeros(num_tags))
+        self.end_transitions = nn.Parameter(torch.zeros(num_tags))
+        # from row to column
+        self.transitions = nn.Parameter(torch.zeros(num_tags, num_tags))
+        self.register_buffer("forbidden_start", torch.zeros(num_tags, dtype=torch.bool))
+        self.register_buffer("forbidden_end", torch.zeros(num_tags, dtype=torch.bool))
+        self.register_buffer("forbidden_transitions", torch.zeros(num_tags, num_tags, dtype=torch.bool))
+
+    def forbid(self, start: Tensor, end: Tensor, transitions: Tensor) -> None:
+        """Forbid tags at the start (C,), at the end (C,) and from one tag to the next (C, C), wherever True."""
+        self.forbidden_start.copy_(start)
+        self.forbidden_end.copy_(end)
+        self.forbidden_transitions.copy_(transitions)
+
+    def _scores(self, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
+        """Return start (C,), end (C,) and transition scores (C, C) with what is forbidden filled in."""
+        return (
+            self.start_transitions.to(dtype).masked_fill(self.forbidden_start, self.FORBIDDEN),
+            self.end_transitions.to(dtype).masked_fill(self.forbidden_end, self.FORBIDDEN),
+            self.transitions.to(dtype).masked_fill(self.forbidden_transitions, self.FORBIDDEN),
+        )
+
+    def log_likelihood(self, emissions: Tensor, tags: Tensor, lengths: Tensor) -> Tensor:
+        """Return log p(tags | emissions) of each row.
+
+        Args:
+            emissions (`Tensor`): (B, W, C); what lies behind a row's length is ignored.
+            tags (`Tensor`): Tag ids, (B, W).
+            lengths (`Tensor`): Positions a row, (B,); a row of length 0 has log-likelihood 0.
+
+        Returns:
+            `Tensor`: (B,), in fp32 or the wider dtype of the emissions.
+        """
+        # (B, W)
+        mask = torch.arange(emissions.shape[1], device=emissions.device) < lengths[:, None]
+        emissions = emissions.to(torch.promote_types(emissions.dtype, torch.float32)).masked_fill(~mask.unsqueeze(2), 0.0)
+        return self._path_score(emissions, tags.masked_fill(~mask, 0), mask) - self._log_partition(emissions, mask)
+
+    def _path_score(self, emissions: Tensor, tags: Tensor, mask: Tensor) -> Tensor:
+        if emissions.shape[1] == 0:
+            return emissions.sum((1, 2))
+        start, end, transitions = self._scores(emissions.dtype)
+        # (B, W)
+        score = emissions.gather(2, tags.unsqueeze(2)).squeeze(2)
+        # (B, W - 1)
+        moves = transitions[tags[:, :-1], tags[:, 1:]]
+        last = tags.gather(1, mask.sum(1, keepdim=True).sub(1).clamp(min=0)).squeeze(1)
+        ends = (start[tags[:, 0]] + end[last]) * mask[:, 0]
+        return (score * mask).sum(1) + (moves * mask[:, 1:]).sum(1) + ends
+
+    def _log_partition(self, emissions: Tensor, mask: Tensor) -> Tensor:
+        """Sum over all paths by the forward algorithm: (B,).
+
+        Each step is a product of probabilities, scaled by that of the best tag (Rabiner 1989, section V.A); in fp64, where what
+        falls below its range is less than e^-700 of the sum.
+        """
+        if emissions.shape[1] == 0:
+            return emissions.sum((1, 2))
+        scores = emissions.to(_wide_dtype(emissions.device))
+        start, end, transitions = self._scores(scores.dtype)
+        highest = transitions.detach().amax()
+        # (C, C)
+        factors = (transitions - highest).exp()
+        # (B, C)
+        alpha = start + scores[:, 0]
+        for step in range(1, emissions.shape[1]):
+            peak = alpha.detach().amax(1, keepdim=True)
+            total = (alpha - peak).exp() @ factors
+            moved = total.clamp(min=torch.finfo(total.dtype).tiny).log() + (peak + highest) + scores[:, step]
+            alpha = torch.where(mask[:, step, None], moved, alpha)
+        return ((alpha + end).logsumexp(1) * mask[:, 0]).to(emissions.dtype)
+
+    @torch.no_grad()
+    def max_marginals(self, emissions: Tensor, lengths: Tensor) -> Tensor:
+        """Return, for each position and tag, by how much the best path through it falls short of the best of all.
+
+        The forward-backward algorithm in the max-plus semiring. The arg max at every position is the Viterbi path: of several
+        paths with the best score one is chosen, and its tags alone have the value 0, so that ties never mix two paths.
+
+        Args:
+            emissions (`Tensor`): (B, W, C).
+            lengths (`Tensor`): Positions a row, (B,).
+
+        Returns:
+            `Tensor`: (B, W, C), 0 on the Viterbi path and below 0 elsewhere; zero behind a row's length.
+        """
+        # sums along a path in fp64, so that rounding cannot reorder paths that fp32 tells apart
+        run = max_marginals if torch.compiler.is_compiling() else _max_marginals
+        return run(emissions, lengths, *self._scores(_wide_dtype(emissions.device)))
+
+
+def _wide_dtype(device: torch.device) -> torch.dtype:
+    """Return fp64, or fp32 on devices without it."""
+    return torch.float32 if device.type == "mps" else torch.float64
+
+
+def _max_marginals(emissions: Tensor, lengths: Tensor, start: Tensor, end: Tensor, transitions: Tensor) -> Tensor:
+    batch_size, width, _ = emissions.shape
+    if width == 0 or batch_size == 0:
+        return torch.zeros_like(emissions)
+    mask = torch.arange(width, device=emissions.device) < lengths[:, None]
+    scores = emissions.to(transitions.dtype).masked_fill(~mask.unsqueeze(2), 0.0)
+    last = torch.arange(width, device=emissions.device) == lengths[:, None] - 1
+    # best score of a path that ends in each tag, and the tag before it: (B, C)
+    alphas, pointers = [start + scores[:, 0]], [torch.zeros_like(emissions[:, 0], dtype=torch.long)]
+    for step in range(1, width):
+        best, pointer = (alphas[-1].unsqueeze(2) + transitions).max(1)
+        alphas.append(torch.where(mask[:, step, None], best + scores[:, step], alphas[-1]))
+        pointers.append(pointer)
+    # best score of what follows each tag: (B, C)
+    beta, tag = end.expand(batch_size, -1), torch.zeros_like(lengths)
+    marginals, path = [], []
+    for step in range(width - 1, -1, -1):
+        is_last = last[:, step]
+        if step < width - 1:
+            following = (transitions + (beta + scores[:, step + 1]).unsqueeze(1)).amax(2)
+            beta = torch.where(mask[:, step + 1, None], following, end)
+            tag = pointers[step + 1].gather(1, tag.unsqueeze(1)).squeeze(1)
+        marginals.append(alphas[step] + beta)
+        tag = torch.where(is_last, marginals[-1].argmax(1), tag)
+        path.append(tag)
+    # (B, W, C), (B, W)
+    marginal, viterbi = torch.stack(marginals[::-1], 1), torch.stack(path[::-1], 1)
+    shortfall = (marginal - marginal.amax(2, keepdim=True)).to(emissions.dtype)
+    shortfall = shortfall.clamp(max=-torch.finfo(emissions.dtype).tiny)
+    return shortfall.scatter(2, viterbi.unsqueeze(2), 0.0) * mask.unsqueeze(2)
+
+
+# a graph holds the search as one node: as loops it would be unrolled over a fixed number of steps
+max_marginals = torch.library.custom_op("hf_rnn::max_marginals", _max_marginals, mutates_args=())
+max_marginals.register_fake(lambda emissions, *_: torch.empty_like(emissions))
+
+
+def dense_positions(mask: Tensor) -> Tensor:
+    """Return the positions (B, W) that are True in mask (B, T), in order, W of the fullest row; shorter rows end arbitrarily."""
+    width = int(mask.sum(1).max()) if mask.numel() else 0
+    return torch.argsort(~mask, dim=1, stable=True)[:, :width]

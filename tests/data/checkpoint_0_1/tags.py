@@ -1,0 +1,81 @@
+"""Tag schemes for spans: which tag may follow which (BIO, BIOES), and the spans that a sequence of tags describes."""
+
+from collections.abc import Sequence
+
+SCHEMES = {"bio": "BIO", "bioes": "BIOES"}
+
+
+def split_tag(tag: str) -> tuple[str, str]:
+    """Split "B-PER" into ("B", "PER") and "O" into ("O", "")."""
+    prefix, _, kind = tag.partition("-")
+    return prefix, kind
+
+
+def check_scheme(labels: Sequence[str], scheme: str) -> None:
+    """Raise a ValueError that names the first label which is not of the scheme."""
+    if scheme not in SCHEMES:
+        raise ValueError(f"The tag scheme must be one of {tuple(SCHEMES)}, got {scheme!r}.")
+    for label in labels:
+        prefix, kind = split_tag(label)
+        if prefix not in SCHEMES[scheme] or len(prefix) != 1 or (prefix == "O") != (kind == ""):
+            raise ValueError(
+                f"Label {label!r} is not of the {scheme.upper()} scheme: it must be 'O' or one of {list(SCHEMES[scheme].replace('O', ''))} "
+                "followed by '-' and a type. Rename the label or leave --crf_constraints out."
+            )
+
+
+def can_start(tag: str) -> bool:
+    """Return whether a sequence may start with the tag."""
+    return split_tag(tag)[0] in ("O", "B", "S")
+
+
+def can_end(tag: str, scheme: str) -> bool:
+    """Return whether a sequence may end with the tag."""
+    return scheme == "bio" or split_tag(tag)[0] in ("O", "E", "S")
+
+
+def can_follow(before: str, after: str, scheme: str) -> bool:
+    """Return whether one tag may follow another."""
+    (before_prefix, before_kind), (after_prefix, after_kind) = split_tag(before), split_tag(after)
+    continues = after_prefix in ("I", "E")
+    if continues and (before_prefix not in ("B", "I") or before_kind != after_kind):
+        return False
+    return not (scheme == "bioes" and before_prefix in ("B", "I") and not continues)
+
+
+def forbidden_moves(labels: Sequence[str], scheme: str) -> tuple[list[bool], list[bool], list[list[bool]]]:
+    """Return which labels may not start a sequence (C), may not end one (C) and may not follow which (C x C, from row to column).
+
+    Raises:
+        ValueError: A label is not of the scheme.
+    """
+    check_scheme(labels, scheme)
+    start = [not can_start(label) for label in labels]
+    end = [not can_end(label, scheme) for label in labels]
+    return start, end, [[not can_follow(before, after, scheme) for after in labels] for before in labels]
+
+
+def first_violation(tags: Sequence[str], scheme: str) -> int | None:
+    """Return the index of the first tag that breaks the scheme in a sequence, or None.
+
+    A tag that breaks the scheme only because the sequence ends after it has the last index.
+    """
+    for index, tag in enumerate(tags):
+        if not (can_start(tag) if index == 0 else can_follow(tags[index - 1], tag, scheme)):
+            return index
+    if tags and not can_end(tags[-1], scheme):
+        return len(tags) - 1
+    return None
+
+
+def guess_scheme(labels: Sequence[str]) -> str | None:
+    """Return "bio" or "bioes" if every label is of that scheme and at least one begins a span, else None."""
+    if not any(split_tag(label)[0] in ("B", "S") and split_tag(label)[1] for label in labels):
+        return None
+    for scheme in SCHEMES:
+        try:
+            check_scheme(labels, scheme)
+        except ValueError:
+            continue
+        return scheme
+    return None

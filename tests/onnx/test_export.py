@@ -1,0 +1,167 @@
+"""Exported graphs compute what PyTorch computes, for every head and layout of rows, and run where transformers expects a model."""
+
+import json
+
+import onnxruntime
+import pytest
+import torch
+from runs import SAMPLES
+from tiny import MASK, SETTINGS, build, make
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
+
+from hf_rnn import RnnConfig, RnnForMaskedLM, RnnForTokenClassification
+from hf_rnn.commands import cli
+from hf_rnn.commands import export as export_command
+from hf_rnn.data.readers import read_rows
+from hf_rnn.inference.loading import load
+from hf_rnn.onnx import export, runtime
+from hf_rnn.onnx.operators import OPSET, TRANSLATIONS
+
+# the cells differ in one node: GRUs where its neighbours differ
+CASES = [(*setting, "lstm") for setting in SETTINGS] + [(*SETTINGS[place], "gru") for place in (0, 1, -2)]
+
+
+@pytest.mark.parametrize(("kind", "settings", "cell"), CASES)
+def test_equals_pytorch(kind, settings, cell, tmp_path):
+    """Logits agree to 1e-5 on rows of 0 to 300 tokens, and where positions are masked anywhere; the arg max is the same."""
+    model = make(kind, cell, settings, torch.float32)
+    assert export.export_onnx(model, tmp_path) <= 1e-5
+    exported = runtime.OnnxRnnModel(runtime.OnnxRnnConfig.from_pretrained(tmp_path), str(tmp_path / "model.onnx"))
+    for mask in (MASK, torch.zeros(0, 3, dtype=torch.long), torch.zeros(2, 0, dtype=torch.long)):
+        ids = torch.randint(1, 7, mask.shape)
+        expected, found = model(ids, mask, return_dict=False)[0], exported(ids, mask, return_dict=False)[0]
+        assert expected.shape == found.shape
+        assert torch.allclose(expected, found, atol=1e-5)
+        assert torch.equal(expected.argmax(-1), found.argmax(-1))
+
+
+@pytest.mark.parametrize("constraints", ["bio", "bioes"])
+def test_constrained_paths(constraints, tmp_path):
+    """A CRF that forbids moves finds the same path in the graph."""
+    labels = ["O", *(f"{prefix}-{kind}" for kind in "XY" for prefix in ("BI" if constraints == "bio" else "BIES"))]
+    maps = {"id2label": dict(enumerate(labels)), "label2id": {label: index for index, label in enumerate(labels)}}
+    model = RnnForTokenClassification(RnnConfig(vocab_size=20, hidden_size=8, use_crf=True, crf_constraints=constraints, **maps)).eval()
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.5)
+    export.export_onnx(model, tmp_path)
+    exported = runtime.OnnxRnnForTokenClassification.from_pretrained(tmp_path)
+    ids = torch.randint(20, (50, 12))
+    assert torch.equal(exported(ids).logits.argmax(-1), model(ids).logits.argmax(-1))
+
+
+def test_masked_language_model(tmp_path):
+    """Every head there is can be exported; half precision is widened."""
+    model = build(RnnForMaskedLM, dtype=torch.bfloat16).eval()
+    assert export.export_onnx(model, tmp_path) <= 1e-5
+    assert json.loads((tmp_path / "config.json").read_text())["architectures"] == ["OnnxRnnForMaskedLM"]
+    assert model.dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize(("difference", "own", "is_refused"), [(9e-6, 1e-9, False), (3e-5, 1e-5, False), (3e-5, 1e-6, True)])
+def test_rounding_is_told_from_mistakes(difference, own, is_refused, tmp_path, monkeypatch):
+    """A graph may be off by more than 1e-5 only where PyTorch's own distance from fp64 explains it."""
+    found = iter([difference, own])
+    monkeypatch.setattr(export, "largest_difference", lambda *_: next(found))
+    model = build(RnnForMaskedLM, dtype=torch.float32)
+    if is_refused:
+        with pytest.raises(ValueError, match="the graph differs from PyTorch by 3e-05, more than 1e-05"):
+            export.export_onnx(model, tmp_path)
+    else:
+        assert export.export_onnx(model, tmp_path) == difference
+
+
+def test_models_that_compute_nothing_are_refused(tmp_path):
+    """NaN weights, and models of others."""
+    model = build(RnnForMaskedLM, dtype=torch.float32)
+    torch.nn.init.constant_(model.decoder.bias, float("nan"))
+    with pytest.raises(ValueError, match="are there NaN weights"):
+        export.export_onnx(model, tmp_path)
+    with pytest.raises(ValueError, match="Only models of this package can be exported, got Linear"):
+        export.export_onnx(torch.nn.Linear(1, 1), tmp_path)
+
+
+class Search(torch.nn.Module):
+    """Look values up among sorted keys."""
+
+    def __init__(self, keys):
+        super().__init__()
+        self.register_buffer("keys", keys)
+
+    def forward(self, values):
+        """Return how many keys are below each value."""
+        return torch.searchsorted(self.keys, values)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 7, 8, 9])
+def test_search_by_bisection(count):
+    """Every place of sorted keys is found, at both ends too, for numbers of keys around powers of two."""
+    values = torch.arange(-1, 2 * count + 1)
+    program = torch.onnx.export(
+        Search(torch.arange(count) * 2).eval(),
+        (values,),
+        custom_translation_table=TRANSLATIONS,
+        opset_version=OPSET,
+        dynamo=True,
+        verbose=False,
+    )
+    session = onnxruntime.InferenceSession(program.model_proto.SerializeToString())
+    (found,) = session.run(None, {session.get_inputs()[0].name: values.numpy()})
+    assert found.tolist() == [sum(key < value for key in range(0, 2 * count, 2)) for value in values.tolist()]
+
+
+@pytest.fixture(scope="module")
+def exported(classifier, tmp_path_factory):
+    """Export and quantise the classifier by the command; return its folder and what was measured."""
+    folder = tmp_path_factory.mktemp("exported") / "onnx"
+    arguments = ["--model_name_or_path", str(classifier[0]), "--output_dir", str(folder), "--quantize", "true"]
+    return folder, export_command.main([*arguments, "--test_file", str(SAMPLES / "nsmc_test.tsv")])
+
+
+def test_command_measures_what_int8_costs(exported, classifier):
+    """Both files are there, the smaller one is int8, and the figures are those of the models."""
+    folder, measured = exported
+    assert (folder / "model_quantized.onnx").stat().st_size < 0.6 * (folder / "model.onnx").stat().st_size
+    assert measured["difference"] <= 1e-5
+    rows = list(read_rows(str(SAMPLES / "nsmc_test.tsv")))
+    answers = load(str(classifier[0])).predict([row["document"] for row in rows])
+    assert measured["accuracy"] == sum(a["label"] == row["label"] for a, row in zip(answers, rows, strict=True)) / len(rows)
+    assert abs(measured["smaller_accuracy"] - measured["accuracy"]) < 0.02
+    assert measured["same_answers"] > 0.95
+
+
+def test_runs_in_a_pipeline(exported, classifier):
+    """By folder name, in fp32 and in int8, with the scores of the model that was exported."""
+    texts = ["정말 재미있는 영화", "", "최악 " * 300]
+    ours = pipeline("text-classification", model=str(classifier[0]), device="cpu")(texts, batch_size=3, truncation=True)
+    for name, tolerance in (("model.onnx", 1e-5), ("model_quantized.onnx", 0.1)):
+        answer = pipeline("text-classification", model=str(exported[0]), model_kwargs={"file_name": name}, device="cpu")
+        for a, b in zip(ours, answer(texts, batch_size=3, truncation=True), strict=True):
+            assert abs(a["score"] - b["score"]) < tolerance
+    loaded = AutoModelForSequenceClassification.from_pretrained(exported[0])
+    assert isinstance(loaded, runtime.OnnxRnnForSequenceClassification)
+
+
+def test_tagger_in_a_pipeline(tagger, tmp_path, capsys):
+    """A CRF's tags come out of the graph; the accuracy over tags is reported."""
+    options = ["--quantize", "true", "--test_file", str(SAMPLES / "ewt_test.conllu"), "--label_column_name", "upos"]
+    arguments = ["--model_name_or_path", str(tagger[0]), "--output_dir", str(tmp_path / "onnx"), *options]
+    assert cli.main(["export", *arguments]) == 0
+    assert "of the answers are the same" in capsys.readouterr().out
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "onnx")
+    text = "The dog ate the apple ."
+    ours, theirs = (
+        pipeline("token-classification", model=str(folder), tokenizer=tokenizer, aggregation_strategy="simple", device="cpu")(text)
+        for folder in (tagger[0], tmp_path / "onnx")
+    )
+    assert [(group["entity_group"], group["start"], group["end"]) for group in ours] == [
+        (group["entity_group"], group["start"], group["end"]) for group in theirs
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"), [([], "`model_name_or_path` is needed"), (["--model_name_or_path", "nowhere"], "error: ")]
+)
+def test_wrong_calls(arguments, message, tmp_path, capsys):
+    """One line says what is wrong."""
+    assert cli.main(["export", *arguments, "--output_dir", str(tmp_path)]) == 1
+    assert message in capsys.readouterr().err

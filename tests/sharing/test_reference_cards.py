@@ -1,0 +1,63 @@
+"""Cards of reference models: valid, complete, reviewed, and their figures are those of the README and of recipes that exist."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from huggingface_hub import ModelCard
+
+ROOT = Path(__file__).parents[2]
+CARDS = sorted(path for path in (ROOT / "model_cards").glob("*.md") if path.name not in ("template.md", "README.md"))
+# the Hub's names of licences that the cards use
+LICENCES = {"apache-2.0", "cc0-1.0", "cc-by-sa-4.0", "other"}
+
+
+@pytest.mark.parametrize("path", CARDS, ids=lambda path: path.stem)
+def test_reference_card(path):
+    """Metadata as the Hub reads it, no placeholder, a command of a recipe that exists, a score that the README repeats."""
+    card = ModelCard.load(path)
+    assert card.data.pipeline_tag in ("text-classification", "token-classification", "fill-mask")
+    assert card.data.library_name == "transformers"
+    assert card.data.language and card.data.license in LICENCES and card.data.model_name
+    main = next(result for result in card.data.eval_results if result.dataset_split == "test")
+    assert f"{100 * main.metric_value:.2f}" in (ROOT / "README.md").read_text()
+    for word in ("{{", "}}", "TODO", "More Information", "/tmp", "/work", "/home"):
+        assert word not in card.text
+    for part in ("## Use", "## Data", "## Results", "## Speed", "## Training", "## Limits and bias", "## Licence", "## Reproduce"):
+        assert part in card.text
+    assert "no licence was stated" not in card.text
+    (parameters,) = re.findall(r"([\d,]+) parameters", card.text)
+    assert int(parameters.replace(",", "")) < 15_000_000
+    recipes = re.findall(r"scripts/recipes/\w+\.yaml", card.text)
+    assert recipes
+    for recipe in recipes:
+        assert isinstance(yaml.safe_load((ROOT / recipe).read_text()), dict)
+
+
+def test_every_recipe_is_understood():
+    """Each option of each recipe is one of its command's."""
+    from transformers import HfArgumentParser
+
+    from hf_rnn import options
+    from hf_rnn.commands import language_model
+    from hf_rnn.training import arguments, distillation
+
+    tasks = (
+        arguments.ModelArguments,
+        arguments.DataArguments,
+        distillation.DistillationArguments,
+        arguments.CardArguments,
+        arguments.RnnTrainingArguments,
+    )
+    pretraining = (arguments.ModelArguments, language_model.TextArguments, arguments.CardArguments, language_model.PretrainingArguments)
+    recipes = sorted((ROOT / "scripts" / "recipes").glob("*.yaml"))
+    assert len(recipes) >= 3
+    for recipe in recipes:
+        parser = HfArgumentParser(pretraining if recipe.stem.endswith("_mlm") else tasks)
+        parser.parse_args_into_dataclasses([*options._flatten(str(recipe)), "--use_cpu", "true"])
+
+
+def test_there_are_cards():
+    """At least the reference tasks have one."""
+    assert {path.stem for path in CARDS} >= {"nsmc", "ewt", "snips"}

@@ -1,0 +1,173 @@
+"""Hostile and broken folders: nothing in them runs, nothing outside them is read, and the error says what is wrong."""
+
+import json
+import pickle
+import re
+import shutil
+import struct
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from hf_rnn.commands import cli
+
+
+class Bomb:
+    """Unpickled, it writes a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.write_text, (self.path, "executed")
+
+
+EVIL = "import pathlib\npathlib.Path({path!r}).write_text('executed')\n"
+
+
+def config(folder, **fields):
+    """Change fields of the config."""
+    content = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**content, **fields}))
+
+
+def weights(folder, change):
+    """Change the tensors."""
+    tensors = load_file(folder / "model.safetensors")
+    change(tensors)
+    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+
+
+def header(folder, length, text=b""):
+    """Write a safetensors file with a header of our own."""
+    (folder / "model.safetensors").write_bytes(struct.pack("<Q", length) + text)
+
+
+def tokenizer(folder, **fields):
+    """Change fields of the tokenizer's config."""
+    content = json.loads((folder / "tokenizer_config.json").read_text())
+    (folder / "tokenizer_config.json").write_text(json.dumps({**content, **fields}))
+
+
+def entry(**fields):
+    """Return the header of one tensor."""
+    text = json.dumps({"classifier.bias": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8], **fields}}).encode()
+    return len(text), text
+
+
+def pickled(folder, mark, name="model.safetensors"):
+    """Put a pickle in place of the weights."""
+    (folder / "model.safetensors").unlink()
+    (folder / name).write_bytes(pickle.dumps(Bomb(mark)))
+
+
+def archived(folder, mark):
+    """Put a bomb into what torch.save writes."""
+    (folder / "model.safetensors").unlink()
+    torch.save({"classifier.bias": Bomb(mark)}, folder / "pytorch_model.bin")
+
+
+def evil_code(folder, mark, **maps):
+    """Add code, and maybe point the config to it."""
+    for name in ("evil.py", "modeling_rnn.py", "configuration_rnn.py"):
+        (folder / name).write_text(EVIL.format(path=str(mark)))
+    if maps:
+        config(folder, auto_map=maps, model_type="not_known_here")
+
+
+def outside(folder):
+    """Point the index of shards at a file beside the folder."""
+    shutil.move(folder / "model.safetensors", folder.parent / "outside.safetensors")
+    names = load_file(folder.parent / "outside.safetensors")
+    index = {"metadata": {}, "weight_map": dict.fromkeys(names, "../outside.safetensors")}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+
+
+def rename(tensors):
+    """Give the body's weights other names."""
+    for name in [name for name in tensors if name.startswith("model.layers")]:
+        tensors["x." + name] = tensors.pop(name)
+
+
+HOSTILE = {
+    "pickle as safetensors": (lambda f, mark: pickled(f, mark), "no whole checkpoint: .*header"),
+    "pickle as pytorch_model.bin": (lambda f, mark: pickled(f, mark, "pytorch_model.bin"), "error: "),
+    "archive with a bomb": (archived, "error: "),
+    "header longer than memory": (lambda f, _: header(f, 2**62), "no whole checkpoint: .*header"),
+    "header longer than the file": (lambda f, _: header(f, 1000, b"{}"), "no whole checkpoint: .*header"),
+    "header that is no JSON": (lambda f, _: header(f, 4, b"{{{{"), "no whole checkpoint: .*header"),
+    "header nested a million deep": (lambda f, _: header(f, 10**6, b"[" * 10**6), "no whole checkpoint: .*header"),
+    "offsets beyond the file": (lambda f, _: header(f, *entry(data_offsets=[0, 10**9], shape=[25 * 10**7])), "no whole checkpoint: "),
+    "shape that overflows": (lambda f, _: header(f, *entry(shape=[2**62, 2**62])), "no whole checkpoint: "),
+    "weights cut off": (
+        lambda f, _: (f / "model.safetensors").write_bytes((f / "model.safetensors").read_bytes()[:-100]),
+        "no whole checkpoint: .*header",
+    ),
+    "no bytes": (lambda f, _: (f / "model.safetensors").write_bytes(b""), "no whole checkpoint: .*header"),
+    "no weights": (lambda f, _: (f / "model.safetensors").unlink(), "error: .*model.safetensors"),
+    "wrong shape": (
+        lambda f, _: weights(f, lambda t: t.update({"classifier.weight": torch.zeros(2, 3)})),
+        "no whole checkpoint: .*mismatch",
+    ),
+    "NaN weights": (lambda f, _: weights(f, lambda t: t["classifier.weight"].fill_(float("nan"))), "classifier.weight.*NaN"),
+    "infinite embeddings": (
+        lambda f, _: weights(f, lambda t: t["model.embeddings.word_embeddings.weight"].fill_(float("inf"))),
+        "word_embeddings.weight.*infinity",
+    ),
+    "missing keys": (lambda f, _: weights(f, rename), "is missing the weights .*model.layers"),
+    "shards outside": (lambda f, _: outside(f), r"'../outside.safetensors'.*outside"),
+    "config that is no JSON": (lambda f, _: (f / "config.json").write_text("{"), "error: .*config"),
+    "config nested a million deep": (lambda f, _: (f / "config.json").write_text("[" * 10**6), "error: .*config"),
+    "config that is a list": (lambda f, _: (f / "config.json").write_text("[]"), "error: .*config"),
+    "text for a size": (lambda f, _: config(f, hidden_size="8; import os"), "hidden_size.*int"),
+    "negative size": (lambda f, _: config(f, vocab_size=-5), "`vocab_size` must be at least 1, got -5"),
+    "vocabulary larger than memory": (lambda f, _: config(f, vocab_size=10**12), "no whole checkpoint: .*mismatch"),
+    "a billion layers": (lambda f, _: config(f, num_hidden_layers=10**9), "`num_hidden_layers` must be at most"),
+    "labels that do not fit": (lambda f, _: config(f, id2label={str(i): str(i) for i in range(9)}), "no whole checkpoint: .*mismatch"),
+    "another architecture": (lambda f, _: config(f, architectures=["os.system"]), "must be a classifier or a tagger, got os.system"),
+    "unknown type": (lambda f, _: config(f, model_type="../../evil", auto_map={}), "error: .*evil"),
+    "code under the names of ours": (lambda f, mark: evil_code(f, mark), None),
+    "auto_map to code of its own": (lambda f, mark: evil_code(f, mark, AutoConfig="evil.Evil"), "error: .*trust_remote_code"),
+    "auto_map out of the folder": (lambda f, mark: evil_code(f, mark, AutoConfig="../evil.Evil"), "error: .*trust_remote_code"),
+    "tokenizer with code": (
+        lambda f, mark: (evil_code(f, mark), tokenizer(f, auto_map={"AutoTokenizer": ["evil.Evil", "evil.Evil"]}, tokenizer_class="Evil")),
+        "error: .*trust_remote_code",
+    ),
+    "tokenizer that is no JSON": (lambda f, _: (f / "tokenizer.json").write_text("{"), "error: "),
+    "tokenizer of an unknown kind": (
+        lambda f, _: (f / "tokenizer.json").write_text(json.dumps({"model": {"type": "Evil", "vocab": {}}})),
+        "error: ",
+    ),
+    "no tokenizer": (lambda f, _: (f / "tokenizer.json").unlink(), "error: "),
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_hostile_folders(classifier, kind, tmp_path, capsys, monkeypatch):
+    """Nothing runs; a clear error, or, where only unused code is hostile, the answer of the model."""
+    # consent is never asked for: there is nobody to give it
+    monkeypatch.setattr("builtins.input", lambda *_: "n")
+    folder = shutil.copytree(classifier[0], tmp_path / "model", ignore=shutil.ignore_patterns("checkpoint-*", "*.py"))
+    mark = tmp_path / "executed"
+    change, message = HOSTILE[kind]
+    change(folder, mark)
+    status = cli.main(["predict", "--model_name_or_path", str(folder), "--text", "영화"])
+    printed = capsys.readouterr()
+    assert not mark.exists()
+    if message is None:
+        assert status == 0
+        assert json.loads(printed.out)["label"] in ("0", "1")
+        return
+    assert status == 1
+    assert printed.out == ""
+    assert "Traceback" not in printed.err
+    assert re.search(message, printed.err, re.DOTALL), printed.err
+
+
+def test_bombs_work(tmp_path):
+    """The payload of these tests would be seen."""
+    mark = tmp_path / "mark"
+    pickle.loads(pickle.dumps(Bomb(mark)))
+    assert mark.read_text() == "executed"
