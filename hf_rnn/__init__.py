@@ -3,10 +3,18 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM, AutoModelForSequenceClassification, AutoModelForTokenClassification
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForCausalLM,
+    AutoModelForMaskedLM,
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
+)
 
 from .models.configuration_rnn import RnnConfig
 from .models.modeling_rnn import (
+    RnnForCausalLM,
     RnnForMaskedLM,
     RnnForSequenceClassification,
     RnnForTokenClassification,
@@ -25,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = [
     "RnnCollator",
     "RnnConfig",
+    "RnnForCausalLM",
     "RnnForMaskedLM",
     "RnnForSequenceClassification",
     "RnnForTokenClassification",
@@ -58,3 +67,4 @@ AutoModel.register(RnnConfig, RnnModel, exist_ok=True)
 AutoModelForSequenceClassification.register(RnnConfig, RnnForSequenceClassification, exist_ok=True)
 AutoModelForTokenClassification.register(RnnConfig, RnnForTokenClassification, exist_ok=True)
 AutoModelForMaskedLM.register(RnnConfig, RnnForMaskedLM, exist_ok=True)
+AutoModelForCausalLM.register(RnnConfig, RnnForCausalLM, exist_ok=True)

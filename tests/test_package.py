@@ -31,9 +31,9 @@ def test_import_is_light():
 
 
 def test_import_is_quick():
-    """`import hf_rnn` takes at most 0.3 s beyond `from transformers import PreTrainedModel`; the best of three."""
-    code = "import time; from transformers import PreTrainedModel; start = time.perf_counter(); import hf_rnn; "
-    code += "print(time.perf_counter() - start)"
+    """`import hf_rnn` takes at most 0.3 s of a processor beyond `from transformers import PreTrainedModel`; the best of three."""
+    code = "import time; from transformers import PreTrainedModel; start = time.process_time(); import hf_rnn; "
+    code += "print(time.process_time() - start)"
     assert min(float(run_code(code)) for _ in range(3)) < 0.3
 
 

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from transformers import AutoTokenizer
 
-from ..data.tokenization import piece_types
 from ..options import option, parse_arguments
 from ..sharing.importing import TASKS, import_state, read_weights
 
@@ -40,7 +39,7 @@ def main(argv: list[str] | None = None) -> None:
                 f"{model.config.vocab_size} rows. "
                 "Pass the tokenizer that the model was trained with."
             )
-        model.set_piece_types(piece_types(tokenizer))
+        model.set_piece_types(tokenizer)
         tokenizer.save_pretrained(arguments.output_dir)
     model.save_pretrained(arguments.output_dir)
     print(f"Saved a {model.config.cell_type} for {arguments.task} with {model.num_parameters():,} parameters to {arguments.output_dir}.")

@@ -22,7 +22,7 @@ from transformers.utils import logging
 
 from ..data.readers import DataError
 from ..data.splits import AnyDataset, Splits, carve_validation, first_rows, iterate_cells, load_splits
-from ..data.tokenization import piece_types, train_tokenizer
+from ..data.tokenization import train_tokenizer
 from ..data.vectors import load_vectors
 from ..models.configuration_rnn import RnnConfig
 from ..sharing.cards import write_card
@@ -183,7 +183,7 @@ def build_model(
             config = RnnConfig(**{**usual, **wanted, **vocabulary, **maps})
         built = auto_class.from_config(config)
         if isinstance(config, RnnConfig):
-            built.set_piece_types(piece_types(tokenizer))
+            built.set_piece_types(tokenizer)
             if config.word_vocab_size and train is not None:
                 built.set_word_vocabulary(iterate_cells(train, "input_ids"))
     if model.vectors_file:

@@ -1,17 +1,16 @@
-"""Train a fast tokenizer from an iterator of texts, and read from a vocabulary which pieces start a word."""
+"""Train a fast tokenizer from an iterator of texts."""
 
 import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
-from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerFast
 
-from ..models.embeddings import CONTINUATION, SPECIAL, WORD_START
+from ..models.pieces import WORD_MARK
 
 TOKENIZER_TYPES = ("unigram", "bpe", "wordpiece", "word", "char")
 PAD, UNK, SEP, MASK = SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[SEP]", "[MASK]")
-WORD_MARK = "▁"
 # more often than any pair occurs
 NEVER = 2**62
 
@@ -154,29 +153,3 @@ def _checked(texts: Iterable[str]) -> Iterator[str]:
         yield text
     if not seen:
         raise ValueError("The tokenizer needs at least one text with a character in it, got none. Check the file and the column name.")
-
-
-def piece_types(tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """Say of each id of a fast tokenizer whether its piece starts a word: `SPECIAL`, `WORD_START` or `CONTINUATION`.
-
-    Read from the marks that the vocabulary itself carries: "##" of WordPiece before a continuation, "▁" of Metaspace or "Ġ" of
-    byte-level BPE before a start. Vocabularies without marks hold whole words. For `RnnPreTrainedModel.set_piece_types`.
-
-    Raises:
-        ValueError: The tokenizer is not a fast one.
-    """
-    if not tokenizer.is_fast:
-        raise ValueError(f"Word starts are read from a fast tokenizer, got {type(tokenizer).__name__}. Load it with AutoTokenizer.")
-    special = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
-    tokens = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
-    prefix = getattr(tokenizer.backend_tokenizer.model, "continuing_subword_prefix", None)
-    mark = next((mark for mark in (WORD_MARK, "Ġ") if any((token or "").startswith(mark) for token in tokens)), None)
-    types = []
-    for index, token in enumerate(tokens):
-        if index in special:
-            types.append(SPECIAL)
-        elif mark is not None:
-            types.append(WORD_START if token.startswith(mark) else CONTINUATION)
-        else:
-            types.append(CONTINUATION if prefix and token.startswith(prefix) else WORD_START)
-    return types

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 from transformers import PreTrainedTokenizerBase
 
+from ..models.pieces import CONTINUATION, piece_types
 from .readers import DataError
-from .tokenization import CONTINUATION, piece_types
 
 
 @dataclass(frozen=True)

@@ -42,9 +42,10 @@ class RnnConfig(PreTrainedConfig):
         crf_constraints (`str`, *optional*): Forbid tag sequences that break the scheme of the label names: `"bio"` or `"bioes"`.
         intents (`list`, *optional*): Names of the classes of whole rows, for a tagger that classifies them too.
         pad_token_id (`int`, *optional*): Row of the embedding that stays zero.
+        bos_token_id, eos_token_id (`int`, *optional*): Tokens that begin and end a text of a causal language model.
         initializer_range (`float`): Standard deviation of linear layers.
         embedding_initializer_range (`float`): Standard deviation of embeddings.
-        tie_word_embeddings (`bool`): Whether the output layer of a masked language model is the matrix of its embeddings.
+        tie_word_embeddings (`bool`): Whether the output layer of a language model is the matrix of its embeddings.
 
     Raises:
         ValueError: A field is out of its range or two fields contradict each other.
@@ -72,6 +73,8 @@ class RnnConfig(PreTrainedConfig):
     crf_constraints: str | None = None
     intents: list[str] | tuple[str, ...] | None = None
     pad_token_id: int | None = 0
+    bos_token_id: int | None = None
+    eos_token_id: int | None = None
     initializer_range: float | int = 0.02
     embedding_initializer_range: float | int = 0.1
     tie_word_embeddings: bool = True

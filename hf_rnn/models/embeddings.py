@@ -8,12 +8,15 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from transformers.utils import logging
 
 from .masked import Compaction, take_positions, word_recurrence
 from .packing import Packing
+from .pieces import CONTINUATION, SPECIAL, WORD_START
 from .recurrence import RaggedLSTM
 
-SPECIAL, WORD_START, CONTINUATION = 0, 1, 2
+logger = logging.get_logger(__name__)
+
 # sorts behind every hash
 UNUSED_KEY = torch.iinfo(torch.int64).max
 # powers of the hash's base modulo 2^64, from the first on
@@ -117,6 +120,7 @@ class RnnEmbeddings(nn.Module):
         self.word_embeddings = nn.Embedding(vocab_size, embedding_size, padding_idx=pad_token_id)
         self.word_pooling = word_pooling
         self.dropout = dropout
+        self._has_looked = False
         if word_pooling == "rnn":
             self.piece_recurrence = RaggedLSTM(embedding_size, embedding_size // 2, bidirectional=True)
         if word_vocab_size:
@@ -190,6 +194,7 @@ class RnnEmbeddings(nn.Module):
             ValueError: Words without ids.
         """
         self._check_ids(input_ids)
+        self._warn_of_missing_types()
         segments = self.segment(input_ids, mask, self.word_pooling is not None)
         # (N, E)
         if input_ids is not None:
@@ -204,6 +209,17 @@ class RnnEmbeddings(nn.Module):
     def _check_ids(self, input_ids: Tensor | None) -> None:
         if input_ids is None and (self.word_pooling is not None or hasattr(self, "word_keys")):
             raise ValueError("`word_pooling` needs `input_ids` to know where words start, got `inputs_embeds`. Set word_pooling=None.")
+
+    def _warn_of_missing_types(self) -> None:
+        """Say once, when training begins, that every piece counts as a word of its own."""
+        if not self.training or self.word_pooling is None or self._has_looked:
+            return
+        self._has_looked = True
+        if bool((self.piece_types == WORD_START).all()):
+            logger.warning(
+                f"word_pooling={self.word_pooling!r} does not know which pieces start a word, so each counts as one. "
+                "Call model.set_piece_types(tokenizer) before training."
+            )
 
     def _drop(self, units: Tensor) -> Tensor:
         if not self.training or self.dropout == 0:
@@ -223,11 +239,12 @@ class RnnEmbeddings(nn.Module):
         follows = (types.roll(1, 1) != SPECIAL) & (torch.arange(types.shape[1], device=types.device) > 0)
         return exists & ~(follows & (types == CONTINUATION)), special
 
-    def forward_masked(self, input_ids: Any, inputs_embeds: Any, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward_masked(self, input_ids: Any, inputs_embeds: Any, mask: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Do what `forward` does without a shape that depends on data.
 
         Returns:
-            `tuple`: Units (B, T, E) at the left of each row, their number (B,), and the unit of each position (B, T).
+            `tuple`: Units (B, T, E) at the left of each row, their number (B,), the unit of each position (B, T), and the position
+                where each unit starts (B, T).
         """
         self._check_ids(input_ids)
         compaction = Compaction.from_mask(mask)
@@ -242,7 +259,8 @@ class RnnEmbeddings(nn.Module):
             vectors = vectors + self._drop(self._look_up(_finish_hash(torch.zeros_like(ids).scatter_add(1, units.rank, added))))
         else:
             vectors = self._drop(vectors)
-        return vectors, units.lengths, take_positions(units.rank, compaction.rank)
+        unit_of, home = take_positions(units.rank, compaction.rank), take_positions(compaction.order, units.order)
+        return vectors, units.lengths, unit_of, home
 
     def _pool_masked(self, pieces: Tensor, compaction: Compaction, units: Compaction) -> Tensor:
         """Return one vector a unit from pieces, both (B, T, E) at the left of each row."""

@@ -36,3 +36,27 @@ class RnnLayer(GradientCheckpointingLayer):
         if self.training and self.hidden_dropout > 0:
             out = masked_locked_dropout(out, self.hidden_dropout)
         return out, *final
+
+
+def split_state(state: Tensor | None, batch_size: int, config: RnnConfig) -> list[tuple[Tensor, ...]]:
+    """Return the initial h (and c) of every layer, or an empty tuple each, from a state (B, layers, S); see `RnnModelOutput`.
+
+    Raises:
+        ValueError: The model is bidirectional, or the state has another shape.
+    """
+    if state is None:
+        return [()] * config.num_hidden_layers
+    if config.bidirectional:
+        raise ValueError(
+            "`state` needs a unidirectional model: the second direction of a bidirectional one starts at the end of the row, "
+            "which the next chunk moves. Train with --bidirectional false to stream, or encode the whole row at once."
+        )
+    num_states = 2 if config.cell_type == "lstm" else 1
+    expected = (batch_size, config.num_hidden_layers, num_states * config.hidden_size)
+    if tuple(state.shape) != expected:
+        raise ValueError(
+            f"`state` of this {config.cell_type} must have the shape (batch, num_hidden_layers, {num_states} * hidden_size) = "
+            f"{expected}, got {tuple(state.shape)}. Pass the `state` that the model returned for the same rows."
+        )
+    parts = state.transpose(0, 1).chunk(num_states, dim=2)
+    return [tuple(part[layer : layer + 1] for part in parts) for layer in range(config.num_hidden_layers)]

@@ -1,6 +1,6 @@
-"""LSTM and GRU models: an encoder, a sequence classifier, a tagger with an optional CRF, and a masked language model."""
+"""LSTM and GRU models: an encoder, a sequence classifier, a tagger with an optional CRF, a masked and a causal language model."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -8,16 +8,19 @@ from torch import Tensor, nn
 # older loaders copy only what this file names: F401 marks what is here for them
 from .backends import run_layer  # noqa: F401
 from .configuration_rnn import RnnConfig
-from .crf import LinearChainCRF, dense_positions
+from .crf import LinearChainCRF
+from .decoding import crf_loss, decode, next_labels
 from .embeddings import RnnEmbeddings, check_inputs
+from .generation import StateGenerationMixin
 from .kernel import Steps  # noqa: F401
 from .kernel_gru import PackedGRU  # noqa: F401
 from .kernel_lstm import PackedLSTM  # noqa: F401
-from .layer import RnnLayer
+from .layer import RnnLayer, split_state
 from .losses import cross_entropy, sequence_loss
 from .masked import Compaction, take_positions
 from .onednn import onednn_lstm  # noqa: F401
 from .packing import Packing
+from .pieces import piece_types  # noqa: F401
 from .pooling import Pooling
 from .prepared import prepared  # noqa: F401
 from .pretrained import RnnHeadOutput, RnnModelOutput, RnnPreTrainedModel
@@ -51,6 +54,7 @@ class RnnModel(RnnPreTrainedModel):
         state: Tensor | None = None,
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
+        **kwargs: Any,
     ) -> RnnModelOutput | tuple:
         """Encode a batch.
 
@@ -62,12 +66,14 @@ class RnnModel(RnnPreTrainedModel):
             state (`Tensor`, *optional*): State to go on from, as returned; for unidirectional models.
             output_hidden_states (`bool`, *optional*): Whether to return the embeddings and every layer's output.
             return_dict (`bool`, *optional*): Whether to return a `RnnModelOutput` rather than a tuple.
+            kwargs: What other encoders take and a recurrence has no use for, such as `token_type_ids`, `position_ids`,
+                `output_attentions` and `use_cache`; ignored.
 
         Raises:
             ValueError: Both or none of the inputs, a mask or state of another shape, or a state for a bidirectional model.
         """
         mask = check_inputs(input_ids, inputs_embeds, attention_mask)
-        states = self._split_state(state, mask.shape[0])
+        states = split_state(state, mask.shape[0], self.config)
         wanted = self.config.output_hidden_states if output_hidden_states is None else output_hidden_states
         encode = self._encode_masked if self._is_masked else self._encode
         hidden_states, finals = encode(input_ids, inputs_embeds, mask, states, wanted)
@@ -84,43 +90,46 @@ class RnnModel(RnnPreTrainedModel):
         self, input_ids: Tensor | None, inputs_embeds: Tensor | None, mask: Tensor, states: list[tuple[Tensor, ...]], wanted: bool
     ) -> tuple[list[Tensor], list[list[Tensor]]]:
         """Return what each layer makes of the batch, (B, T, H) each or of the last alone, and the final state of each."""
-        batch_size, length = mask.shape
         units, segments = self.embeddings(input_ids, inputs_embeds, mask)
         packing = Packing.from_lengths(segments.starts.sum(1))
-        # (N, E), in order of time
+        # (N,): the packed place of each position's unit; (U,): where each packed unit starts in the flattened batch
+        place = torch.argsort(packing.source).index_select(0, segments.unit_of)
+        home = segments.starts.flatten().nonzero().squeeze(1).index_select(0, packing.source)
+
+        def spread(hidden: Tensor) -> Tensor:
+            rows = hidden.new_zeros(mask.numel(), hidden.shape[1])
+            return rows.index_copy(0, segments.positions, hidden.index_select(0, place)).view(*mask.shape, hidden.shape[1])
+
+        # (U, E), in order of time
         x = units.index_select(0, packing.source)
         if self.training and self.config.input_dropout > 0:
-            x = locked_dropout(x, packing.rows, batch_size, self.config.input_dropout)
-        collected, finals = [x], []
+            x = locked_dropout(x, packing.rows, len(mask), self.config.input_dropout)
+        hidden_states, finals = [], []
         for layer, start in zip(self.layers, states, strict=True):
+            if wanted:
+                # what is returned is what the next layer reads, so that it gets the gradient
+                hidden_states.append(spread(x))
+                x = hidden_states[-1].flatten(0, 1).index_select(0, home)
             x, *final = layer(x, packing, *start)
-            collected.append(x)
             finals.append(final)
-        # the packed place of each position's word
-        place = torch.argsort(packing.source).index_select(0, segments.unit_of)
-        hidden_states = [
-            hidden.new_zeros(batch_size * length, hidden.shape[1])
-            .index_copy(0, segments.positions, hidden.index_select(0, place))
-            .view(batch_size, length, hidden.shape[1])
-            for hidden in (collected if wanted else collected[-1:])
-        ]
-        return hidden_states, finals
+        return [*hidden_states, spread(x)], finals
 
     def _encode_masked(
         self, input_ids: Tensor | None, inputs_embeds: Tensor | None, mask: Tensor, states: list[tuple[Tensor, ...]], wanted: bool
     ) -> tuple[list[Tensor], list[list[Tensor]]]:
         """Do what `_encode` does in the mask-only form."""
-        # (B, T, E), words at the left of each row
-        x, lengths, unit_of = self.embeddings.forward_masked(input_ids, inputs_embeds, mask)
+        # (B, T, E), units at the left of each row
+        x, lengths, unit_of, home = self.embeddings.forward_masked(input_ids, inputs_embeds, mask)
         if self.training and self.config.input_dropout > 0:
             x = masked_locked_dropout(x, self.config.input_dropout)
-        collected, finals = [x], []
+        hidden_states, finals = [], []
         for layer, start in zip(self.layers, states, strict=True):
+            if wanted:
+                hidden_states.append(take_positions(x, unit_of) * mask.unsqueeze(2))
+                x = take_positions(hidden_states[-1], home)
             x, *final = layer.forward_masked(x, lengths, *start)
-            collected.append(x)
             finals.append(final)
-        hidden_states = [take_positions(hidden, unit_of) * mask.unsqueeze(2) for hidden in (collected if wanted else collected[-1:])]
-        return hidden_states, finals
+        return [*hidden_states, take_positions(x, unit_of) * mask.unsqueeze(2)], finals
 
     def words(self, input_ids: Tensor | None, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Return where a word or special token starts, and where there is a special token or nothing, (B, T) each."""
@@ -134,25 +143,6 @@ class RnnModel(RnnPreTrainedModel):
     def units(self, input_ids: Tensor | None, mask: Tensor) -> Tensor:
         """Return the positions that pooling counts, (B, T): every one, or with word pooling one a word, whatever its pieces."""
         return mask if self.config.word_pooling is None else self.words(input_ids, mask)[0]
-
-    def _split_state(self, state: Tensor | None, batch_size: int) -> list[tuple[Tensor, ...]]:
-        """Return the initial h (and c) of every layer, or an empty tuple each."""
-        if state is None:
-            return [()] * len(self.layers)
-        if self.config.bidirectional:
-            raise ValueError(
-                "`state` needs a unidirectional model: the second direction of a bidirectional one starts at the end of the row, "
-                "which the next chunk moves. Train with --bidirectional false to stream, or encode the whole row at once."
-            )
-        num_states = 2 if self.config.cell_type == "lstm" else 1
-        expected = (batch_size, len(self.layers), num_states * self.config.hidden_size)
-        if tuple(state.shape) != expected:
-            raise ValueError(
-                f"`state` of this {self.config.cell_type} must have the shape (batch, num_hidden_layers, {num_states} * hidden_size) = "
-                f"{expected}, got {tuple(state.shape)}. Pass the `state` that the model returned for the same rows."
-            )
-        parts = state.transpose(0, 1).chunk(num_states, dim=2)
-        return [tuple(part[layer : layer + 1] for part in parts) for layer in range(len(self.layers))]
 
 
 class RnnForSequenceClassification(RnnPreTrainedModel):
@@ -177,6 +167,7 @@ class RnnForSequenceClassification(RnnPreTrainedModel):
         num_items_in_batch: Tensor | int | None = None,
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
+        **kwargs: Any,
     ) -> RnnHeadOutput | tuple:
         """Classify rows: logits (B, C).
 
@@ -226,6 +217,7 @@ class RnnForTokenClassification(RnnPreTrainedModel):
         num_items_in_batch: Tensor | int | None = None,
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
+        **kwargs: Any,
     ) -> RnnHeadOutput | tuple:
         """Tag positions: logits (B, T, C).
 
@@ -246,9 +238,12 @@ class RnnForTokenClassification(RnnPreTrainedModel):
         loss = None
         if labels is not None:
             labels = labels.to(logits.device).masked_fill(~mask, -100)
-            loss = self._loss(logits, labels, num_items_in_batch)
+            if self.config.use_crf:
+                loss = crf_loss(self.crf, logits, labels, num_items_in_batch)
+            else:
+                loss = cross_entropy(logits.flatten(0, 1), labels.flatten(), num_items_in_batch)
         if self.config.use_crf and not self.training:
-            logits = self._decode(logits, *self.model.words(input_ids, mask))
+            logits = decode(self.crf, logits, *self.model.words(input_ids, mask), self._is_masked)
         intent_logits = None
         if self.config.intents:
             pooled = self.intent_pooling(encoded.last_hidden_state, self.model.units(input_ids, mask))
@@ -262,36 +257,11 @@ class RnnForTokenClassification(RnnPreTrainedModel):
         )
         return output if _wants_dict(return_dict, self.config) else output.to_tuple()
 
-    def _loss(self, emissions: Tensor, labels: Tensor, num_items: Tensor | int | None) -> Tensor:
-        if not self.config.use_crf:
-            return cross_entropy(emissions.flatten(0, 1), labels.flatten(), num_items)
-        # (B, W): the labelled positions, first pieces of words, side by side
-        labelled = labels != -100
-        dense = dense_positions(labelled)
-        tags = labels.gather(1, dense)
-        total = -self.crf.log_likelihood(take_positions(emissions, dense), tags, labelled.sum(1)).sum()
-        return total / (labelled.sum().clamp(min=1) if num_items is None else num_items)
 
-    def _decode(self, emissions: Tensor, starts: Tensor, special: Tensor) -> Tensor:
-        """Replace the emissions (B, T, C) of words by max-marginals; those of special tokens and padding stay."""
-        words = starts & ~special
-        dense = Compaction.from_mask(words).order if self._is_masked else dense_positions(words)
-        marginals = self.crf.max_marginals(take_positions(emissions, dense), words.sum(1))
-        if marginals.shape[1] == 0:
-            return emissions
-        # (B, T): the word of each position
-        word_of = (words.cumsum(1) - 1).clamp(min=0)
-        is_word = (word_of < words.sum(1, keepdim=True)) & ~special
-        return torch.where(is_word.unsqueeze(2), take_positions(marginals, word_of), emissions)
-
-
-class RnnForMaskedLM(RnnPreTrainedModel):
-    """The encoder and a prediction of masked pieces (Devlin et al. 2019), to pretrain a body on text without labels.
+class _RnnLanguageModel(RnnPreTrainedModel):
+    """The encoder and a prediction of pieces, shared by both language models.
 
     The output layer shares the matrix of the embeddings if `config.tie_word_embeddings`.
-
-    Raises:
-        ValueError: The recurrence of `config` runs over words, whose states do not tell their pieces apart.
     """
 
     _tied_weights_keys: ClassVar[dict[str, str]] = {"decoder.weight": "model.embeddings.word_embeddings.weight"}
@@ -300,7 +270,7 @@ class RnnForMaskedLM(RnnPreTrainedModel):
         super().__init__(config)
         if config.word_pooling is not None:
             raise ValueError(
-                f"RnnForMaskedLM predicts pieces, but `word_pooling` makes words of them; got {config.word_pooling!r}. "
+                f"{type(self).__name__} predicts pieces, but `word_pooling` makes words of them; got {config.word_pooling!r}. "
                 "Set word_pooling=None; taggers that start from the model can pool words."
             )
         self.model = RnnModel(config)
@@ -317,6 +287,42 @@ class RnnForMaskedLM(RnnPreTrainedModel):
         """Replace the output layer."""
         self.decoder = value
 
+    def _predict(self, hidden: Tensor) -> Tensor:
+        """Return logits (..., V) from states (..., H)."""
+        return self.decoder(self.norm(nn.functional.gelu(self.transform(hidden))))
+
+    def _answer(
+        self,
+        encoded: RnnModelOutput,
+        labels: Tensor | None,
+        num_items: Tensor | int | None,
+        kept: slice | Tensor,
+        return_dict: bool | None,
+    ) -> RnnHeadOutput | tuple:
+        """Return the output for labels (B, T), -100 where nothing is predicted, with logits at the kept positions.
+
+        While training with labels, logits are made at labelled positions only, and not returned.
+        """
+        hidden: Any = encoded.last_hidden_state
+        loss, logits = None, None
+        if labels is not None:
+            # (M,): labelled positions in the flattened batch
+            labelled = (labels != -100).flatten().nonzero().squeeze(1)
+            predicted = self._predict(hidden.flatten(0, 1).index_select(0, labelled))
+            loss = cross_entropy(predicted, labels.flatten()[labelled], num_items)
+        if labels is None or not self.training:
+            logits = self._predict(hidden[:, kept])
+        output = RnnHeadOutput(loss=loss, logits=logits, state=encoded.state, hidden_states=encoded.hidden_states)
+        return output if _wants_dict(return_dict, self.config) else output.to_tuple()
+
+
+class RnnForMaskedLM(_RnnLanguageModel):
+    """The encoder and a prediction of masked pieces (Devlin et al. 2019), to pretrain a body on text without labels.
+
+    Raises:
+        ValueError: The recurrence of `config` runs over words, whose states do not tell their pieces apart.
+    """
+
     def forward(
         self,
         input_ids: Tensor | None = None,
@@ -327,6 +333,7 @@ class RnnForMaskedLM(RnnPreTrainedModel):
         num_items_in_batch: Tensor | int | None = None,
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
+        **kwargs: Any,
     ) -> RnnHeadOutput | tuple:
         """Predict pieces: logits (B, T, V), or None while training with labels, where only those of labelled positions are made.
 
@@ -338,22 +345,55 @@ class RnnForMaskedLM(RnnPreTrainedModel):
         """
         mask = check_inputs(input_ids, inputs_embeds, attention_mask)
         encoded = self.model(input_ids, attention_mask, inputs_embeds, state, output_hidden_states, return_dict=True)
-        hidden, loss, logits = encoded.last_hidden_state, None, None
-        if labels is None or not self.training:
-            logits = self._predict(hidden)
-        if labels is not None:
-            labels = labels.to(hidden.device).masked_fill(~mask, -100)
-            # (M,): labelled positions in the flattened batch
-            labelled = (labels != -100).flatten().nonzero().squeeze(1)
-            chosen = hidden if logits is None else logits
-            chosen = chosen.flatten(0, 1).index_select(0, labelled)
-            loss = cross_entropy(self._predict(chosen) if logits is None else chosen, labels.flatten()[labelled], num_items_in_batch)
-        output = RnnHeadOutput(loss=loss, logits=logits, state=encoded.state, hidden_states=encoded.hidden_states)
-        return output if _wants_dict(return_dict, self.config) else output.to_tuple()
+        targets = None if labels is None else labels.to(mask.device).masked_fill(~mask, -100)
+        return self._answer(encoded, targets, num_items_in_batch, slice(None), return_dict)
 
-    def _predict(self, hidden: Tensor) -> Tensor:
-        """Return logits (..., V) from states (..., H)."""
-        return self.decoder(self.norm(nn.functional.gelu(self.transform(hidden))))
+
+class RnnForCausalLM(_RnnLanguageModel, StateGenerationMixin):
+    """The unidirectional encoder and a prediction of the next piece (Mikolov et al. 2010), which `generate` samples from.
+
+    `state` is the cache of generation: a token costs the same wherever it stands.
+
+    Raises:
+        ValueError: `config` is bidirectional, or its recurrence runs over words.
+    """
+
+    def __init__(self, config: RnnConfig) -> None:
+        if config.bidirectional:
+            raise ValueError(
+                "RnnForCausalLM predicts what comes next, which a bidirectional model has read already; got bidirectional=True. "
+                "Set bidirectional=False in RnnConfig or pass --bidirectional false."
+            )
+        super().__init__(config)
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        state: Tensor | None = None,
+        labels: Tensor | None = None,
+        num_items_in_batch: Tensor | int | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+        logits_to_keep: int | Tensor = 0,
+        **kwargs: Any,
+    ) -> RnnHeadOutput | tuple:
+        """Predict the next piece at every position: logits (B, T, V), or None while training with labels.
+
+        Args:
+            labels (`Tensor`, *optional*): The pieces themselves, (B, T), -100 where one is not to be predicted; they are shifted
+                here, so `labels=input_ids` is right, and what is masked is passed over.
+            num_items_in_batch (`int`, *optional*): Divide the summed loss by this rather than by the labels of this batch.
+            logits_to_keep (`int` or `Tensor`): Make logits for so many last positions, or for these positions; 0 for all.
+
+        The other arguments are those of `RnnModel`.
+        """
+        mask = check_inputs(input_ids, inputs_embeds, attention_mask)
+        encoded = self.model(input_ids, attention_mask, inputs_embeds, state, output_hidden_states, return_dict=True)
+        targets = None if labels is None else next_labels(labels.to(mask.device), mask)
+        kept = logits_to_keep if isinstance(logits_to_keep, Tensor) else slice(-logits_to_keep, None)
+        return self._answer(encoded, targets, num_items_in_batch, kept, return_dict)
 
 
 def _wants_dict(return_dict: bool | None, config: RnnConfig) -> bool:
@@ -365,3 +405,4 @@ RnnModel.register_for_auto_class("AutoModel")
 RnnForSequenceClassification.register_for_auto_class("AutoModelForSequenceClassification")
 RnnForTokenClassification.register_for_auto_class("AutoModelForTokenClassification")
 RnnForMaskedLM.register_for_auto_class("AutoModelForMaskedLM")
+RnnForCausalLM.register_for_auto_class("AutoModelForCausalLM")

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from transformers import PreTrainedTokenizerBase
 from transformers.modeling_utils import PreTrainedModel
 from transformers.utils import ModelOutput, cached_file
 
@@ -18,6 +19,8 @@ from .backends import asked_backend, check_backend
 from .configuration_rnn import RnnConfig
 from .crf import LinearChainCRF
 from .embeddings import UNUSED_KEY, RnnEmbeddings
+from .pieces import WORD_START
+from .pieces import piece_types as read_piece_types
 from .recurrence import RaggedGRU, RaggedLSTM, init_recurrence, is_loaded
 from .tags import forbidden_moves
 
@@ -28,6 +31,7 @@ AUTO_MAP = {
     "AutoModelForSequenceClassification": "modeling_rnn.RnnForSequenceClassification",
     "AutoModelForTokenClassification": "modeling_rnn.RnnForTokenClassification",
     "AutoModelForMaskedLM": "modeling_rnn.RnnForMaskedLM",
+    "AutoModelForCausalLM": "modeling_rnn.RnnForCausalLM",
 }
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
@@ -59,7 +63,7 @@ class RnnHeadOutput(ModelOutput):
 
     Args:
         loss (`Tensor`, *optional*): Mean loss over labels, when there are labels.
-        logits (`Tensor`, *optional*): (B, C) of a classifier, (B, T, C) of a tagger, (B, T, V) of a masked language model; their
+        logits (`Tensor`, *optional*): (B, C) of a classifier, (B, T, C) of a tagger, (B, T, V) of a language model; their
             arg max is the answer.
         intent_logits (`Tensor`, *optional*): (B, I) of a tagger with `config.intents`.
         state (`Tensor`): Final state, see `RnnModelOutput`.
@@ -211,16 +215,24 @@ class RnnPreTrainedModel(PreTrainedModel):
         """Choose the words with a vector of their own from the `input_ids` of a corpus; see `RnnEmbeddings.set_word_vocabulary`."""
         return self.base_model.embeddings.set_word_vocabulary(rows, min_frequency)
 
-    def set_piece_types(self, piece_types: list[int]) -> None:
-        """Say of each piece of the vocabulary whether it starts a word; see `hf_rnn.data.tokenization.piece_types`.
+    def set_piece_types(self, piece_types: list[int] | PreTrainedTokenizerBase) -> None:
+        """Say of each piece of the vocabulary whether it starts a word.
 
         Args:
-            piece_types (`list`): One of `SPECIAL` (0), `WORD_START` (1), `CONTINUATION` (2) for each of vocab_size ids.
+            piece_types (`list` or `PreTrainedTokenizerBase`): One of `SPECIAL` (0), `WORD_START` (1), `CONTINUATION` (2) for each
+                of vocab_size ids, or a fast tokenizer to read them from; see `pieces.piece_types`.
 
         Raises:
-            ValueError: Their number is not `vocab_size`.
+            ValueError: Their number is not `vocab_size`, or the tokenizer is no fast one.
         """
-        self.base_model.embeddings.set_piece_types(piece_types)
+        types = piece_types if isinstance(piece_types, list) else read_piece_types(piece_types)
+        self.base_model.embeddings.set_piece_types(types)
+
+    @property
+    def needs_piece_types(self) -> bool:
+        """Return whether the recurrence runs over words and nothing has said yet where they start."""
+        embeddings = self.base_model.embeddings
+        return embeddings.word_pooling is not None and bool((embeddings.piece_types == WORD_START).all())
 
 
 def name_in_card(path: Path, repo_id: str) -> None:

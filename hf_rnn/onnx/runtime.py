@@ -5,7 +5,14 @@ from typing import Any
 import onnxruntime
 import torch
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM, AutoModelForSequenceClassification, AutoModelForTokenClassification
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForCausalLM,
+    AutoModelForMaskedLM,
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
+)
 from transformers.modeling_utils import PreTrainedModel
 from transformers.utils import cached_file
 
@@ -99,8 +106,13 @@ class OnnxRnnForMaskedLM(OnnxRnnModel):
     """An exported masked language model."""
 
 
+class OnnxRnnForCausalLM(OnnxRnnModel):
+    """An exported causal language model, which reads whole rows."""
+
+
 AutoConfig.register(OnnxRnnConfig.model_type, OnnxRnnConfig, exist_ok=True)
 AutoModel.register(OnnxRnnConfig, OnnxRnnModel, exist_ok=True)
 AutoModelForSequenceClassification.register(OnnxRnnConfig, OnnxRnnForSequenceClassification, exist_ok=True)
 AutoModelForTokenClassification.register(OnnxRnnConfig, OnnxRnnForTokenClassification, exist_ok=True)
 AutoModelForMaskedLM.register(OnnxRnnConfig, OnnxRnnForMaskedLM, exist_ok=True)
+AutoModelForCausalLM.register(OnnxRnnConfig, OnnxRnnForCausalLM, exist_ok=True)

@@ -24,7 +24,16 @@ NEEDED = {
     "README.md": "a model card",
 }
 # what goes up beside that and the code; predictions, for one, hold the text of the data, and training_args.bin is a pickle
-SHARED = ("*.safetensors.index.json", "tokenizer_config.json", "special_tokens_map.json", "*.png", "*_results.json", "report.txt", "*.onnx")
+SHARED = (
+    "*.safetensors.index.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "generation_config.json",
+    "*.png",
+    "*_results.json",
+    "report.txt",
+    "*.onnx",
+)
 # all that travels with a checkpoint
 CODE = tuple(sorted(path.name for path in (Path(__file__).parents[1] / "models").glob("*.py") if path.stem != "__init__"))
 SECRETS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")

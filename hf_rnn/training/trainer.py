@@ -25,13 +25,16 @@ class RnnTrainer(Trainer):
 
     With `train_sampling_strategy="group_by_length"` training batches are of similar length while evaluation keeps the order of the
     data set. Rows with `teacher_logits` are learnt from a teacher too, as `distillation` says. The accuracy on the training batches
-    is logged beside the loss. Embeddings and CRF scores have no weight decay.
+    is logged beside the loss. Embeddings and CRF scores have no weight decay. A model that runs over words and was never told where
+    they start reads it from `processing_class`.
     """
 
     def __init__(self, *args: Any, distillation: DistillationArguments | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.distillation = distillation or DistillationArguments()
         self._train_counts: Tensor | None = None
+        if getattr(self.model, "needs_piece_types", False) and getattr(self.processing_class, "is_fast", False):
+            self.model.set_piece_types(self.processing_class)
         if self.label_smoother is not None and getattr(self.model.config, "use_crf", False):
             raise ValueError(
                 f"`label_smoothing_factor` smooths independent classes, but `use_crf` is on; got {self.args.label_smoothing_factor}. "

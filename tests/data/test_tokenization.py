@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from transformers import AutoTokenizer
 
-from hf_rnn.data.tokenization import TOKENIZER_TYPES, piece_types, train_tokenizer
-from hf_rnn.models.embeddings import CONTINUATION, SPECIAL, WORD_START
+from hf_rnn.data.tokenization import TOKENIZER_TYPES, train_tokenizer
+from hf_rnn.models.pieces import CONTINUATION, SPECIAL, WORD_START, piece_types
 
 TEXTS = [
     "이 영화 정말 재미있어요 !",
