@@ -9,7 +9,8 @@ from huggingface_hub.errors import StrictDataclassError
 COMMANDS = {
     "text-classification": ("text_classification", "train, evaluate and apply a text classifier"),
     "token-classification": ("token_classification", "train, evaluate and apply a tagger"),
-    "masked-lm": ("language_model", "pretrain a body on text without labels"),
+    "language-model": ("language_model", "pretrain a body on text without labels, masked or causal"),
+    "masked-lm": ("language_model", "the same, by its older name"),
     "train-tokenizer": ("train_tokenizer", "train a tokenizer"),
     "predict": ("predict", "apply a trained model to texts"),
     "convert": ("convert", "save a model in half precision and measure what that costs"),

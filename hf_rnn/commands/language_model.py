@@ -1,16 +1,25 @@
-"""Pretrain a body on text without labels, as a masked language model."""
+"""Pretrain a body on text without labels, as a masked or a causal language model."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from math import exp
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+import numpy as np
 from datasets import Dataset, DatasetDict, IterableDatasetDict, concatenate_datasets
 from torch import Tensor
-from transformers import AutoModelForMaskedLM, DataCollatorForLanguageModeling, EvalPrediction, PreTrainedTokenizerBase
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForMaskedLM,
+    DataCollatorForLanguageModeling,
+    EvalPrediction,
+    PreTrainedTokenizerBase,
+)
 from transformers.utils import logging
 
+from ..data.collator import RnnCollator
 from ..data.readers import DataError
 from ..data.splits import (
     TEXT_COLUMNS,
@@ -24,6 +33,7 @@ from ..data.splits import (
     iterate_texts,
     load_splits,
 )
+from ..data.tokenization import begin_texts
 from ..options import option, parse_arguments
 from ..sharing.cards import code
 from ..training.arguments import CardArguments, ModelArguments, RnnTrainingArguments
@@ -52,7 +62,8 @@ class TextArguments:
     dataset_name: str | None = option("Data set on the Hub; its train split.")
     dataset_config_name: str | None = option("Its configuration.")
     text_column_name: str | None = option("Column of texts or of lists of tokens.")
-    mlm_probability: float = option("Share of the pieces to predict.", 0.2)
+    objective: str = option("masked or causal.", "masked", choices=["masked", "causal"])
+    mlm_probability: float = option("Share of the pieces to predict, if masked.", 0.2)
     max_length: int = option("Tokens of a row; a longer text goes on in the next row.", 256)
     validation_rows: int = option("Rows held out for --do_eval, drawn with --split_seed.", 5000)
     split_seed: int = option("Seed of that draw.", 42)
@@ -82,22 +93,24 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
         raise ValueError(
             f"`mlm_probability` must be between 0 and 1, got {texts_args.mlm_probability}. Pass --mlm_probability, such as 0.2."
         )
+    objective = OBJECTIVES[texts_args.objective]
     steps.set_up(training)
     steps.choose_metric(training, "loss", False)
     resume = resume_point(training)
     texts = load_texts(texts_args, training)
     tokenizer = steps.get_tokenizer(model_args, iterate_texts(texts, "text"), DEFAULTS, texts_args.max_length)
-    if tokenizer.mask_token is None:
-        raise ValueError(f"The tokenizer {tokenizer.name_or_path!r} has no mask token. Train one with `hf-rnn train-tokenizer`.")
-    encoded = _encode(texts, tokenizer, texts_args, texts_args.validation_rows if training.do_eval else 0)
-    model = steps.build_model(AutoModelForMaskedLM, model_args, tokenizer, None, DEFAULTS, None)
+    objective.prepare(tokenizer)
+    encode = partial(objective.encode, tokenizer=tokenizer, max_length=texts_args.max_length)
+    encoded = _encode(texts, encode, texts_args, texts_args.validation_rows if training.do_eval else 0)
+    defaults = {**DEFAULTS, **objective.defaults}
+    model = steps.build_model(objective.auto_class, model_args, tokenizer, None, defaults, None, objective.config_fields(tokenizer))
     trainer = steps.make_trainer(
         model,
         training,
         encoded,
         processing_class=tokenizer,
-        data_collator=DataCollatorForLanguageModeling(tokenizer, mlm_probability=texts_args.mlm_probability),
-        compute_metrics=compute_metrics,
+        data_collator=objective.collator(tokenizer, texts_args.mlm_probability),
+        compute_metrics=objective.compute_metrics,
         preprocess_logits_for_metrics=_best_piece,
     )
     outputs = steps.run(trainer, training, encoded, resume)
@@ -107,17 +120,103 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
     if "eval_loss" in metrics:
         metrics["eval_perplexity"] = exp(min(metrics["eval_loss"], 100.0))
         trainer.save_metrics("eval", metrics)
-        logger.warning(f"Perplexity of masked pieces: {metrics['eval_perplexity']:.2f}")
-    example = mask_word(steps.choose_example(iterate_cells(texts, "text")), tokenizer.mask_token)
-    steps.finish(trainer, card, example, _describe_texts(texts_args, encoded), outputs, task="fill-mask", metric="accuracy")
+        logger.warning(f"Perplexity of pieces: {metrics['eval_perplexity']:.2f}")
+    example = objective.example(steps.choose_example(iterate_cells(texts, "text")), tokenizer)
+    steps.finish(trainer, card, example, _describe_texts(texts_args, encoded), outputs, task=objective.task, metric="accuracy")
     return metrics
 
 
-def mask_word(text: str, mask_token: str) -> str:
-    """Put the mask token in place of the word in the middle of a text."""
-    words = text.split() or [""]
-    words[len(words) // 2] = mask_token
-    return " ".join(words)
+class MaskedObjective:
+    """Pieces are hidden and predicted from both sides (Devlin et al. 2019)."""
+
+    task = "fill-mask"
+    auto_class = AutoModelForMaskedLM
+    defaults: ClassVar[dict[str, Any]] = {}
+
+    @staticmethod
+    def prepare(tokenizer: PreTrainedTokenizerBase) -> None:
+        """Raise a ValueError if the tokenizer has nothing to hide pieces by."""
+        if tokenizer.mask_token is None:
+            raise ValueError(f"The tokenizer {tokenizer.name_or_path!r} has no mask token. Train one with `hf-rnn train-tokenizer`.")
+
+    @staticmethod
+    def encode(batch: dict[str, list], *, tokenizer: PreTrainedTokenizerBase, max_length: int) -> dict[str, list]:
+        """Tokenise a batch of texts into `input_ids`, one row for every `max_length` tokens of a text."""
+        options = {"truncation": True, "max_length": max_length, "return_overflowing_tokens": True, "return_attention_mask": False}
+        return {"input_ids": tokenizer(batch["text"], **options)["input_ids"]}
+
+    @staticmethod
+    def config_fields(tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
+        """Return fields of the config that follow from the tokenizer."""
+        return {}
+
+    @staticmethod
+    def collator(tokenizer: PreTrainedTokenizerBase, probability: float) -> Any:
+        """Return what hides pieces of a batch."""
+        return DataCollatorForLanguageModeling(tokenizer, mlm_probability=probability)
+
+    @staticmethod
+    def compute_metrics(prediction: EvalPrediction) -> dict[str, float]:
+        """Return the share of masked pieces that are found, from best pieces and labels, both (N, T)."""
+        return _accuracy(prediction.predictions, prediction.label_ids)
+
+    @staticmethod
+    def example(text: str, tokenizer: PreTrainedTokenizerBase) -> str:
+        """Put the mask token in place of the word in the middle of a text."""
+        words = text.split() or [""]
+        words[len(words) // 2] = tokenizer.mask_token
+        return " ".join(words)
+
+
+class CausalObjective:
+    """Each piece is predicted from those before it (Mikolov et al. 2010)."""
+
+    task = "text-generation"
+    auto_class = AutoModelForCausalLM
+    defaults: ClassVar[dict[str, Any]] = {"bidirectional": False}
+
+    @staticmethod
+    def prepare(tokenizer: PreTrainedTokenizerBase) -> None:
+        """Let texts begin with a token, which also ends them, if the tokenizer has none yet."""
+        if tokenizer.eos_token_id is None:
+            begin_texts(tokenizer)
+
+    @staticmethod
+    def encode(batch: dict[str, list], *, tokenizer: PreTrainedTokenizerBase, max_length: int) -> dict[str, list]:
+        """Tokenise a batch of texts into `input_ids` and equal `labels`, one row for every `max_length` tokens of a text."""
+        ids = tokenizer(batch["text"], add_special_tokens=False, return_attention_mask=False, verbose=False)["input_ids"]
+        first = tokenizer.eos_token_id if tokenizer.bos_token_id is None else tokenizer.bos_token_id
+        whole = [[first, *row, tokenizer.eos_token_id] for row in ids]
+        rows = [row[start : start + max_length] for row in whole for start in range(0, len(row), max_length)]
+        return {"input_ids": rows, "labels": rows}
+
+    @staticmethod
+    def config_fields(tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
+        """Return the tokens that begin and end a text."""
+        return {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id}
+
+    @staticmethod
+    def collator(tokenizer: PreTrainedTokenizerBase, probability: float) -> Any:
+        """Return what pads a batch."""
+        return RnnCollator(tokenizer.pad_token_id)
+
+    @staticmethod
+    def compute_metrics(prediction: EvalPrediction) -> dict[str, float]:
+        """Return the share of next pieces that are found, from best pieces and labels, both (N, T)."""
+        return _accuracy(prediction.predictions[:, :-1], prediction.label_ids[:, 1:])
+
+    @staticmethod
+    def example(text: str, tokenizer: PreTrainedTokenizerBase) -> str:
+        """Return how a text begins."""
+        words = text.split()
+        return " ".join(words[: max(1, len(words) // 2)])
+
+
+OBJECTIVES: dict[str, Any] = {"masked": MaskedObjective, "causal": CausalObjective}
+
+
+def _accuracy(best: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    return {"accuracy": float((best == labels)[labels != -100].mean())}
 
 
 def _describe_texts(arguments: TextArguments, encoded: Splits) -> tuple[str, str]:
@@ -156,13 +255,7 @@ def _as_texts(batch: dict[str, list], column: str) -> dict[str, list[str]]:
     return {"text": [text for text in texts if isinstance(text, str) and text.strip()]}
 
 
-def encode_pieces(batch: dict[str, list], *, tokenizer: PreTrainedTokenizerBase, max_length: int) -> dict[str, list]:
-    """Tokenise a batch of texts into `input_ids`, one row for every `max_length` tokens of a text."""
-    options = {"truncation": True, "max_length": max_length, "return_overflowing_tokens": True, "return_attention_mask": False}
-    return {"input_ids": tokenizer(batch["text"], **options)["input_ids"]}
-
-
-def _encode(texts: AnyDataset, tokenizer: PreTrainedTokenizerBase, arguments: TextArguments, held_out: int) -> Splits:
+def _encode(texts: AnyDataset, encode: Callable[..., dict[str, list]], arguments: TextArguments, held_out: int) -> Splits:
     """Hold rows out and tokenise the splits."""
     splits: Splits = IterableDatasetDict(train=texts)
     if isinstance(texts, Dataset):
@@ -171,8 +264,7 @@ def _encode(texts: AnyDataset, tokenizer: PreTrainedTokenizerBase, arguments: Te
             train, validation = carve_validation(texts, None, held_out / len(texts), arguments.split_seed)
             splits = DatasetDict(train=train, validation=validation)
     # a tokenizer changes its own state, hence its fingerprint, when it is first used
-    encode_pieces({"text": ["settle"]}, tokenizer=tokenizer, max_length=arguments.max_length)
-    encode = partial(encode_pieces, tokenizer=tokenizer, max_length=arguments.max_length)
+    encode({"text": ["settle"]})
     workers = {"num_proc": arguments.preprocessing_num_workers} if isinstance(texts, Dataset) else {}
     return splits.map(encode, batched=True, remove_columns=["text"], **workers)
 
@@ -180,9 +272,3 @@ def _encode(texts: AnyDataset, tokenizer: PreTrainedTokenizerBase, arguments: Te
 def _best_piece(logits: Tensor, labels: Tensor) -> Tensor:
     """Keep the best piece of each position rather than all logits in memory."""
     return logits.argmax(-1)
-
-
-def compute_metrics(prediction: EvalPrediction) -> dict[str, float]:
-    """Return the share of masked pieces that are found, from best pieces and labels, both (N, T)."""
-    masked = prediction.label_ids != -100
-    return {"accuracy": float((prediction.predictions == prediction.label_ids)[masked].mean())}

@@ -95,6 +95,18 @@ def train_tokenizer(
     )
 
 
+def begin_texts(tokenizer: PreTrainedTokenizerFast) -> None:
+    """Let `[SEP]` begin every encoding rather than end it, as bos and eos token, so that a text can go on where it stops.
+
+    Args:
+        tokenizer (`PreTrainedTokenizerFast`): One of `train_tokenizer`; changed in place.
+    """
+    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"{SEP} $A", special_tokens=[(SEP, tokenizer.sep_token_id)]
+    )
+    tokenizer.add_special_tokens({"bos_token": SEP, "eos_token": SEP})
+
+
 def _build(tokenizer_type: str, lowercase: bool, split_punctuation: bool, decompose: bool) -> Tokenizer:
     """Return an untrained tokenizer: normaliser, pre-tokenizer, model and decoder."""
     kinds = {"unigram": models.Unigram, "bpe": models.BPE, "char": models.BPE, "wordpiece": models.WordPiece}

@@ -2,13 +2,14 @@
 
 import gzip
 import json
+import math
 
 import pytest
 import torch
 from runs import SAMPLES, TINY
 from tiny import assert_close, build, gradients, rows_and_batches
 from torch import nn
-from transformers import AutoModelForMaskedLM, AutoModelForSequenceClassification, AutoTokenizer, pipeline
+from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForSequenceClassification, AutoTokenizer, pipeline
 
 from hf_rnn import RnnConfig, RnnForMaskedLM
 from hf_rnn.commands import cli, language_model
@@ -100,7 +101,7 @@ def test_long_texts_lose_nothing(pretrained):
     tokenizer = AutoTokenizer.from_pretrained(pretrained[0])
     text = "정말 재미있는 영화 " * 20
     (whole,) = tokenizer([text], truncation=False)["input_ids"]
-    rows = language_model.encode_pieces({"text": [text]}, tokenizer=tokenizer, max_length=30)["input_ids"]
+    rows = language_model.MaskedObjective.encode({"text": [text]}, tokenizer=tokenizer, max_length=30)["input_ids"]
     assert max(map(len, rows)) == 30
     assert [piece for row in rows for piece in row[:-1]] == whole[:-1]
 
@@ -112,6 +113,56 @@ def test_the_body_serves_a_classifier(pretrained, tmp_path):
     for name, value in body.state_dict().items():
         assert torch.equal(classifier.model.state_dict()[name], value)
     assert all(parameter.isfinite().all() for parameter in classifier.parameters())
+
+
+@pytest.fixture(scope="module")
+def causal(tmp_path_factory):
+    """Train a tiny causal language model; return its folder and metrics."""
+    folder = tmp_path_factory.mktemp("causal") / "body"
+    files = ["--train_files", str(SAMPLES / "nsmc_test.tsv"), "--validation_rows", "100", "--max_length", "20"]
+    run = ["--do_train", "--do_eval", "--output_dir", str(folder), "--num_train_epochs", "2"]
+    return folder, language_model.main(["--objective", "causal", *files, *run, *TINY])
+
+
+def test_causal_metrics_are_those_of_the_next_piece(causal):
+    """Perplexity and accuracy on the held-out rows, better than chance; the card shows how to generate."""
+    folder, metrics = causal
+    assert metrics["eval_perplexity"] == pytest.approx(math.exp(metrics["eval_loss"]))
+    assert metrics["eval_perplexity"] < 1500
+    assert 0 < metrics["eval_accuracy"] < 1
+    card = (folder / "README.md").read_text()
+    assert "pipeline_tag: text-generation" in card
+    assert 'pipeline("text-generation"' in card
+
+
+def test_causal_body_generates_and_serves_heads(causal):
+    """A prompt is not closed by a token, the empty one has one to start from; a unidirectional classifier starts from the body."""
+    folder, _ = causal
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    assert tokenizer("영화").input_ids[0] == tokenizer.bos_token_id == tokenizer.eos_token_id
+    assert tokenizer("영화").input_ids[-1] != tokenizer.eos_token_id
+    generate = pipeline("text-generation", model=str(folder))
+    for prompt in ("영화", ""):
+        (answer,) = generate(prompt, max_new_tokens=4, do_sample=False)
+        assert answer["generated_text"].startswith(prompt)
+    classifier = AutoModelForSequenceClassification.from_pretrained(folder, num_labels=2)
+    assert not classifier.config.bidirectional
+    body = AutoModelForCausalLM.from_pretrained(folder).model
+    for name, value in body.state_dict().items():
+        assert torch.equal(classifier.model.state_dict()[name], value)
+
+
+def test_causal_rows_lose_nothing(causal):
+    """A long text goes on in the next row, between a first and a last token."""
+    tokenizer = AutoTokenizer.from_pretrained(causal[0])
+    text = "정말 재미있는 영화 " * 20
+    encoded = language_model.CausalObjective.encode({"text": [text, ""]}, tokenizer=tokenizer, max_length=30)
+    *rows, empty = encoded["input_ids"]
+    pieces = tokenizer(text, add_special_tokens=False).input_ids
+    assert [piece for row in rows for piece in row] == [tokenizer.bos_token_id, *pieces, tokenizer.eos_token_id]
+    assert empty == [tokenizer.bos_token_id, tokenizer.eos_token_id]
+    assert max(map(len, rows)) == 30
+    assert encoded["labels"] == encoded["input_ids"]
 
 
 def test_streaming(tmp_path):

@@ -69,7 +69,7 @@ def test_the_last_hidden_state_is_the_last_of_them():
 
 
 def test_attention_implementations_are_those_of_a_model_without_attention(tmp_path):
-    """ "eager" is accepted, others are refused by the library, as for its own models without attention."""
+    """The name "eager" is accepted, others are refused by the library, as for its own models without attention."""
     build(RnnForSequenceClassification, dtype=torch.float32).save_pretrained(tmp_path)
     AutoModelForSequenceClassification.from_pretrained(tmp_path, attn_implementation="eager")
     with pytest.raises(ValueError, match="does not support"):
