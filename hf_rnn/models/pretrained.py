@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 from transformers.modeling_utils import PreTrainedModel
-from transformers.utils import ModelOutput, cached_file
+from transformers.utils import ModelOutput, cached_file, logging
 
 from .backends import asked_backend, check_backend
 from .configuration_rnn import RnnConfig
@@ -23,6 +23,8 @@ from .pieces import WORD_START
 from .pieces import piece_types as read_piece_types
 from .recurrence import RaggedGRU, RaggedLSTM, init_recurrence, is_loaded
 from .tags import forbidden_moves
+
+logger = logging.get_logger(__name__)
 
 # which class each Auto class finds in the code that travels with a checkpoint, whichever of them was saved
 AUTO_MAP = {
@@ -193,6 +195,12 @@ class RnnPreTrainedModel(PreTrainedModel):
     @property
     def _is_masked(self) -> bool:
         """Whether to compute in the mask-only form: because a graph is being recorded, or as asked."""
+        if torch.compiler.is_exporting() and not torch.compiler.is_dynamo_compiling():
+            # exporters to ONNX stop at operators that they do not know, with no word of what to do
+            logger.warning_once(
+                "The graph holds operators of hf_rnn. For ONNX call hf_rnn.onnx.export_onnx(model, folder), or pass "
+                "custom_translation_table=hf_rnn.onnx.TRANSLATIONS to torch.onnx.export."
+            )
         return torch.compiler.is_compiling() or asked_backend(self.recurrence_backend) == "masked"
 
     def get_input_embeddings(self) -> nn.Module:
