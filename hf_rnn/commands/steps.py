@@ -7,6 +7,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import torch
 import transformers
 from datasets import Dataset
 from transformers import (
@@ -20,10 +21,12 @@ from transformers import (
 from transformers.trainer_utils import PredictionOutput
 from transformers.utils import logging
 
+from ..data.encoder_vectors import borrow_vectors, load_source_tokenizer
 from ..data.readers import DataError
 from ..data.splits import AnyDataset, Splits, carve_validation, first_rows, iterate_cells, load_splits
 from ..data.tokenization import train_tokenizer
 from ..data.vectors import load_vectors
+from ..data.vocabulary import cut_vocabulary
 from ..models.configuration_rnn import RnnConfig
 from ..sharing.cards import write_card
 from ..training.arguments import CardArguments, DataArguments, ModelArguments, RnnTrainingArguments
@@ -119,6 +122,10 @@ def get_tokenizer(model: ModelArguments, texts: Iterable[str] | None, defaults: 
     name = model.tokenizer_name or model.model_name_or_path
     if name:
         return AutoTokenizer.from_pretrained(name, trust_remote_code=model.trust_remote_code)
+    if model.embeddings_from and texts is not None:
+        tokenizer = cut_vocabulary(load_source_tokenizer(model.embeddings_from), texts, model_max_length=max_length)
+        logger.warning(f"The tokenizer of {model.embeddings_from}, cut to {len(tokenizer):,} pieces.")
+        return tokenizer
     if texts is None:
         raise ValueError("There is no tokenizer: pass --model_name_or_path or --tokenizer_name, or --do_train to train one.")
     logger.warning("Training the tokenizer on the training split.")
@@ -186,6 +193,10 @@ def build_model(
             built.set_piece_types(tokenizer)
             if config.word_vocab_size and train is not None:
                 built.set_word_vocabulary(iterate_cells(train, "input_ids"))
+        if model.embeddings_from:
+            vectors = borrow_vectors(model.embeddings_from, tokenizer, config.embedding_size)
+            with torch.no_grad():
+                built.get_input_embeddings().weight.copy_(vectors)
     if model.vectors_file:
         coverage = load_vectors(model.vectors_file, tokenizer, built.get_input_embeddings())
         logger.warning(f"Vectors of {model.vectors_file} cover {coverage} of the vocabulary.")

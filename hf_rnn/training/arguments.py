@@ -33,6 +33,9 @@ class ModelArguments:
     use_crf: bool | None = option("Whether a tagger ends in a CRF.")
     crf_constraints: str | None = option("bio or bioes: forbid tag sequences that break the scheme.")
     vectors_file: str | None = option("word2vec, GloVe or fastText vectors as text (plain or .gz) to start embeddings from.")
+    embeddings_from: str | None = option(
+        "Encoder of the Hub, or static embeddings (Model2Vec, sentence-transformers), whose tokenizer and vectors to start from."
+    )
     tokenizer_type: str | None = option("unigram, bpe, wordpiece, word or char.")
     vocab_size: int | None = option("Size of the vocabulary to train.")
     lowercase: bool = option("Whether the trained tokenizer lower-cases.", False)
