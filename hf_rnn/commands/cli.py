@@ -11,6 +11,7 @@ COMMANDS = {
     "token-classification": ("token_classification", "train, evaluate and apply a tagger"),
     "language-model": ("language_model", "pretrain a body on text without labels, masked or causal"),
     "masked-lm": ("language_model", "the same, by its older name"),
+    "learning-curve": ("learning_curve", "measure how good a model gets with how many rows, beside a linear baseline"),
     "train-tokenizer": ("train_tokenizer", "train a tokenizer"),
     "predict": ("predict", "apply a trained model to texts"),
     "convert": ("convert", "save a model in half precision and measure what that costs"),
@@ -39,7 +40,7 @@ def run(module: str, argv: list[str] | None = None) -> int:
     try:
         import_module(f"hf_rnn.commands.{module}").main(argv)
     except ModuleNotFoundError as error:
-        extra = "onnx" if str(error.name).startswith("onnx") else "train"
+        extra = {"onnx": "onnx", "pycr": "baselines"}.get(str(error.name)[:4], "train")
         print(
             f"error: this command needs the package {error.name!r}. Install it with pip install '.[{extra}]' in a clone of hf_rnn",
             file=sys.stderr,

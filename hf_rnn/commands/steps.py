@@ -7,6 +7,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import transformers
 from datasets import Dataset
@@ -30,6 +31,8 @@ from ..data.vocabulary import cut_vocabulary
 from ..models.configuration_rnn import RnnConfig
 from ..sharing.cards import write_card
 from ..training.arguments import CardArguments, DataArguments, ModelArguments, RnnTrainingArguments
+from ..training.defaults import validation_share
+from ..training.linear import WideFit
 from ..training.trainer import RnnTrainer
 
 logger = logging.get_logger(__name__)
@@ -103,7 +106,8 @@ def add_validation(splits: Splits, column: str | None, data: DataArguments, trai
     if not isinstance(splits["train"], Dataset):
         raise DataError("A stream has no validation split to carve. Pass --validation_file or leave --do_eval out.")
     labels = splits["train"][column] if column else None
-    train, validation = carve_validation(splits["train"], labels, data.validation_share, data.split_seed)
+    share = validation_share(len(splits["train"])) if data.validation_share is None else data.validation_share
+    train, validation = carve_validation(splits["train"], labels, share, data.split_seed)
     logger.warning(
         f"No validation split given: {len(validation)} of {len(splits['train'])} training rows are held out (seed {data.split_seed})."
     )
@@ -169,7 +173,7 @@ def build_model(
     training rows.
     """
     wanted = {name: getattr(model, name) for name in RnnConfig.__dataclass_fields__ if getattr(model, name, None) is not None}
-    wanted = {name: None if value == "none" else value for name, value in wanted.items() if name != "vocab_size"}
+    wanted = {name: None if value == "none" else value for name, value in wanted.items() if name not in ("vocab_size", "wide_size")}
     if "word_pooling" in wanted and wanted["word_pooling"] is None:
         # without words there is no vocabulary of words
         wanted.setdefault("word_vocab_size", 0)
@@ -186,7 +190,7 @@ def build_model(
         if model.config_name:
             config = AutoConfig.from_pretrained(model.config_name, **maps, **vocabulary, **wanted)
         else:
-            usual = {name: value for name, value in defaults.items() if name in RnnConfig.__dataclass_fields__}
+            usual = {name: value for name, value in defaults.items() if name in RnnConfig.__dataclass_fields__ and name != "wide_size"}
             config = RnnConfig(**{**usual, **wanted, **vocabulary, **maps})
         built = auto_class.from_config(config)
         if isinstance(config, RnnConfig):
@@ -216,14 +220,32 @@ def make_trainer(model: PreTrainedModel, training: RnnTrainingArguments, encoded
     )
 
 
-def run(trainer: RnnTrainer, training: RnnTrainingArguments, encoded: Splits, resume: str | None) -> dict[str, PredictionOutput]:
+def run(
+    trainer: RnnTrainer,
+    training: RnnTrainingArguments,
+    encoded: Splits,
+    resume: str | None,
+    wide: WideFit | None = None,
+    is_carved: bool = False,
+) -> dict[str, PredictionOutput]:
     """Train, from a checkpoint or the start, evaluate and predict as asked; write model, state and metrics.
+
+    Args:
+        trainer (`RnnTrainer`): Holds the model.
+        training (`RnnTrainingArguments`): What is asked for.
+        encoded: Splits.
+        resume (`str`, *optional*): Checkpoint to start from.
+        wide (`WideFit`, *optional*): Puts a linear model beside the trained one.
+        is_carved (`bool`): Whether validation rows are training rows held out: once the model is chosen and its metrics are written,
+            the linear model learns from them too.
 
     Returns:
         `dict`: The predictions on validation and test, as far as asked for.
     """
     if training.do_train:
         result = trainer.train(resume_from_checkpoint=resume)
+        if wide is not None:
+            wide.fit(encoded["train"], *_judge(trainer, encoded))
         # to the Hub it goes last, with card and curves
         trainer.save_model(_internal_call=True)
         trainer.log_metrics("train", result.metrics)
@@ -235,7 +257,16 @@ def run(trainer: RnnTrainer, training: RnnTrainingArguments, encoded: Splits, re
             outputs[split] = trainer.predict(encoded[split], metric_key_prefix=prefix)
             trainer.log_metrics(prefix, outputs[split].metrics)
             trainer.save_metrics(prefix, outputs[split].metrics)
+        if split == "validation" and is_wanted and is_carved and wide is not None:
+            wide.refit(encoded["train"], encoded["validation"])
+            trainer.save_model(_internal_call=True)
     return outputs
+
+
+def _judge(trainer: RnnTrainer, encoded: Splits) -> tuple[Dataset | None, np.ndarray | None]:
+    """Return the validation rows and what the model answers to them, if there are any."""
+    validation = encoded.get("validation")
+    return validation, None if validation is None else trainer.predict(validation).predictions
 
 
 def finish(

@@ -30,6 +30,7 @@ class ModelArguments:
     pooling: str | None = option("last, mean, max or attention.")
     word_pooling: str | None = option("first, mean, max or rnn: run the recurrence over words; 'none' for pieces.")
     word_vocab_size: int | None = option("Words with a vector of their own, beside that of their pieces.")
+    wide_size: int | None = option("Words and n-grams with weights in a linear model beside the recurrence; 0 for none.")
     use_crf: bool | None = option("Whether a tagger ends in a CRF.")
     crf_constraints: str | None = option("bio or bioes: forbid tag sequences that break the scheme.")
     vectors_file: str | None = option("word2vec, GloVe or fastText vectors as text (plain or .gz) to start embeddings from.")
@@ -56,7 +57,7 @@ class DataArguments:
     label_column_name: str | None = option("Column of labels or of lists of tags.")
     intent_column_name: str | None = option("Column of a class for each whole sentence, for a tagger to learn beside the tags.")
     problem_type: str | None = option("single_label_classification (default), multi_label_classification or regression.")
-    validation_share: float = option("Share of the training rows carved off when there is no validation split.", 0.05)
+    validation_share: float | None = option("Share of the training rows carved off when there is no validation split; by their number.")
     split_seed: int = option("Seed of that draw.", 42)
     unknown_labels: str = option(
         "Labels that only validation or test have: 'error', or 'wrong' to count them as wrong.", "error", choices=["error", "wrong"]
@@ -126,3 +127,12 @@ class RnnTrainingArguments(TrainingArguments):
     def __getstate__(self) -> dict[str, Any]:
         # checkpoints hold these options
         return {**self.__dict__, "hub_token": None}
+
+
+@dataclass
+class LabelledTrainingArguments(RnnTrainingArguments):
+    """`RnnTrainingArguments` of the commands that learn from labelled rows: what is left out follows from their number."""
+
+    learning_rate: float | None = option("Peak learning rate of AdamW; by the number of rows.")  # type: ignore[assignment]
+    per_device_train_batch_size: int | None = option("Rows in a training batch; by the number of rows.")  # type: ignore[assignment]
+    num_train_epochs: float | None = option("Epochs; by the number of rows.")  # type: ignore[assignment]
