@@ -13,7 +13,7 @@ from transformers.utils import logging
 from ..data.collator import RnnCollator
 from ..data.splits import Splits, iterate_cells, iterate_texts
 from ..options import parse_arguments
-from ..training.arguments import CardArguments, DataArguments, ModelArguments, RnnTrainingArguments
+from ..training.arguments import CONFIG_DEFAULTS, CardArguments, DataArguments, ModelArguments, RnnTrainingArguments
 from ..training.checkpoints import resume_point
 from ..training.distillation import DistillationArguments, add_teacher
 from ..training.plots import plot_curves
@@ -22,6 +22,8 @@ from . import steps
 from .provenance import describe_data
 
 logger = logging.get_logger(__name__)
+
+KINDS = (DataArguments, ModelArguments, RnnTrainingArguments, DistillationArguments, CardArguments)
 
 
 class LabelledTask(ABC):
@@ -44,8 +46,8 @@ class LabelledTask(ABC):
     intents: list[str] | None = None
 
     def __init__(self, argv: list[str] | None, description: str | None) -> None:
-        self.model_args, self.data, self.distillation, self.card, self.training = parse_arguments(
-            argv, description, ModelArguments, DataArguments, DistillationArguments, CardArguments, RnnTrainingArguments
+        self.data, self.model_args, self.training, self.distillation, self.card = parse_arguments(
+            argv, description, *KINDS, defaults=CONFIG_DEFAULTS | self.defaults
         )
 
     def run(self) -> dict[str, float]:

@@ -1,6 +1,7 @@
 """Steps that the commands share: set-up, splits, tokenizer, model, and the run with all that it writes."""
 
 import json
+import sys
 from collections.abc import Iterable
 from dataclasses import asdict
 from itertools import islice
@@ -9,15 +10,17 @@ from typing import Any
 
 import torch
 import transformers
-from datasets import Dataset
+from datasets import Dataset, disable_progress_bars
 from transformers import (
     AutoConfig,
     AutoTokenizer,
     EarlyStoppingCallback,
     PreTrainedModel,
     PreTrainedTokenizerBase,
+    PrinterCallback,
     set_seed,
 )
+from transformers.trainer_callback import ProgressCallback
 from transformers.trainer_utils import PredictionOutput
 from transformers.utils import logging
 
@@ -31,6 +34,8 @@ from ..models.configuration_rnn import RnnConfig
 from ..sharing.cards import write_card
 from ..training.arguments import CardArguments, DataArguments, ModelArguments, RnnTrainingArguments
 from ..training.trainer import RnnTrainer
+from .progress import ProgressLines, line_of, summary
+from .quiet import hide_library_bars
 
 logger = logging.get_logger(__name__)
 
@@ -53,9 +58,12 @@ VALIDATION_NAMES = ("validation", "valid", "dev")
 
 
 def set_up(training: RnnTrainingArguments) -> None:
-    """Seed everything, and let logs say what the options ask for."""
+    """Seed everything, and let logs say what the options ask for, without bars where nobody watches."""
     transformers.utils.logging.set_verbosity(training.get_process_log_level())
     set_seed(training.seed)
+    hide_library_bars()
+    if not sys.stderr.isatty():
+        disable_progress_bars()
     if training.device.type == "cpu":
         training.dataloader_pin_memory = False
 
@@ -206,7 +214,7 @@ def build_model(
 def make_trainer(model: PreTrainedModel, training: RnnTrainingArguments, encoded: Splits, **options: Any) -> RnnTrainer:
     """Return the trainer, with early stopping when there is an evaluation to stop by."""
     stopping = training.load_best_model_at_end and training.early_stopping_patience
-    return RnnTrainer(
+    trainer = RnnTrainer(
         model=model,
         args=training,
         train_dataset=encoded.get("train"),
@@ -214,6 +222,10 @@ def make_trainer(model: PreTrainedModel, training: RnnTrainingArguments, encoded
         callbacks=[EarlyStoppingCallback(training.early_stopping_patience)] if stopping else None,
         **options,
     )
+    for usual in (PrinterCallback, ProgressCallback):
+        trainer.remove_callback(usual)
+    trainer.add_callback(ProgressLines())
+    return trainer
 
 
 def run(trainer: RnnTrainer, training: RnnTrainingArguments, encoded: Splits, resume: str | None) -> dict[str, PredictionOutput]:
@@ -226,22 +238,29 @@ def run(trainer: RnnTrainer, training: RnnTrainingArguments, encoded: Splits, re
         result = trainer.train(resume_from_checkpoint=resume)
         # to the Hub it goes last, with card and curves
         trainer.save_model(_internal_call=True)
-        trainer.log_metrics("train", result.metrics)
         trainer.save_metrics("train", result.metrics)
         trainer.save_state()
     outputs = {}
     for split, prefix, is_wanted in (("validation", "eval", training.do_eval), ("test", "test", training.do_predict)):
         if is_wanted:
             outputs[split] = trainer.predict(encoded[split], metric_key_prefix=prefix)
-            trainer.log_metrics(prefix, outputs[split].metrics)
+            if trainer.is_world_process_zero():
+                print(line_of(outputs[split].metrics or {}))
             trainer.save_metrics(prefix, outputs[split].metrics)
     return outputs
 
 
 def finish(
-    trainer: RnnTrainer, card: CardArguments, example: str, data: tuple[str, str], outputs: dict[str, PredictionOutput], **options: Any
+    trainer: RnnTrainer,
+    card: CardArguments,
+    example: str,
+    data: tuple[str, str],
+    outputs: dict[str, PredictionOutput],
+    *,
+    task: str,
+    metric: str,
 ) -> None:
-    """Write the card and push what the folder holds if the run is to; `data` is what `describe_data` returns."""
+    """Write the card, push what the folder holds if the run is to, and say what there is; `data` is what `describe_data` returns."""
     folder = Path(trainer.args.output_dir)
     if trainer.is_world_process_zero():
         write_card(
@@ -253,11 +272,14 @@ def finish(
             dataset=data[0],
             data=data[1],
             settings={name: getattr(trainer.args, name, None) for name in SETTINGS},
+            task=task,
+            metric=metric,
             **asdict(card),
-            **options,
         )
     if trainer.args.push_to_hub:
         trainer.push_to_hub()
+    if trainer.args.do_train and trainer.is_world_process_zero():
+        print("\n" + summary(trainer, outputs, task, example))
 
 
 def choose_example(texts: Iterable[Any]) -> str:
