@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor, nn
-from transformers import AutoTokenizer, DistilBertConfig, DistilBertForSequenceClassification, pipeline
+from transformers import AutoConfig, AutoTokenizer, DistilBertConfig, DistilBertForSequenceClassification, pipeline
 from transformers.generation import BaseStreamer
 
 import hf_rnn
@@ -275,11 +275,12 @@ def measure_training(train_file: Path, held_out_file: Path, output_dir: Path, ep
         found.append({"what": name, "examples/s": metrics["train_samples_per_second"], "accuracy": metrics["eval_accuracy"]})
         print(found[-1], flush=True)
     tokenizer = AutoTokenizer.from_pretrained(folder)
+    ids_of = AutoConfig.from_pretrained(folder).label2id
     splits = []
     for path in (train_file, held_out_file):
         rows = [row for row in read_rows(str(path)) if row["document"]]
         ids = tokenizer([row["document"] for row in rows], truncation=True)["input_ids"]
-        splits.append((ids, [int(row["label"]) for row in rows]))
+        splits.append((ids, [ids_of[row["label"]] for row in rows]))
     speed, accuracy = train_tutorial(*splits[0], splits[1], len(tokenizer), epochs)
     found.append({"what": "tutorial, fp32", "examples/s": round(speed, 1), "accuracy": accuracy})
     print(found[-1], flush=True)

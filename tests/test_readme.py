@@ -27,7 +27,8 @@ def folder(tmp_path_factory, classifier, tagger):
     with open(folder / "reviews.csv", "w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["text", "label"])
-        writer.writerows((row["document"], row["label"]) for row in list(read_rows(str(SAMPLES / "nsmc_train.tsv")))[:400])
+        rows = list(read_rows(str(SAMPLES / "nsmc_train.tsv")))[:400]
+        writer.writerows((row["document"], int(row["label"] == "positive")) for row in rows)
     shutil.copytree(classifier[0], folder / "outputs" / "reviews")
     shutil.copytree(tagger[0], folder / "outputs" / "pos")
     arguments = ["--model_name_or_path", str(folder / "outputs" / "reviews"), "--quantize", "true"]

@@ -13,9 +13,9 @@ from transformers.utils import logging
 from ..data.collator import RnnCollator
 from ..data.splits import Splits, iterate_cells, iterate_texts
 from ..options import parse_arguments
-from ..training.arguments import CardArguments, DataArguments, LabelledTrainingArguments, ModelArguments
+from ..training.arguments import CONFIG_DEFAULTS, CardArguments, DataArguments, LabelledTrainingArguments, ModelArguments
 from ..training.checkpoints import resume_point
-from ..training.defaults import UNKNOWN, Size, describe, fill
+from ..training.defaults import FILLED, UNKNOWN, Size, describe, fill
 from ..training.distillation import DistillationArguments, add_teacher
 from ..training.linear import WideFit
 from ..training.plots import plot_curves
@@ -24,6 +24,8 @@ from . import steps
 from .provenance import describe_data
 
 logger = logging.get_logger(__name__)
+
+KINDS = (DataArguments, ModelArguments, LabelledTrainingArguments, DistillationArguments, CardArguments)
 
 
 class LabelledTask(ABC):
@@ -43,8 +45,8 @@ class LabelledTask(ABC):
     intents: list[str] | None = None
 
     def __init__(self, argv: list[str] | None, description: str | None) -> None:
-        self.model_args, self.data, self.distillation, self.card, self.training = parse_arguments(
-            argv, description, ModelArguments, DataArguments, DistillationArguments, CardArguments, LabelledTrainingArguments
+        self.data, self.model_args, self.training, self.distillation, self.card = parse_arguments(
+            argv, description, *KINDS, defaults=CONFIG_DEFAULTS | dict.fromkeys(FILLED, "by the number of rows")
         )
 
     def run(self) -> dict[str, float]:

@@ -1,4 +1,8 @@
-"""Apply a trained classifier or tagger to texts or to a file."""
+"""Apply a trained classifier or tagger to texts or to a file.
+
+Example:
+    hf-rnn predict --model_name_or_path outputs/reviews --input_file new.csv --output_file answers.jsonl
+"""
 
 import json
 import sys
@@ -18,12 +22,12 @@ from ..options import check_given, option, parse_arguments
 class PredictArguments:
     """What to predict with which model."""
 
-    model_name_or_path: str = option("Checkpoint, folder or Hub name.", "")
-    text: str | None = option("One text, or tokens separated by spaces for a tagger.")
-    input_file: str | None = option("File with a text a line (.txt), or csv, tsv, json, jsonl, conll or conllu.")
-    text_column_name: str | None = option("Column of texts or of lists of tokens.")
-    output_file: str | None = option("Where to write one JSON object a line; the terminal by default.")
-    batch_size: int = option("Rows at a time.", 64)
+    model_name_or_path: str = option("Checkpoint, folder or Hub name.", "", essential=True)
+    text: str | None = option("One text, or tokens separated by spaces for a tagger.", essential=True)
+    input_file: str | None = option("File with a text a line (.txt), or csv, tsv, json, jsonl, conll or conllu.", essential=True)
+    text_column_name: str | None = option("Column of texts or of lists of tokens.", essential=True)
+    output_file: str | None = option("Where to write one JSON object a line; the terminal by default.", essential=True)
+    batch_size: int = option("Rows at a time.", 64, essential=True)
     trust_remote_code: bool = option("Run model code that comes with the checkpoint.", False)
 
 

@@ -1,6 +1,7 @@
 """Steps that the commands share: set-up, splits, tokenizer, model, and the run with all that it writes."""
 
 import json
+import sys
 from collections.abc import Iterable
 from dataclasses import asdict
 from itertools import islice
@@ -10,15 +11,17 @@ from typing import Any
 import numpy as np
 import torch
 import transformers
-from datasets import Dataset
+from datasets import Dataset, disable_progress_bars
 from transformers import (
     AutoConfig,
     AutoTokenizer,
     EarlyStoppingCallback,
     PreTrainedModel,
     PreTrainedTokenizerBase,
+    PrinterCallback,
     set_seed,
 )
+from transformers.trainer_callback import ProgressCallback
 from transformers.trainer_utils import PredictionOutput
 from transformers.utils import logging
 
@@ -34,6 +37,8 @@ from ..training.arguments import CardArguments, DataArguments, ModelArguments, R
 from ..training.defaults import validation_share
 from ..training.linear import WideFit
 from ..training.trainer import RnnTrainer
+from .progress import ProgressLines, line_of, summary
+from .quiet import hide_library_bars
 
 logger = logging.get_logger(__name__)
 
@@ -56,9 +61,12 @@ VALIDATION_NAMES = ("validation", "valid", "dev")
 
 
 def set_up(training: RnnTrainingArguments) -> None:
-    """Seed everything, and let logs say what the options ask for."""
+    """Seed everything, and let logs say what the options ask for, without bars where nobody watches."""
     transformers.utils.logging.set_verbosity(training.get_process_log_level())
     set_seed(training.seed)
+    hide_library_bars()
+    if not sys.stderr.isatty():
+        disable_progress_bars()
     if training.device.type == "cpu":
         training.dataloader_pin_memory = False
 
@@ -210,7 +218,7 @@ def build_model(
 def make_trainer(model: PreTrainedModel, training: RnnTrainingArguments, encoded: Splits, **options: Any) -> RnnTrainer:
     """Return the trainer, with early stopping when there is an evaluation to stop by."""
     stopping = training.load_best_model_at_end and training.early_stopping_patience
-    return RnnTrainer(
+    trainer = RnnTrainer(
         model=model,
         args=training,
         train_dataset=encoded.get("train"),
@@ -218,6 +226,10 @@ def make_trainer(model: PreTrainedModel, training: RnnTrainingArguments, encoded
         callbacks=[EarlyStoppingCallback(training.early_stopping_patience)] if stopping else None,
         **options,
     )
+    for usual in (PrinterCallback, ProgressCallback):
+        trainer.remove_callback(usual)
+    trainer.add_callback(ProgressLines())
+    return trainer
 
 
 def run(
@@ -248,14 +260,14 @@ def run(
             wide.fit(encoded["train"], *_judge(trainer, encoded))
         # to the Hub it goes last, with card and curves
         trainer.save_model(_internal_call=True)
-        trainer.log_metrics("train", result.metrics)
         trainer.save_metrics("train", result.metrics)
         trainer.save_state()
     outputs = {}
     for split, prefix, is_wanted in (("validation", "eval", training.do_eval), ("test", "test", training.do_predict)):
         if is_wanted:
             outputs[split] = trainer.predict(encoded[split], metric_key_prefix=prefix)
-            trainer.log_metrics(prefix, outputs[split].metrics)
+            if trainer.is_world_process_zero():
+                print(line_of(outputs[split].metrics or {}))
             trainer.save_metrics(prefix, outputs[split].metrics)
         if split == "validation" and is_wanted and is_carved and wide is not None:
             wide.refit(encoded["train"], encoded["validation"])
@@ -270,9 +282,16 @@ def _judge(trainer: RnnTrainer, encoded: Splits) -> tuple[Dataset | None, np.nda
 
 
 def finish(
-    trainer: RnnTrainer, card: CardArguments, example: str, data: tuple[str, str], outputs: dict[str, PredictionOutput], **options: Any
+    trainer: RnnTrainer,
+    card: CardArguments,
+    example: str,
+    data: tuple[str, str],
+    outputs: dict[str, PredictionOutput],
+    *,
+    task: str,
+    metric: str,
 ) -> None:
-    """Write the card and push what the folder holds if the run is to; `data` is what `describe_data` returns."""
+    """Write the card, push what the folder holds if the run is to, and say what there is; `data` is what `describe_data` returns."""
     folder = Path(trainer.args.output_dir)
     if trainer.is_world_process_zero():
         write_card(
@@ -284,11 +303,14 @@ def finish(
             dataset=data[0],
             data=data[1],
             settings={name: getattr(trainer.args, name, None) for name in SETTINGS},
+            task=task,
+            metric=metric,
             **asdict(card),
-            **options,
         )
     if trainer.args.push_to_hub:
         trainer.push_to_hub()
+    if trainer.args.do_train and trainer.is_world_process_zero():
+        print("\n" + summary(trainer, outputs, task, example))
 
 
 def choose_example(texts: Iterable[Any]) -> str:

@@ -1,4 +1,8 @@
-"""Train, evaluate and apply a text classifier."""
+"""Train, evaluate and apply a text classifier.
+
+Example:
+    hf-rnn text-classification --train_file reviews.csv --do_train --do_eval --output_dir outputs/reviews
+"""
 
 from functools import cached_property
 from pathlib import Path

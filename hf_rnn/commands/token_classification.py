@@ -1,4 +1,8 @@
-"""Train, evaluate and apply a tagger: parts of speech, entities, slots."""
+"""Train, evaluate and apply a tagger: parts of speech, entities, slots.
+
+Example:
+    hf-rnn token-classification --train_file train.conllu --do_train --do_eval --output_dir outputs/pos
+"""
 
 from functools import cached_property
 from pathlib import Path

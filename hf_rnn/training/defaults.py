@@ -98,6 +98,10 @@ def tagger_defaults(size: Size) -> dict[str, Any]:
     }
 
 
+# options that these fill in
+FILLED = tuple(classifier_defaults(UNKNOWN) | tagger_defaults(UNKNOWN))
+
+
 def fill(defaults: dict[str, Any], *arguments: Any) -> None:
     """Give options that were left out their defaults."""
     for argument in arguments:

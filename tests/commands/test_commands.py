@@ -252,7 +252,7 @@ def test_unlabelled_test_files(classifier, tagger, tmp_path):
     assert "test_accuracy" not in metrics
     rows = [json.loads(line) for line in (tmp_path / "a" / "predictions.jsonl").read_text().splitlines()]
     assert [(row["text"], row["label"]) for row in rows] == [("영화", None), ("좋다", None)]
-    assert {row["prediction"] for row in rows} <= {"0", "1"}
+    assert {row["prediction"] for row in rows} <= {"negative", "positive"}
     (tmp_path / "texts.jsonl").write_text('{"tokens": ["a", "b"]}\n')
     with pytest.raises(DataError, match="The test split lacks any of the usual columns"):
         token_classification.main([*arguments, str(tmp_path / "b"), "--model_name_or_path", str(tagger[0])])
