@@ -14,6 +14,7 @@ COMMANDS = {
     "language-model": ("language_model", "pretrain a body on text without labels, masked or causal"),
     "masked-lm": ("language_model", "the same, by its older name"),
     "learning-curve": ("learning_curve", "measure how good a model gets with how many rows, beside a linear baseline"),
+    "distill": ("distill", "teach a small model what an encoder knows, and compare the two"),
     "train-tokenizer": ("train_tokenizer", "train a tokenizer"),
     "predict": ("predict", "apply a trained model to texts"),
     "convert": ("convert", "save a model in half precision and measure what that costs"),
