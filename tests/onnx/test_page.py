@@ -17,8 +17,9 @@ from hf_rnn import RnnConfig, RnnForMaskedLM, RnnForTokenClassification, load, t
 from hf_rnn.commands import cli
 from hf_rnn.data.readers import read_rows
 from hf_rnn.data.tokenization import TOKENIZER_TYPES
-from hf_rnn.onnx.export import export_onnx, quantize
+from hf_rnn.inference.predicting import Predictor
 from hf_rnn.onnx.page import PACKAGES, browser_tokenizer, package_archive, page_settings, write_page
+from hf_rnn.onnx.runtime import OnnxRnnForSequenceClassification, OnnxRnnForTokenClassification
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update"
@@ -139,25 +140,29 @@ def ask_browser(folder, texts, profile, twenty=""):
     return server.result
 
 
-def quantized(folder, work):
-    """Return the int8 model that a page is made of, as Python runs it."""
-    predictor = load(str(folder))
-    export_onnx(predictor.model, work)
-    quantize(work)
-    predictor.tokenizer.save_pretrained(work)
-    return load(str(work), file_name="model_quantized.onnx")
+def in_python(page, checkpoint):
+    """Return the model of a page as Python runs it."""
+    predictor = load(str(checkpoint))
+    kind = OnnxRnnForTokenClassification if predictor.is_tagger else OnnxRnnForSequenceClassification
+    return Predictor(kind(predictor.model.config, str(page / "model.onnx")), predictor.tokenizer)
 
 
-def test_labels_are_those_of_python(archives, classifier, tmp_path, capsys):
+@pytest.fixture(scope="module")
+def page(archives, classifier, tmp_path_factory):
+    """Write the page of the classifier by the command; return its folder."""
+    folder = tmp_path_factory.mktemp("page")
+    assert cli.main(["demo", "--model_name_or_path", str(classifier[0]), "--output_dir", str(folder), "--examples", "영화"]) == 0
+    return folder
+
+
+def test_labels_are_those_of_python(page, classifier, tmp_path):
     """On 500 odd and plain texts; the page is small and quick."""
-    assert cli.main(["demo", "--model_name_or_path", str(classifier[0]), "--output_dir", str(tmp_path / "page"), "--examples", "영화"]) == 0
-    size = sum(path.stat().st_size for path in (tmp_path / "page").rglob("*") if path.is_file())
-    assert size < 12 * 2**20
+    assert sum(path.stat().st_size for path in page.rglob("*") if path.is_file()) < 12 * 2**20
     texts = texts_to_try([row["document"] for row in read_rows(str(SAMPLES / "nsmc_test.tsv")) if row["document"]])
     assert len(texts) == 500
-    predictor = quantized(classifier[0], tmp_path / "onnx")
+    predictor = in_python(page, classifier[0])
     counts = [len(ids) for ids in predictor.tokenizer(texts, truncation=True)["input_ids"]]
-    found = ask_browser(tmp_path / "page", texts, tmp_path / "profile", texts[counts.index(20)])
+    found = ask_browser(page, texts, tmp_path / "profile", texts[counts.index(20)])
     expected = [predictor.predict(text)[0] for text in texts]
     assert [answer["tokens"] for answer in found["answers"]] == counts
     assert [answer["label"] for answer in found["answers"]] == [answer["label"] for answer in expected]
@@ -189,7 +194,7 @@ def test_spans_are_those_of_python(archives, tmp_path):
     write_page(model, tokenizer, tmp_path / "page", "tags")
     texts = texts_to_try(sentences)
     found = ask_browser(tmp_path / "page", texts, tmp_path / "profile")
-    predictor = quantized(tmp_path / "model", tmp_path / "onnx")
+    predictor = in_python(tmp_path / "page", tmp_path / "model")
     expected = [predictor.predict(text)[0] for text in texts]
     assert [answer["tags"] for answer in found["answers"]] == [answer["tags"] for answer in expected]
     assert [answer["label"] for answer in found["answers"]] == [answer["intent"] for answer in expected]
@@ -221,16 +226,14 @@ def test_tokenizers_are_those_of_python(archives, kind, tmp_path):
     assert json.loads(run.stdout) == [tokenizer(text)["input_ids"] for text in texts]
 
 
-def test_nothing_comes_from_elsewhere(archives, classifier, tmp_path):
+def test_nothing_comes_from_elsewhere(page):
     """No file of ours names an address, a policy forbids the others to use one, and the licences are there."""
-    predictor = load(str(classifier[0]))
-    write_page(predictor.model, predictor.tokenizer, tmp_path, "reviews")
-    for path in tmp_path.glob("*.[hjm]*"):
+    for path in page.glob("*.[hjm]*"):
         assert not re.search(rb"https?://", path.read_bytes()), path
-    assert "default-src 'self'" in (tmp_path / "index.html").read_text()
-    licences = (tmp_path / "LICENSES.txt").read_text()
+    assert "default-src 'self'" in (page / "index.html").read_text()
+    licences = (page / "LICENSES.txt").read_text()
     assert all(words in licences for words in ("Microsoft Corporation", "Apache License", "MIT License"))
-    assert "sdk: static" in (tmp_path / "README.md").read_text()
+    assert "sdk: static" in (page / "README.md").read_text()
 
 
 def test_other_models_are_refused():
