@@ -19,6 +19,7 @@ COMMANDS = {
     "predict": ("predict", "apply a trained model to texts"),
     "convert": ("convert", "save a model in half precision and measure what that costs"),
     "export": ("export", "write a model as ONNX, check it and quantise it"),
+    "demo": ("demo", "write a page that runs a model in the browser"),
     "push": ("push", "push a model to the Hub, once it has proved itself"),
     "import": ("import_weights", "turn the weights of a PyTorch LSTM or GRU model into a checkpoint"),
 }
