@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoModelForMaskedLM, AutoTokenizer
 
+from ..data.writing import check_output_dir
 from ..inference.comparison import ComparisonArguments, compare
 from ..inference.loading import HEADS, auto_class_of, load
 from ..onnx.export import export_onnx, quantize
@@ -27,6 +28,7 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
     """Run the command; return what was measured."""
     (arguments,) = parse_arguments(argv, __doc__, ExportArguments)
     check_given(arguments, model_name_or_path="the folder or Hub name of a trained model")
+    check_output_dir(arguments.output_dir, "output_dir", arguments.model_name_or_path)
     name, options = arguments.model_name_or_path, {"trust_remote_code": arguments.trust_remote_code}
     head = (AutoConfig.from_pretrained(name, **options).architectures or [""])[0]
     auto_class = auto_class_of(head, (*HEADS, AutoModelForMaskedLM, AutoModelForCausalLM)) or AutoModel

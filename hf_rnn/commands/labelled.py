@@ -51,11 +51,12 @@ class LabelledTask(ABC):
     def run(self) -> dict[str, float]:
         """Run the command; return the metrics of all splits."""
         steps.set_up(self.training)
-        resume = resume_point(self.training) if self.training.do_train else None
         splits = steps.load_task_splits(self.data, self.training)
         self.choose_columns(splits, "train" if "train" in splits else next(iter(splits)))
         splits = steps.add_validation(splits, self.stratify_by, self.data, self.training)
         self.choose_labels(splits)
+        # what is wrong with files and options is said before an earlier run in the folder is
+        resume = resume_point(self.training) if self.training.do_train else None
         steps.choose_metric(self.training, *self.metric)
         texts = iterate_texts(splits["train"], self.text_column) if "train" in splits else None
         tokenizer = steps.get_tokenizer(self.model_args, texts, self.defaults, self.max_length)
@@ -86,7 +87,8 @@ class LabelledTask(ABC):
     def _write_files(self, folder: Path, trainer: RnnTrainer, outputs: dict[str, PredictionOutput], splits: Splits) -> None:
         """Write the curves, and what there is to say of the last split that was predicted: the test split if there was one."""
         if trainer.state.log_history:
-            plot_curves(trainer.state.log_history, folder / "curves.png", self.metric[0])
+            with steps.optional("The curves"):
+                plot_curves(trainer.state.log_history, folder / "curves.png", self.metric[0])
         if outputs:
             split, output = list(outputs.items())[-1]
             self.write_results(folder, split, output, splits[split])

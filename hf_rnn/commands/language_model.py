@@ -96,8 +96,8 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
     objective = OBJECTIVES[texts_args.objective]
     steps.set_up(training)
     steps.choose_metric(training, "loss", False)
-    resume = resume_point(training)
     texts = load_texts(texts_args, training)
+    resume = resume_point(training)
     tokenizer = steps.get_tokenizer(model_args, iterate_texts(texts, "text"), DEFAULTS, texts_args.max_length)
     objective.prepare(tokenizer)
     encode = partial(objective.encode, tokenizer=tokenizer, max_length=texts_args.max_length)
@@ -115,7 +115,8 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
     )
     outputs = steps.run(trainer, training, encoded, resume)
     if trainer.is_world_process_zero() and trainer.state.log_history:
-        plot_curves(trainer.state.log_history, Path(training.output_dir) / "curves.png", "accuracy")
+        with steps.optional("The curves"):
+            plot_curves(trainer.state.log_history, Path(training.output_dir) / "curves.png", "accuracy")
     metrics = {name: value for output in outputs.values() for name, value in (output.metrics or {}).items()}
     if "eval_loss" in metrics:
         metrics["eval_perplexity"] = exp(min(metrics["eval_loss"], 100.0))

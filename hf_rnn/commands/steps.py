@@ -1,7 +1,8 @@
 """Steps that the commands share: set-up, splits, tokenizer, model, and the run with all that it writes."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
@@ -24,6 +25,7 @@ from ..data.readers import DataError
 from ..data.splits import AnyDataset, Splits, carve_validation, first_rows, iterate_cells, load_splits
 from ..data.tokenization import train_tokenizer
 from ..data.vectors import load_vectors
+from ..data.writing import check_output_dir, written_whole
 from ..models.configuration_rnn import RnnConfig
 from ..sharing.cards import write_card
 from ..training.arguments import CardArguments, DataArguments, ModelArguments, RnnTrainingArguments
@@ -52,6 +54,7 @@ VALIDATION_NAMES = ("validation", "valid", "dev")
 def set_up(training: RnnTrainingArguments) -> None:
     """Seed everything, and let logs say what the options ask for."""
     transformers.utils.logging.set_verbosity(training.get_process_log_level())
+    check_output_dir(training.output_dir)
     set_seed(training.seed)
     if training.device.type == "cpu":
         training.dataloader_pin_memory = False
@@ -233,18 +236,19 @@ def finish(
     """Write the card and push what the folder holds if the run is to; `data` is what `describe_data` returns."""
     folder = Path(trainer.args.output_dir)
     if trainer.is_world_process_zero():
-        write_card(
-            trainer.model,
-            folder,
-            name=trainer.args.hub_model_id or folder.resolve().name,
-            metrics={split: output.metrics or {} for split, output in outputs.items()},
-            example=example,
-            dataset=data[0],
-            data=data[1],
-            settings={name: getattr(trainer.args, name, None) for name in SETTINGS},
-            **asdict(card),
-            **options,
-        )
+        with optional("The card"):
+            write_card(
+                trainer.model,
+                folder,
+                name=trainer.args.hub_model_id or folder.resolve().name,
+                metrics={split: output.metrics or {} for split, output in outputs.items()},
+                example=example,
+                dataset=data[0],
+                data=data[1],
+                settings={name: getattr(trainer.args, name, None) for name in SETTINGS},
+                **asdict(card),
+                **options,
+            )
     if trainer.args.push_to_hub:
         trainer.push_to_hub()
 
@@ -257,6 +261,15 @@ def choose_example(texts: Iterable[Any]) -> str:
 
 def write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> None:
     """Write one JSON object a line."""
-    with open(path, "w", encoding="utf-8") as file:
+    with written_whole(path) as file:
         for row in rows:
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+@contextmanager
+def optional(what: str) -> Iterator[None]:
+    """Let what adorns a trained model fail with a warning: the model and its predictions are worth more."""
+    try:
+        yield
+    except Exception as error:
+        logger.warning(f"{what} could not be written, and the run goes on: {type(error).__name__}: {error}")

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import evaluate
 import numpy as np
 from scipy.special import expit, softmax
-from sklearn.metrics import classification_report, confusion_matrix
+from sklearn.metrics import classification_report
 from transformers import AutoModelForSequenceClassification, EvalPrediction, PreTrainedTokenizerBase
 from transformers.trainer_utils import PredictionOutput
 from transformers.utils import logging
@@ -144,11 +144,12 @@ class TextClassification(LabelledTask):
         if output.label_ids is None or self.problem == "regression":
             return
         ids = list(range(len(self.labels)))
-        report = classification_report(output.label_ids, answers, labels=ids, target_names=self.labels, digits=4, zero_division=0)
-        (folder / "report.txt").write_text(f"{split}\n\n{report}", encoding="utf-8")
+        with steps.optional("The report"):
+            report = classification_report(output.label_ids, answers, labels=ids, target_names=self.labels, digits=4, zero_division=0)
+            (folder / "report.txt").write_text(f"{split}\n\n{report}", encoding="utf-8")
         if self.problem == "single_label_classification":
-            matrix = confusion_matrix(output.label_ids, answers, labels=ids)
-            plot_confusion_matrix(matrix, self.labels, folder / "confusion_matrix.png")
+            with steps.optional("The confusion matrix"):
+                plot_confusion_matrix(output.label_ids, answers, self.labels, folder / "confusion_matrix.png")
 
     def _names(self, label: Any) -> Any:
         """Turn an answer or a reference into label names, or leave a number as it is."""

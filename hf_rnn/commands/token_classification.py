@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import evaluate
 import numpy as np
 from seqeval.metrics import classification_report as span_report
-from sklearn.metrics import classification_report, confusion_matrix
+from sklearn.metrics import classification_report
 from transformers import AutoConfig, AutoModelForTokenClassification, EvalPrediction, PreTrainedTokenizerBase
 from transformers.trainer_utils import PredictionOutput
 
@@ -153,12 +153,15 @@ class TokenClassification(LabelledTask):
                 row |= {"intent": self.intents[intent], "predicted_intent": self.intents[best]}
         steps.write_jsonl(folder / "predictions.jsonl", written)
         flat = [[tag for tags in sentences for tag in tags] for sentences in (references, predictions)]
-        if self.scheme:
-            report = span_report(references, predictions, digits=4, zero_division=0)
-        else:
-            report = classification_report(*flat, labels=self.labels, digits=4, zero_division=0)
-        (folder / "report.txt").write_text(f"{split}\n\n{report}", encoding="utf-8")
-        plot_confusion_matrix(confusion_matrix(*flat, labels=self.labels), self.labels, folder / "confusion_matrix.png")
+        with steps.optional("The report"):
+            if self.scheme:
+                report = span_report(references, predictions, digits=4, zero_division=0)
+            else:
+                report = classification_report(*flat, labels=self.labels, digits=4, zero_division=0)
+            (folder / "report.txt").write_text(f"{split}\n\n{report}", encoding="utf-8")
+        with steps.optional("The confusion matrix"):
+            counted = given != -100
+            plot_confusion_matrix(given[counted], answers[counted], self.labels, folder / "confusion_matrix.png")
 
 
 def name_tags(ids: np.ndarray, label_ids: np.ndarray, labels: list[str]) -> list[list[str]]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from ..data.splits import TEXT_COLUMNS, TOKEN_COLUMNS, choose_column, iterate_texts, load_splits
 from ..data.tokenization import train_tokenizer
+from ..data.writing import check_output_dir
 from ..options import option, parse_arguments
 
 
@@ -28,6 +29,7 @@ class TokenizerArguments:
 def main(argv: list[str] | None = None) -> None:
     """Run the command."""
     (arguments,) = parse_arguments(argv, __doc__, TokenizerArguments)
+    check_output_dir(arguments.output_dir)
     splits = load_splits(arguments.dataset_name, arguments.dataset_config_name, {"train": arguments.train_file or ""}, streaming=True)
     column = choose_column(splits["train"], "train", arguments.text_column_name, (*TEXT_COLUMNS, *TOKEN_COLUMNS), "text_column_name")
     tokenizer = train_tokenizer(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from math import isfinite, nan
 from typing import Any
 
 import numpy as np
@@ -57,11 +58,12 @@ def encode_texts(
 
 def _as_number(value: Any, column: str, split: str, row: int) -> float:
     try:
-        return float(value)
-    except (TypeError, ValueError):
-        raise DataError(
-            f"{split} row {row}, column {column!r}: {value!r} is not a number. Correct it or leave --problem_type out."
-        ) from None
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = nan
+    if not isfinite(number):
+        raise DataError(f"{split} row {row}, column {column!r}: {value!r} is no finite number. Correct it or leave --problem_type out.")
+    return number
 
 
 def _as_text(text: Any, column: str, split: str, row: int) -> str:

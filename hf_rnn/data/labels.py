@@ -1,5 +1,6 @@
 """Label names: read from cells, put in order, and turned into ids."""
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -8,6 +9,9 @@ from datasets import ClassLabel, Dataset, List
 
 from .readers import DataError
 from .splits import AnyDataset, Splits
+
+# longer ones are no numbers that anybody sorts by, and Python reads none beyond 4,300 digits
+WHOLE_NUMBER = re.compile(r"-?\d{1,300}")
 
 
 def _is_fraction(value: Any) -> bool:
@@ -91,10 +95,10 @@ def named_cell(cell: Any, names: list[str] | None) -> Any:
 
 
 def order_labels(labels: Iterable[str]) -> list[str]:
-    """Sort label names: numbers by value, then "O", then the rest by code point."""
+    """Sort label names: numbers by value and, where values are equal, by code point; then "O", then the rest by code point."""
 
     def key(label: str) -> tuple[int, float, str]:
-        return (0, int(label), "") if label.lstrip("-").isdecimal() else (1 if label == "O" else 2, 0, label)
+        return (0, int(label), label) if WHOLE_NUMBER.fullmatch(label) else (1 if label == "O" else 2, 0, label)
 
     return sorted(labels, key=key)
 

@@ -169,9 +169,10 @@ class RnnPreTrainedModel(PreTrainedModel):
         """Return the path of a file of the folder or repository that the model was loaded from, if there is one."""
         if not self.name_or_path:
             return None
-        return cached_file(
+        path = cached_file(
             self.name_or_path, name, _raise_exceptions_for_missing_entries=False, _raise_exceptions_for_connection_errors=False
         )
+        return None if path and leads_out(Path(path), Path(self.name_or_path)) else path
 
     @property
     def recurrence_backend(self) -> str:
@@ -241,6 +242,16 @@ class RnnPreTrainedModel(PreTrainedModel):
         """Return whether the recurrence runs over words and nothing has said yet where they start."""
         embeddings = self.base_model.embeddings
         return embeddings.word_pooling is not None and bool((embeddings.piece_types == WORD_START).all())
+
+
+def leads_out(path: Path, folder: Path) -> bool:
+    """Return whether a file of a folder is a link to something that is not in it; in the Hub's cache, to another repository."""
+    if not folder.is_dir():
+        return False
+    whole = folder.resolve()
+    # the cache keeps the files of all revisions of a repository beside them
+    root = whole.parents[1] if whole.parent.name == "snapshots" else whole
+    return not path.resolve().is_relative_to(root)
 
 
 def name_in_card(path: Path, repo_id: str) -> None:
