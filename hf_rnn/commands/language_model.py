@@ -261,6 +261,10 @@ def _encode(texts: AnyDataset, encode: Callable[..., dict[str, list]], arguments
     splits: Splits = IterableDatasetDict(train=texts)
     if isinstance(texts, Dataset):
         splits = DatasetDict(train=texts)
+        if held_out >= len(texts):
+            raise DataError(
+                f"`validation_rows` must be fewer than the {len(texts)} texts, got {held_out}. Pass a smaller --validation_rows."
+            )
         if held_out:
             train, validation = carve_validation(texts, None, held_out / len(texts), arguments.split_seed)
             splits = DatasetDict(train=train, validation=validation)
