@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoModelForMaskedLM, AutoTokenizer
+from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoModelForMaskedLM
 
+from ..data.loading import load_tokenizer
 from ..data.writing import check_output_dir
 from ..inference.comparison import ComparisonArguments, compare
 from ..inference.loading import HEADS, auto_class_of, load
@@ -35,7 +36,7 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
     model = auto_class.from_pretrained(name, dtype=torch.float32, **options).eval()
     folder = Path(arguments.output_dir)
     measured = {"difference": export_onnx(model, folder)}
-    AutoTokenizer.from_pretrained(name, **options).save_pretrained(folder)
+    load_tokenizer(name, arguments.trust_remote_code).save_pretrained(folder)
     print(f"Wrote {_describe(folder / MODEL_FILE)}; it differs from PyTorch by {measured['difference']:.1e} at most.")
     if arguments.quantize:
         quantize(folder)

@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass
 
-from transformers import AutoTokenizer
-
+from ..data.loading import load_tokenizer
 from ..data.writing import check_output_dir
 from ..options import option, parse_arguments
 from ..sharing.importing import TASKS, import_state, read_weights
@@ -30,7 +29,7 @@ def main(argv: list[str] | None = None) -> None:
     """Run the command."""
     (arguments,) = parse_arguments(argv, __doc__, ImportArguments)
     check_output_dir(arguments.output_dir, "output_dir", arguments.tokenizer_name)
-    tokenizer = AutoTokenizer.from_pretrained(arguments.tokenizer_name) if arguments.tokenizer_name else None
+    tokenizer = load_tokenizer(arguments.tokenizer_name) if arguments.tokenizer_name else None
     pad = arguments.pad_token_id if arguments.pad_token_id is not None or tokenizer is None else tokenizer.pad_token_id
     names = {name: getattr(arguments, name) for name in ("task", "labels", "embedding", "rnn", "linear", "pooling")}
     model = import_state(read_weights(arguments.weights_file), **names, pad_token_id=pad)

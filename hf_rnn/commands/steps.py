@@ -12,7 +12,6 @@ import transformers
 from datasets import Dataset
 from transformers import (
     AutoConfig,
-    AutoTokenizer,
     EarlyStoppingCallback,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -21,6 +20,7 @@ from transformers import (
 from transformers.trainer_utils import PredictionOutput
 from transformers.utils import logging
 
+from ..data.loading import load_tokenizer
 from ..data.readers import DataError
 from ..data.splits import AnyDataset, Splits, carve_validation, first_rows, iterate_cells, load_splits
 from ..data.tokenization import train_tokenizer
@@ -121,7 +121,7 @@ def get_tokenizer(model: ModelArguments, texts: Iterable[str] | None, defaults: 
     """
     name = model.tokenizer_name or model.model_name_or_path
     if name:
-        return AutoTokenizer.from_pretrained(name, trust_remote_code=model.trust_remote_code)
+        return load_tokenizer(name, model.trust_remote_code)
     if texts is None:
         raise ValueError("There is no tokenizer: pass --model_name_or_path or --tokenizer_name, or --do_train to train one.")
     logger.warning("Training the tokenizer on the training split.")

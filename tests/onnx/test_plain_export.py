@@ -1,6 +1,5 @@
 """`torch.onnx.export(dynamo=True)` itself works on every head with the package's table, and says what to call without it."""
 
-
 import onnxruntime
 import pytest
 import torch
