@@ -1,9 +1,13 @@
-.PHONY: check test slow format
+.PHONY: check docs test slow format
 
 check:
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	.venv/bin/mypy
+
+docs:
+	.venv/bin/python scripts/draw_docs.py
+	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict
 
 format:
 	.venv/bin/ruff format .

@@ -17,13 +17,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor, nn
-from transformers import AutoTokenizer, DistilBertConfig, DistilBertForSequenceClassification, pipeline
+from transformers import AutoConfig, AutoTokenizer, DistilBertConfig, DistilBertForSequenceClassification, pipeline
+from transformers.generation import BaseStreamer
 
 import hf_rnn
-from hf_rnn import RnnConfig, RnnForSequenceClassification
+from hf_rnn import RnnConfig, RnnForCausalLM, RnnForSequenceClassification
 from hf_rnn.commands import text_classification
 from hf_rnn.data.readers import read_rows
 from hf_rnn.data.tokenization import train_tokenizer
@@ -273,11 +275,12 @@ def measure_training(train_file: Path, held_out_file: Path, output_dir: Path, ep
         found.append({"what": name, "examples/s": metrics["train_samples_per_second"], "accuracy": metrics["eval_accuracy"]})
         print(found[-1], flush=True)
     tokenizer = AutoTokenizer.from_pretrained(folder)
+    ids_of = AutoConfig.from_pretrained(folder).label2id
     splits = []
     for path in (train_file, held_out_file):
         rows = [row for row in read_rows(str(path)) if row["document"]]
         ids = tokenizer([row["document"] for row in rows], truncation=True)["input_ids"]
-        splits.append((ids, [int(row["label"]) for row in rows]))
+        splits.append((ids, [ids_of[row["label"]] for row in rows]))
     speed, accuracy = train_tutorial(*splits[0], splits[1], len(tokenizer), epochs)
     found.append({"what": "tutorial, fp32", "examples/s": round(speed, 1), "accuracy": accuracy})
     print(found[-1], flush=True)
@@ -337,6 +340,43 @@ def measure_onnx(repeats: int) -> list[dict[str, Any]]:
     return found
 
 
+class Clock(BaseStreamer):
+    """Note when `generate` hands out each token."""
+
+    def __init__(self) -> None:
+        self.times: list[float] = []
+
+    def put(self, value: torch.Tensor) -> None:
+        """Note the time."""
+        self.times.append(time.perf_counter())
+
+    def end(self) -> None:
+        """Do nothing."""
+
+
+def measure_generation(repeats: int, tokens: int = 2000) -> list[dict[str, Any]]:
+    """Return milliseconds of a token near the 20th and near a late one of a text that a causal model generates."""
+    found = []
+    for cell in CELLS:
+        sizes = {"vocab_size": 16000, "embedding_size": INPUTS, "hidden_size": 2 * HIDDEN, "num_hidden_layers": LAYERS}
+        model = RnnForCausalLM(RnnConfig(cell_type=cell, bidirectional=False, **sizes)).eval()
+        early, late = [], []
+        for _ in range(repeats):
+            clock = Clock()
+            options = {"max_new_tokens": tokens + 50, "do_sample": False, "eos_token_id": None, "pad_token_id": 0}
+            model.generate(torch.randint(1, 16000, (1, 5)), streamer=clock, **options)
+            spans = np.diff(clock.times) * 1e3
+            # the prompt comes first
+            early += spans[10:60].tolist()
+            late += spans[tokens - 10 : tokens + 40].tolist()
+        name = f"token {tokens:,}, ms"
+        line = {"cell": cell, "token 20, ms": np.median(early), name: np.median(late)}
+        ratio = line[name] / line["token 20, ms"]
+        found.append({name: value if name == "cell" else f"{value:.2f}" for name, value in {**line, "ratio": ratio}.items()})
+    print(table(found), flush=True)
+    return found
+
+
 def table(lines: list[dict[str, Any]]) -> str:
     """Return lines as a Markdown table."""
     head = list(lines[0])
@@ -386,7 +426,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--output_dir", type=Path, default=Path("outputs/benchmark"))
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--repeats", type=int, default=7)
-    parts = ["layers", "memory", "training", "pipelines", "onnx"]
+    parts = ["layers", "memory", "training", "pipelines", "generation", "onnx"]
     parser.add_argument("--only", nargs="+", default=parts, choices=parts, help="what to measure; onnx needs the extra of that name")
     parser.add_argument("--train_file", type=Path, default=SAMPLES / "nsmc_train.tsv", help="reviews with columns document and label")
     parser.add_argument("--held_out_file", type=Path, default=SAMPLES / "nsmc_test.tsv", help="reviews for the accuracy")
@@ -413,6 +453,9 @@ def main(argv: list[str] | None = None) -> None:
         tokenizer = train_tokenizer(texts, "unigram", 4000)
         results["pipelines"] = measure_pipelines(texts, tokenizer, arguments.repeats)
         page += ["## Pipelines, texts/s\n", table(results["pipelines"])]
+    if "generation" in arguments.only:
+        results["generation"] = measure_generation(arguments.repeats)
+        page += ["## Generation, a token at a time\n", table(results["generation"])]
     if "onnx" in arguments.only:
         results["onnx"] = measure_onnx(3 * arguments.repeats)
         page += ["## One batch, milliseconds\n", table(results["onnx"])]

@@ -74,3 +74,10 @@ def test_a_missing_gpu_is_named(capsys):
     with pytest.raises(SystemExit):
         benchmark.main(["--device", "cuda"])
     assert "PyTorch finds no GPU here. Leave the option out" in capsys.readouterr().err
+
+
+def test_generation_is_measured(small):
+    """An early and a late token of either cell, and their ratio."""
+    found = benchmark.measure_generation(1, 100)
+    assert [line["cell"] for line in found] == ["lstm", "gru"]
+    assert all(float(line["token 20, ms"]) > 0 and float(line["token 100, ms"]) > 0 and float(line["ratio"]) > 0 for line in found)

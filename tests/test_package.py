@@ -110,7 +110,7 @@ def test_samples():
     """About 6,000 reviews and 1,500 sentences, balanced and tagged, with their licences."""
     reviews = [row for split in ("train", "test") for row in read_rows(str(PACKAGE / "samples" / f"nsmc_{split}.tsv"))]
     assert len({row["id"] for row in reviews}) == 6000
-    assert 0.45 < sum(row["label"] == "1" for row in reviews) / 6000 < 0.55
+    assert 0.45 < sum(row["label"] == "positive" for row in reviews) / 6000 < 0.55
     sentences = [row for split in ("train", "test") for row in read_rows(str(PACKAGE / "samples" / f"ewt_{split}.conllu"))]
     assert len(sentences) == 1500
     assert len({tag for row in sentences for tag in row["upos"]}) == 17

@@ -19,13 +19,14 @@ from hf_rnn.data.tokenization import train_tokenizer
 from hf_rnn.training.plots import plot_curves
 
 SAMPLES = Path(__file__).parents[1] / "hf_rnn" / "samples"
+LABELS = ["negative", "positive"]
 
 
 def load(path, tokenizer, limit):
     """Tokenise reviews, at most 256 tokens each."""
     rows = list(read_rows(str(path)))[:limit]
     ids = tokenizer([row["document"] for row in rows], truncation=True, max_length=256)["input_ids"]
-    return [{"input_ids": sequence, "labels": int(row["label"])} for sequence, row in zip(ids, rows, strict=True)]
+    return [{"input_ids": sequence, "labels": LABELS.index(row["label"])} for sequence, row in zip(ids, rows, strict=True)]
 
 
 def run_epoch(model, loader, optimizer=None):

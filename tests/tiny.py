@@ -4,6 +4,9 @@ import torch
 from torch import nn
 
 from hf_rnn import RnnConfig, RnnForSequenceClassification, RnnForTokenClassification, RnnModel
+from hf_rnn.models.ngrams import encode_piece
+from hf_rnn.models.wide import WidePath
+from hf_rnn.training.linear import choose_features
 
 PIECE_TYPES = [0] + [1] * 11 + [2] * 8
 TINY = {"vocab_size": 20, "embedding_size": 6, "hidden_size": 8, "num_labels": 3}
@@ -57,9 +60,24 @@ SETTINGS = [
     *[("classifier", {"pooling": pooling}) for pooling in ("last", "mean", "max", "attention")],
     *[("classifier", {"word_pooling": pooling, "word_vocab_size": 4}) for pooling in ("first", "mean", "max", "rnn")],
     ("tagger", {}),
+    ("classifier", {"wide_size": 1}),
     ("tagger", {"use_crf": True, "word_pooling": "rnn"}),
     ("tagger", {"use_crf": True}),
 ]
+
+
+# what the pieces of tiny models spell: words of their own, ends of words, and some that hold two
+PIECES = ["", "ab", "b", "cA", "d!", "e", "f-g", "h", "i", "jk", "l", "m", "n", "o", ".", "p", "qr", "s", "t", "u"]
+
+
+def add_wide_path(model, dtype=torch.float64):
+    """Put a linear model with random weights beside the recurrence, which knows the n-grams of some rows."""
+    path = WidePath(len(PIECES), 0, model.num_labels)
+    path.characters = torch.tensor([encode_piece(text, kind != 2) for text, kind in zip(PIECES, PIECE_TYPES, strict=True)])
+    choose_features(path, [row.tolist() for row in next(rows_and_batches())[0][:4]], 1000)
+    model.set_wide_path(path.to(dtype))
+    nn.init.normal_(path.weight[1:])
+    nn.init.normal_(path.bias)
 
 
 def make(kind: str, cell: str, settings: dict, dtype: torch.dtype = torch.float64):
@@ -69,4 +87,6 @@ def make(kind: str, cell: str, settings: dict, dtype: torch.dtype = torch.float6
     if settings.get("word_vocab_size"):
         model.set_word_vocabulary([[1, 2, 3, 4, 5, 6], [1, 2, 3, 4]], min_frequency=1)
         torch.nn.init.normal_(model.base_model.embeddings.whole_word_embeddings.weight[1:])
+    if settings.get("wide_size"):
+        add_wide_path(model, dtype)
     return model

@@ -5,12 +5,15 @@ from importlib import import_module
 
 from huggingface_hub.errors import StrictDataclassError
 
+from hf_rnn.commands.quiet import hide_library_bars
+
 # command: module whose main() runs it, and what it does
 COMMANDS = {
     "text-classification": ("text_classification", "train, evaluate and apply a text classifier"),
     "token-classification": ("token_classification", "train, evaluate and apply a tagger"),
     "language-model": ("language_model", "pretrain a body on text without labels, masked or causal"),
     "masked-lm": ("language_model", "the same, by its older name"),
+    "learning-curve": ("learning_curve", "measure how good a model gets with how many rows, beside a linear baseline"),
     "train-tokenizer": ("train_tokenizer", "train a tokenizer"),
     "predict": ("predict", "apply a trained model to texts"),
     "convert": ("convert", "save a model in half precision and measure what that costs"),
@@ -26,7 +29,7 @@ def main(argv: list[str] | None = None) -> int:
     if not argv or argv[0] in ("-h", "--help"):
         print("usage: hf-rnn COMMAND [options]\n")
         print("\n".join(f"  {name:22}{text}" for name, (_, text) in COMMANDS.items()))
-        print("\n`hf-rnn COMMAND --help` lists the options.")
+        print("\n`hf-rnn COMMAND --help` shows an example and the options that matter most, `--help-all` every option.")
         return 0 if argv else 2
     if argv[0] not in COMMANDS:
         print(f"hf-rnn: there is no command {argv[0]!r}; there are {', '.join(COMMANDS)}", file=sys.stderr)
@@ -36,10 +39,11 @@ def main(argv: list[str] | None = None) -> int:
 
 def run(module: str, argv: list[str] | None = None) -> int:
     """Run main() of a module of this folder; print errors of data and options without a traceback."""
+    hide_library_bars()
     try:
         import_module(f"hf_rnn.commands.{module}").main(argv)
     except ModuleNotFoundError as error:
-        extra = "onnx" if str(error.name).startswith("onnx") else "train"
+        extra = {"onnx": "onnx", "pycr": "baselines"}.get(str(error.name)[:4], "train")
         print(
             f"error: this command needs the package {error.name!r}. Install it with pip install '.[{extra}]' in a clone of hf_rnn",
             file=sys.stderr,

@@ -1,4 +1,8 @@
-"""Save a model in half precision, and measure what that costs."""
+"""Save a model in half precision, and measure what that costs.
+
+Example:
+    hf-rnn convert --model_name_or_path outputs/reviews --dtype float16 --test_file test.csv --output_dir outputs/half
+"""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,8 @@
-"""Export a model to ONNX, check it against PyTorch, and quantise it."""
+"""Export a model to ONNX, check it against PyTorch, and quantise it.
+
+Example:
+    hf-rnn export --model_name_or_path outputs/reviews --quantize true --test_file test.csv --output_dir outputs/reviews-onnx
+"""
 
 from dataclasses import dataclass
 from pathlib import Path

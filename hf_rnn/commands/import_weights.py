@@ -1,4 +1,8 @@
-"""Turn the weights of a PyTorch classifier or tagger (embedding, `nn.LSTM` or `nn.GRU`, linear) into a checkpoint."""
+"""Turn the weights of a PyTorch classifier or tagger (embedding, `nn.LSTM` or `nn.GRU`, linear) into a checkpoint.
+
+Example:
+    hf-rnn import --weights_file model.pt --embedding emb --rnn lstm --linear fc --labels neg pos --output_dir outputs/mine
+"""
 
 from dataclasses import dataclass
 

@@ -6,22 +6,26 @@ from typing import Any, ClassVar
 
 import numpy as np
 from datasets import Dataset
-from transformers import EvalPrediction, PreTrainedTokenizerBase
+from transformers import EvalPrediction, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.trainer_utils import PredictionOutput
 from transformers.utils import logging
 
 from ..data.collator import RnnCollator
 from ..data.splits import Splits, iterate_cells, iterate_texts
 from ..options import parse_arguments
-from ..training.arguments import CardArguments, DataArguments, ModelArguments, RnnTrainingArguments
+from ..training.arguments import CONFIG_DEFAULTS, CardArguments, DataArguments, LabelledTrainingArguments, ModelArguments
 from ..training.checkpoints import resume_point
+from ..training.defaults import FILLED, UNKNOWN, Size, describe, fill
 from ..training.distillation import DistillationArguments, add_teacher
+from ..training.linear import WideFit
 from ..training.plots import plot_curves
 from ..training.trainer import RnnTrainer
 from . import steps
 from .provenance import describe_data
 
 logger = logging.get_logger(__name__)
+
+KINDS = (DataArguments, ModelArguments, LabelledTrainingArguments, DistillationArguments, CardArguments)
 
 
 class LabelledTask(ABC):
@@ -34,9 +38,6 @@ class LabelledTask(ABC):
 
     task: ClassVar[str]
     auto_class: ClassVar[Any]
-    # what is left out of the options
-    defaults: ClassVar[dict[str, Any]]
-
     # set by `choose_columns`, then by `choose_labels`
     text_column: str
     label_column: str
@@ -44,8 +45,8 @@ class LabelledTask(ABC):
     intents: list[str] | None = None
 
     def __init__(self, argv: list[str] | None, description: str | None) -> None:
-        self.model_args, self.data, self.distillation, self.card, self.training = parse_arguments(
-            argv, description, ModelArguments, DataArguments, DistillationArguments, CardArguments, RnnTrainingArguments
+        self.data, self.model_args, self.training, self.distillation, self.card = parse_arguments(
+            argv, description, *KINDS, defaults=CONFIG_DEFAULTS | dict.fromkeys(FILLED, "by the number of rows")
         )
 
     def run(self) -> dict[str, float]:
@@ -53,17 +54,19 @@ class LabelledTask(ABC):
         steps.set_up(self.training)
         splits = steps.load_task_splits(self.data, self.training)
         self.choose_columns(splits, "train" if "train" in splits else next(iter(splits)))
+        defaults = self._fill_defaults(splits)
+        given = set(splits)
         splits = steps.add_validation(splits, self.stratify_by, self.data, self.training)
         self.choose_labels(splits)
         # what is wrong with files and options is said before an earlier run in the folder is
         resume = resume_point(self.training) if self.training.do_train else None
         steps.choose_metric(self.training, *self.metric)
         texts = iterate_texts(splits["train"], self.text_column) if "train" in splits else None
-        tokenizer = steps.get_tokenizer(self.model_args, texts, self.defaults, self.max_length)
+        tokenizer = steps.get_tokenizer(self.model_args, texts, defaults, self.max_length)
         splits = add_teacher(splits, self.distillation, self.text_column, self.label_column, self.labels)
         encoded = self.encode(splits, tokenizer)
         model = steps.build_model(
-            self.auto_class, self.model_args, tokenizer, self.labels, self.defaults, encoded.get("train"), self.config_fields
+            self.auto_class, self.model_args, tokenizer, self.labels, defaults, encoded.get("train"), self.config_fields
         )
         trainer = steps.make_trainer(
             model,
@@ -75,7 +78,8 @@ class LabelledTask(ABC):
             compute_metrics=self.compute_metrics,
             preprocess_logits_for_metrics=self.shrink_logits,
         )
-        outputs = steps.run(trainer, self.training, encoded, resume)
+        wide = self.wide_fit(model, tokenizer, defaults["wide_size"]) if self.training.do_train else None
+        outputs = steps.run(trainer, self.training, encoded, resume, wide, "validation" not in given)
         _add_unseen(trainer, outputs, splits, self.text_column, self.metric[0])
         if trainer.is_world_process_zero():
             self._write_files(Path(self.training.output_dir), trainer, outputs, splits)
@@ -83,6 +87,16 @@ class LabelledTask(ABC):
         data = describe_data(self.data, self.distillation)
         steps.finish(trainer, self.card, example, data, outputs, task=self.task, metric=self.metric[0])
         return {name: value for output in outputs.values() for name, value in (output.metrics or {}).items()}
+
+    def _fill_defaults(self, splits: Splits) -> dict[str, Any]:
+        """Let what the options leave out follow from the training rows; return it, and say so before training."""
+        rows = splits.get("train")
+        size = Size.of(iterate_texts(rows, self.text_column)) if isinstance(rows, Dataset) else UNKNOWN
+        defaults = self.defaults(size)
+        if self.training.do_train:
+            logger.warning(describe(size, defaults, self.model_args, self.data, self.training))
+        fill(defaults, self.data, self.training)
+        return defaults
 
     def _write_files(self, folder: Path, trainer: RnnTrainer, outputs: dict[str, PredictionOutput], splits: Splits) -> None:
         """Write the curves, and what there is to say of the last split that was predicted: the test split if there was one."""
@@ -92,6 +106,10 @@ class LabelledTask(ABC):
         if outputs:
             split, output = list(outputs.items())[-1]
             self.write_results(folder, split, output, splits[split])
+
+    @abstractmethod
+    def defaults(self, size: Size) -> dict[str, Any]:
+        """Return what the options are when they are left out."""
 
     @abstractmethod
     def choose_columns(self, splits: Splits, first: str) -> None:
@@ -127,6 +145,10 @@ class LabelledTask(ABC):
 
     # a function of logits and labels that keeps less than all logits in memory
     shrink_logits: ClassVar[Any] = None
+
+    def wide_fit(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, size: int) -> WideFit | None:
+        """Return what puts a linear model beside the trained recurrence, if anything does."""
+        return None
 
     @abstractmethod
     def compute_metrics(self, prediction: EvalPrediction) -> dict[str, float]:

@@ -1,4 +1,8 @@
-"""Pretrain a body on text without labels, as a masked or a causal language model."""
+"""Pretrain a body on text without labels, as a masked or a causal language model.
+
+Example:
+    hf-rnn language-model --train_files texts.txt.gz more.csv --do_train --do_eval --output_dir outputs/body
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -36,7 +40,7 @@ from ..data.splits import (
 from ..data.tokenization import begin_texts
 from ..options import option, parse_arguments
 from ..sharing.cards import code
-from ..training.arguments import CardArguments, ModelArguments, RnnTrainingArguments
+from ..training.arguments import CONFIG_DEFAULTS, CardArguments, ModelArguments, RnnTrainingArguments
 from ..training.checkpoints import resume_point
 from ..training.plots import plot_curves
 from . import steps
@@ -57,14 +61,15 @@ class TextArguments:
     """Which texts to learn from, and what to hide of them."""
 
     train_files: list[str] | None = option(  # noqa: RUF009
-        "Files of texts: txt (a text a line), csv, tsv, json, jsonl, conll, conllu, each also as .gz, or parquet."
+        "Files of texts: txt (a text a line), csv, tsv, json, jsonl, conll, conllu, each also as .gz, or parquet.",
+        essential=True,
     )
     dataset_name: str | None = option("Data set on the Hub; its train split.")
     dataset_config_name: str | None = option("Its configuration.")
     text_column_name: str | None = option("Column of texts or of lists of tokens.")
-    objective: str = option("masked or causal.", "masked", choices=["masked", "causal"])
+    objective: str = option("masked or causal.", "masked", choices=["masked", "causal"], essential=True)
     mlm_probability: float = option("Share of the pieces to predict, if masked.", 0.2)
-    max_length: int = option("Tokens of a row; a longer text goes on in the next row.", 256)
+    max_length: int = option("Tokens of a row; a longer text goes on in the next row.", 256, essential=True)
     validation_rows: int = option("Rows held out for --do_eval, drawn with --split_seed.", 5000)
     split_seed: int = option("Seed of that draw.", 42)
     max_train_samples: int | None = option("Use only so many texts.")
@@ -76,17 +81,18 @@ class TextArguments:
 class PretrainingArguments(RnnTrainingArguments):
     """Defaults that suit pretraining."""
 
-    per_device_train_batch_size: int = option("Rows in a training batch.", 128)
+    per_device_train_batch_size: int = option("Rows in a training batch.", 128, essential=True)
     per_device_eval_batch_size: int = option("Rows in an evaluation batch.", 64)
-    num_train_epochs: float = option("Epochs.", 10.0)
+    num_train_epochs: float = option("Epochs.", 10.0, essential=True)
     early_stopping_patience: int | None = option("Stop after so many evaluations without a better one.")
+
+
+KINDS = (TextArguments, ModelArguments, PretrainingArguments, CardArguments)
 
 
 def main(argv: list[str] | None = None) -> dict[str, float]:
     """Run the command; return the metrics."""
-    model_args, texts_args, card, training = parse_arguments(
-        argv, __doc__, ModelArguments, TextArguments, CardArguments, PretrainingArguments
-    )
+    texts_args, model_args, training, card = parse_arguments(argv, __doc__, *KINDS, defaults=CONFIG_DEFAULTS | DEFAULTS)
     if not training.do_train:
         raise ValueError("Nothing to do: pass --do_train.")
     if not 0 < texts_args.mlm_probability < 1:

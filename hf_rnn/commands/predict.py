@@ -1,4 +1,8 @@
-"""Apply a trained classifier or tagger to texts or to a file, by one process or several."""
+"""Apply a trained classifier or tagger to texts or to a file, by one process or several.
+
+Example:
+    hf-rnn predict --model_name_or_path outputs/reviews --input_file new.csv --output_file answers.jsonl
+"""
 
 import json
 import os
@@ -21,15 +25,15 @@ from .answers import AnswerFile
 class PredictArguments:
     """What to predict with which model."""
 
-    model_name_or_path: str = option("Checkpoint, folder or Hub name.", "")
-    text: str | None = option("One text, or tokens separated by spaces for a tagger.")
+    model_name_or_path: str = option("Checkpoint, folder or Hub name.", "", essential=True)
+    text: str | None = option("One text, or tokens separated by spaces for a tagger.", essential=True)
     input_file: str | None = option(
-        "File with a text a line (.txt), or csv, tsv, json, jsonl, parquet, conll or conllu; - for lines of the input."
+        "File with a text a line (.txt), or csv, tsv, json, jsonl, parquet, conll or conllu; - for lines of the input.", essential=True
     )
-    text_column_name: str | None = option("Column of texts or of lists of tokens.")
-    output_file: str | None = option("Where to write one JSON object a line; the terminal by default.")
-    resume: bool | None = option("Go on with an output that was not finished, or, if false, start it again.")
-    batch_size: int = option("Rows at a time, at most; long ones are fewer.", 256)
+    text_column_name: str | None = option("Column of texts or of lists of tokens.", essential=True)
+    output_file: str | None = option("Where to write one JSON object a line; the terminal by default.", essential=True)
+    resume: bool | None = option("Go on with an output that was not finished, or, if false, start it again.", essential=True)
+    batch_size: int = option("Rows at a time, at most; long ones are fewer.", 256, essential=True)
     trust_remote_code: bool = option("Run model code that comes with the checkpoint.", False)
 
 

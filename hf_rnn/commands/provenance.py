@@ -14,7 +14,7 @@ def describe_data(data: DataArguments, distillation: DistillationArguments | Non
         return data.dataset_name, "\n".join([f"- Data set {code(data.dataset_name)} of the Hub", *added])
     files = {"training": data.train_file, "validation": data.validation_file, "test": data.test_file}
     lines = [f"- {split}: {code(Path(path).name)}" for split, path in files.items() if path]
-    if data.train_file and not data.validation_file:
+    if data.train_file and not data.validation_file and data.validation_share:
         lines.append(f"- validation: {data.validation_share:.0%} of the training rows, drawn with seed {data.split_seed}")
     name = Path(data.train_file or data.validation_file or data.test_file or "data").name
     return name, "\n".join([*lines, *added])

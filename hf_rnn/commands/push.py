@@ -1,4 +1,8 @@
-"""Push a folder to the Hub: in one commit, after it has proved itself in a clean process."""
+"""Push a folder to the Hub: in one commit, after it has proved itself in a clean process.
+
+Example:
+    hf-rnn push --model_path outputs/reviews --repo_id me/reviews
+"""
 
 from dataclasses import dataclass
 from pathlib import Path

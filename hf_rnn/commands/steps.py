@@ -1,6 +1,7 @@
 """Steps that the commands share: set-up, splits, tokenizer, model, and the run with all that it writes."""
 
 import json
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -8,28 +9,38 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
 import transformers
-from datasets import Dataset
+from datasets import Dataset, disable_progress_bars
 from transformers import (
     AutoConfig,
     EarlyStoppingCallback,
     PreTrainedModel,
     PreTrainedTokenizerBase,
+    PrinterCallback,
     set_seed,
 )
+from transformers.trainer_callback import ProgressCallback
 from transformers.trainer_utils import PredictionOutput
 from transformers.utils import logging
 
+from ..data.encoder_vectors import borrow_vectors, load_source_tokenizer
 from ..data.loading import load_tokenizer
 from ..data.readers import DataError
 from ..data.splits import AnyDataset, Splits, carve_validation, first_rows, iterate_cells, load_splits
 from ..data.tokenization import train_tokenizer
 from ..data.vectors import load_vectors
+from ..data.vocabulary import cut_vocabulary
 from ..data.writing import check_output_dir, written_whole
 from ..models.configuration_rnn import RnnConfig
 from ..sharing.cards import write_card
 from ..training.arguments import CardArguments, DataArguments, ModelArguments, RnnTrainingArguments
+from ..training.defaults import validation_share
+from ..training.linear import WideFit
 from ..training.trainer import RnnTrainer
+from .progress import ProgressLines, line_of, summary
+from .quiet import hide_library_bars
 
 logger = logging.get_logger(__name__)
 
@@ -52,10 +63,13 @@ VALIDATION_NAMES = ("validation", "valid", "dev")
 
 
 def set_up(training: RnnTrainingArguments) -> None:
-    """Seed everything, and let logs say what the options ask for."""
+    """Seed everything, and let logs say what the options ask for, without bars where nobody watches."""
     transformers.utils.logging.set_verbosity(training.get_process_log_level())
     check_output_dir(training.output_dir)
     set_seed(training.seed)
+    hide_library_bars()
+    if not sys.stderr.isatty():
+        disable_progress_bars()
     if training.device.type == "cpu":
         training.dataloader_pin_memory = False
 
@@ -103,7 +117,8 @@ def add_validation(splits: Splits, column: str | None, data: DataArguments, trai
     if not isinstance(splits["train"], Dataset):
         raise DataError("A stream has no validation split to carve. Pass --validation_file or leave --do_eval out.")
     labels = splits["train"][column] if column else None
-    train, validation = carve_validation(splits["train"], labels, data.validation_share, data.split_seed)
+    share = validation_share(len(splits["train"])) if data.validation_share is None else data.validation_share
+    train, validation = carve_validation(splits["train"], labels, share, data.split_seed)
     logger.warning(
         f"No validation split given: {len(validation)} of {len(splits['train'])} training rows are held out (seed {data.split_seed})."
     )
@@ -122,6 +137,10 @@ def get_tokenizer(model: ModelArguments, texts: Iterable[str] | None, defaults: 
     name = model.tokenizer_name or model.model_name_or_path
     if name:
         return load_tokenizer(name, model.trust_remote_code)
+    if model.embeddings_from and texts is not None:
+        tokenizer = cut_vocabulary(load_source_tokenizer(model.embeddings_from), texts, model_max_length=max_length)
+        logger.warning(f"The tokenizer of {model.embeddings_from}, cut to {len(tokenizer):,} pieces.")
+        return tokenizer
     if texts is None:
         raise ValueError("There is no tokenizer: pass --model_name_or_path or --tokenizer_name, or --do_train to train one.")
     logger.warning("Training the tokenizer on the training split.")
@@ -165,7 +184,7 @@ def build_model(
     training rows.
     """
     wanted = {name: getattr(model, name) for name in RnnConfig.__dataclass_fields__ if getattr(model, name, None) is not None}
-    wanted = {name: None if value == "none" else value for name, value in wanted.items() if name != "vocab_size"}
+    wanted = {name: None if value == "none" else value for name, value in wanted.items() if name not in ("vocab_size", "wide_size")}
     if "word_pooling" in wanted and wanted["word_pooling"] is None:
         # without words there is no vocabulary of words
         wanted.setdefault("word_vocab_size", 0)
@@ -182,13 +201,17 @@ def build_model(
         if model.config_name:
             config = AutoConfig.from_pretrained(model.config_name, **maps, **vocabulary, **wanted)
         else:
-            usual = {name: value for name, value in defaults.items() if name in RnnConfig.__dataclass_fields__}
+            usual = {name: value for name, value in defaults.items() if name in RnnConfig.__dataclass_fields__ and name != "wide_size"}
             config = RnnConfig(**{**usual, **wanted, **vocabulary, **maps})
         built = auto_class.from_config(config)
         if isinstance(config, RnnConfig):
             built.set_piece_types(tokenizer)
             if config.word_vocab_size and train is not None:
                 built.set_word_vocabulary(iterate_cells(train, "input_ids"))
+        if model.embeddings_from:
+            vectors = borrow_vectors(model.embeddings_from, tokenizer, config.embedding_size)
+            with torch.no_grad():
+                built.get_input_embeddings().weight.copy_(vectors)
     if model.vectors_file:
         coverage = load_vectors(model.vectors_file, tokenizer, built.get_input_embeddings())
         logger.warning(f"Vectors of {model.vectors_file} cover {coverage} of the vocabulary.")
@@ -198,7 +221,7 @@ def build_model(
 def make_trainer(model: PreTrainedModel, training: RnnTrainingArguments, encoded: Splits, **options: Any) -> RnnTrainer:
     """Return the trainer, with early stopping when there is an evaluation to stop by."""
     stopping = training.load_best_model_at_end and training.early_stopping_patience
-    return RnnTrainer(
+    trainer = RnnTrainer(
         model=model,
         args=training,
         train_dataset=encoded.get("train"),
@@ -206,34 +229,73 @@ def make_trainer(model: PreTrainedModel, training: RnnTrainingArguments, encoded
         callbacks=[EarlyStoppingCallback(training.early_stopping_patience)] if stopping else None,
         **options,
     )
+    for usual in (PrinterCallback, ProgressCallback):
+        trainer.remove_callback(usual)
+    trainer.add_callback(ProgressLines())
+    return trainer
 
 
-def run(trainer: RnnTrainer, training: RnnTrainingArguments, encoded: Splits, resume: str | None) -> dict[str, PredictionOutput]:
+def run(
+    trainer: RnnTrainer,
+    training: RnnTrainingArguments,
+    encoded: Splits,
+    resume: str | None,
+    wide: WideFit | None = None,
+    is_carved: bool = False,
+) -> dict[str, PredictionOutput]:
     """Train, from a checkpoint or the start, evaluate and predict as asked; write model, state and metrics.
+
+    Args:
+        trainer (`RnnTrainer`): Holds the model.
+        training (`RnnTrainingArguments`): What is asked for.
+        encoded: Splits.
+        resume (`str`, *optional*): Checkpoint to start from.
+        wide (`WideFit`, *optional*): Puts a linear model beside the trained one.
+        is_carved (`bool`): Whether validation rows are training rows held out: once the model is chosen and its metrics are written,
+            the linear model learns from them too.
 
     Returns:
         `dict`: The predictions on validation and test, as far as asked for.
     """
     if training.do_train:
         result = trainer.train(resume_from_checkpoint=resume)
-        # to the Hub it goes last, with card and curves
+        # at once, so that nothing after it can lose it; to the Hub it goes last, with card and curves
         trainer.save_model(_internal_call=True)
-        trainer.log_metrics("train", result.metrics)
+        if wide is not None:
+            wide.fit(encoded["train"], *_judge(trainer, encoded))
+            trainer.save_model(_internal_call=True)
         trainer.save_metrics("train", result.metrics)
         trainer.save_state()
     outputs = {}
     for split, prefix, is_wanted in (("validation", "eval", training.do_eval), ("test", "test", training.do_predict)):
         if is_wanted:
             outputs[split] = trainer.predict(encoded[split], metric_key_prefix=prefix)
-            trainer.log_metrics(prefix, outputs[split].metrics)
+            if trainer.is_world_process_zero():
+                print(line_of(outputs[split].metrics or {}))
             trainer.save_metrics(prefix, outputs[split].metrics)
+        if split == "validation" and is_wanted and is_carved and wide is not None:
+            wide.refit(encoded["train"], encoded["validation"])
+            trainer.save_model(_internal_call=True)
     return outputs
 
 
+def _judge(trainer: RnnTrainer, encoded: Splits) -> tuple[Dataset | None, np.ndarray | None]:
+    """Return the validation rows and what the model answers to them, if there are any."""
+    validation = encoded.get("validation")
+    return validation, None if validation is None else trainer.predict(validation).predictions
+
+
 def finish(
-    trainer: RnnTrainer, card: CardArguments, example: str, data: tuple[str, str], outputs: dict[str, PredictionOutput], **options: Any
+    trainer: RnnTrainer,
+    card: CardArguments,
+    example: str,
+    data: tuple[str, str],
+    outputs: dict[str, PredictionOutput],
+    *,
+    task: str,
+    metric: str,
 ) -> None:
-    """Write the card and push what the folder holds if the run is to; `data` is what `describe_data` returns."""
+    """Write the card, push what the folder holds if the run is to, and say what there is; `data` is what `describe_data` returns."""
     folder = Path(trainer.args.output_dir)
     if trainer.is_world_process_zero():
         with optional("The card"):
@@ -246,11 +308,14 @@ def finish(
                 dataset=data[0],
                 data=data[1],
                 settings={name: getattr(trainer.args, name, None) for name in SETTINGS},
+                task=task,
+                metric=metric,
                 **asdict(card),
-                **options,
             )
     if trainer.args.push_to_hub:
         trainer.push_to_hub()
+    if trainer.args.do_train and trainer.is_world_process_zero():
+        print("\n" + summary(trainer, outputs, task, example))
 
 
 def choose_example(texts: Iterable[Any]) -> str:

@@ -1,14 +1,18 @@
-"""Train, evaluate and apply a text classifier."""
+"""Train, evaluate and apply a text classifier.
+
+Example:
+    hf-rnn text-classification --train_file reviews.csv --do_train --do_eval --output_dir outputs/reviews
+"""
 
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import evaluate
 import numpy as np
 from scipy.special import expit, softmax
 from sklearn.metrics import classification_report
-from transformers import AutoModelForSequenceClassification, EvalPrediction, PreTrainedTokenizerBase
+from transformers import AutoModelForSequenceClassification, EvalPrediction, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.trainer_utils import PredictionOutput
 from transformers.utils import logging
 
@@ -16,6 +20,9 @@ from ..data.encoding import drop_truncated, encode_texts, map_splits
 from ..data.labels import collect_labels, feature_names
 from ..data.readers import DataError
 from ..data.splits import LABEL_COLUMNS, TEXT_COLUMNS, Splits, choose_column, iterate_cells
+from ..models.modeling_rnn import RnnForSequenceClassification
+from ..training.defaults import Size, classifier_defaults
+from ..training.linear import WideFit
 from ..training.metrics import ClassificationMetric, MultiLabelMetric, RegressionMetric, load_metric
 from ..training.plots import plot_confusion_matrix
 from . import steps
@@ -41,20 +48,19 @@ class TextClassification(LabelledTask):
 
     task = "text-classification"
     auto_class = AutoModelForSequenceClassification
-    defaults: ClassVar[dict[str, Any]] = {
-        "tokenizer_type": "unigram",
-        "vocab_size": 16000,
-        "embedding_dropout": 0.2,
-        "input_dropout": 0.5,
-        "hidden_dropout": 0.5,
-        "classifier_dropout": 0.5,
-    }
 
     def __init__(self, argv: list[str] | None, description: str | None) -> None:
         super().__init__(argv, description)
         self.problem = self.data.problem_type or "single_label_classification"
         if self.problem not in METRICS:
             raise ValueError(f"`problem_type` must be one of {tuple(METRICS)}, got {self.problem!r}. Pass --problem_type.")
+
+    def defaults(self, size: Size) -> dict[str, Any]:
+        """Return those of a classifier; what comes with knowledge of its own, or other problems, has no linear model."""
+        has_knowledge = self.model_args.model_name_or_path or self.distillation.teacher_name_or_path
+        if has_knowledge or self.problem != "single_label_classification" or self.data.streaming:
+            return {**classifier_defaults(size), "wide_size": 0}
+        return classifier_defaults(size)
 
     def choose_columns(self, splits: Splits, first: str) -> None:
         """Set both columns; a test split alone may lack labels."""
@@ -122,6 +128,14 @@ class TextClassification(LabelledTask):
                 share = f"{count} of {total} {split} rows ({100 * count / total:.2f}%)"
                 logger.warning(f"{share} are longer than {self.max_length} tokens and are truncated.")
         return encoded
+
+    def wide_fit(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, size: int) -> WideFit | None:
+        """Take away the linear model that a checkpoint came with, and return what makes one for these rows."""
+        size = size if self.model_args.wide_size is None else self.model_args.wide_size
+        if not isinstance(model, RnnForSequenceClassification):
+            return None
+        model.set_wide_path(None)
+        return WideFit(model, tokenizer, size) if size else None
 
     @cached_property
     def _scorer(self) -> evaluate.Metric:

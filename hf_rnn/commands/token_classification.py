@@ -1,8 +1,12 @@
-"""Train, evaluate and apply a tagger: parts of speech, entities, slots."""
+"""Train, evaluate and apply a tagger: parts of speech, entities, slots.
+
+Example:
+    hf-rnn token-classification --train_file train.conllu --do_train --do_eval --output_dir outputs/pos
+"""
 
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import evaluate
 import numpy as np
@@ -16,6 +20,7 @@ from ..data.labels import collect_labels, feature_names
 from ..data.readers import DataError
 from ..data.splits import TAG_COLUMNS, TOKEN_COLUMNS, Splits, choose_column, column_names, iterate_cells
 from ..models.tags import first_violation, guess_scheme
+from ..training.defaults import Size, tagger_defaults
 from ..training.metrics import SpanMetric, TokenMetric, load_metric
 from ..training.plots import plot_confusion_matrix
 from . import steps
@@ -37,20 +42,14 @@ class TokenClassification(LabelledTask):
 
     task = "token-classification"
     auto_class = AutoModelForTokenClassification
-    defaults: ClassVar[dict[str, Any]] = {
-        "tokenizer_type": "unigram",
-        "vocab_size": 1000,
-        "word_pooling": "rnn",
-        "word_vocab_size": 12000,
-        "embedding_dropout": 0.4,
-        "input_dropout": 0.5,
-        "hidden_dropout": 0.5,
-        "classifier_dropout": 0.5,
-    }
     # sentences are never cut: pipelines must not cut them either
     max_length = 1_000_000
     stratify_by = None
     shrink_logits = staticmethod(_best)
+
+    def defaults(self, size: Size) -> dict[str, Any]:
+        """Return those of a tagger."""
+        return tagger_defaults(size)
 
     def choose_columns(self, splits: Splits, first: str) -> None:
         """Set both columns; every split needs them, as unlabelled sentences are for `hf-rnn predict`."""

@@ -1,4 +1,8 @@
-"""Train a tokenizer on a file or a data set and save it."""
+"""Train a tokenizer on a file or a data set and save it.
+
+Example:
+    hf-rnn train-tokenizer --train_file reviews.csv --tokenizer_type bpe --vocab_size 8000 --output_dir tokenizer
+"""
 
 from dataclasses import dataclass
 
@@ -12,13 +16,13 @@ from ..options import option, parse_arguments
 class TokenizerArguments:
     """What to train a tokenizer on, and which."""
 
-    train_file: str | None = option("csv, tsv, json, jsonl, parquet, conll or conllu file.")
+    train_file: str | None = option("csv, tsv, json, jsonl, parquet, conll or conllu file.", essential=True)
     dataset_name: str | None = option("Data set on the Hub.")
     dataset_config_name: str | None = option("Its configuration.")
     text_column_name: str | None = option("Column of texts or of lists of tokens.")
-    output_dir: str = option("Folder to save the tokenizer in.", "tokenizer")
-    tokenizer_type: str = option("unigram, bpe, wordpiece, word or char.", "unigram")
-    vocab_size: int = option("Largest number of entries.", 16000)
+    output_dir: str = option("Folder to save the tokenizer in.", "tokenizer", essential=True)
+    tokenizer_type: str = option("unigram, bpe, wordpiece, word or char.", "unigram", essential=True)
+    vocab_size: int = option("Largest number of entries.", 16000, essential=True)
     lowercase: bool = option("Whether to lower-case.", False)
     split_punctuation: bool = option("Whether punctuation makes words of its own.", False)
     decompose: bool = option("Whether letters are taken apart, Hangul syllables into jamo.", False)

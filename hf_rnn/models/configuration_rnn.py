@@ -38,6 +38,8 @@ class RnnConfig(PreTrainedConfig):
             `"first"` piece, the `"mean"` or `"max"` of its pieces, or the final states of a small bidirectional `"rnn"` over them.
         word_vocab_size (`int`): With `word_pooling`, the number of words that have a vector of their own, added to that of their
             pieces; 0 for none.
+        wide_size (`int`): Words and n-grams of characters that a linear model beside the recurrence has weights for; 0 for no such
+            model.
         use_crf (`bool`): Whether the token-classification head ends in a linear-chain CRF.
         crf_constraints (`str`, *optional*): Forbid tag sequences that break the scheme of the label names: `"bio"` or `"bioes"`.
         intents (`list`, *optional*): Names of the classes of whole rows, for a tagger that classifies them too.
@@ -69,6 +71,7 @@ class RnnConfig(PreTrainedConfig):
     pooling: str = "max"
     word_pooling: str | None = None
     word_vocab_size: int = 0
+    wide_size: int = 0
     use_crf: bool = False
     crf_constraints: str | None = None
     intents: list[str] | tuple[str, ...] | None = None
@@ -130,6 +133,8 @@ class RnnConfig(PreTrainedConfig):
                 f"`word_vocab_size` must be 0, or positive with `word_pooling`, got {self.word_vocab_size} with "
                 f"word_pooling={self.word_pooling!r}. Pass --word_pooling rnn or --word_vocab_size 0."
             )
+        if self.wide_size < 0:
+            raise ValueError(f"`wide_size` must be at least 0, got {self.wide_size}. Set it in RnnConfig or pass --wide_size.")
         if self.pad_token_id is not None and not 0 <= self.pad_token_id < self.vocab_size:
             raise ValueError(
                 f"`pad_token_id` must be None or in [0, vocab_size) = [0, {self.vocab_size}), got {self.pad_token_id}. "

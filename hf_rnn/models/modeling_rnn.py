@@ -18,6 +18,7 @@ from .kernel_lstm import PackedLSTM  # noqa: F401
 from .layer import RnnLayer, split_state
 from .losses import cross_entropy, sequence_loss
 from .masked import Compaction, take_positions
+from .ngrams import encode_piece  # noqa: F401
 from .onednn import onednn_lstm  # noqa: F401
 from .packing import Packing
 from .pieces import piece_types  # noqa: F401
@@ -26,6 +27,7 @@ from .prepared import prepared  # noqa: F401
 from .pretrained import RnnHeadOutput, RnnModelOutput, RnnPreTrainedModel
 from .recurrence import locked_dropout, masked_locked_dropout
 from .tags import forbidden_moves  # noqa: F401
+from .wide import WidePath
 from .workspace import Workspace  # noqa: F401
 
 
@@ -155,6 +157,8 @@ class RnnForSequenceClassification(RnnPreTrainedModel):
         self.pooling = Pooling(config.pooling, config.hidden_size, config.num_directions)
         self.dropout = nn.Dropout(config.classifier_dropout)
         self.classifier = nn.Linear(config.hidden_size, config.num_labels)
+        if config.wide_size:
+            self.wide = WidePath(config.vocab_size, config.wide_size, config.num_labels)
         self.post_init()
 
     def forward(
@@ -182,6 +186,8 @@ class RnnForSequenceClassification(RnnPreTrainedModel):
         mask = check_inputs(input_ids, inputs_embeds, attention_mask)
         encoded = self.model(input_ids, attention_mask, inputs_embeds, state, output_hidden_states, return_dict=True)
         logits = self.classifier(self.dropout(self.pooling(encoded.last_hidden_state, self.model.units(input_ids, mask))))
+        if hasattr(self, "wide"):
+            logits = logits + self.wide(input_ids, mask, trim=not self._is_masked).to(logits.dtype)
         loss = None if labels is None else sequence_loss(logits, labels.to(logits.device), self.config, num_items_in_batch)
         output = RnnHeadOutput(loss=loss, logits=logits, state=encoded.state, hidden_states=encoded.hidden_states)
         return output if _wants_dict(return_dict, self.config) else output.to_tuple()

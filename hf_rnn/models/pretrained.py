@@ -23,6 +23,7 @@ from .pieces import WORD_START
 from .pieces import piece_types as read_piece_types
 from .recurrence import RaggedGRU, RaggedLSTM, init_recurrence, is_loaded
 from .tags import forbidden_moves
+from .wide import WidePath
 
 logger = logging.get_logger(__name__)
 
@@ -116,6 +117,10 @@ class RnnPreTrainedModel(PreTrainedModel):
                 nn.init.constant_(module.word_keys, UNUSED_KEY)
                 # an unknown word has no vector of its own; words that no gradient has reached are like it
                 nn.init.zeros_(module.whole_word_embeddings.weight)
+
+        elif isinstance(module, WidePath):
+            for buffer in module.buffers():
+                nn.init.constant_(buffer, UNUSED_KEY if buffer is module.keys else 0)
 
     def _init_constraints(self, crf: LinearChainCRF) -> None:
         if any(is_loaded(buffer) for buffer in crf.buffers()):
@@ -222,11 +227,22 @@ class RnnPreTrainedModel(PreTrainedModel):
         """Resize the embedding as transformers does; a new token counts as the start of a word."""
         resized = super().resize_token_embeddings(new_num_tokens, pad_to_multiple_of, mean_resizing)
         self.base_model.embeddings.resize_piece_types(resized.num_embeddings)
+        for module in self.modules():
+            if isinstance(module, WidePath):
+                module.resize_vocabulary(resized.num_embeddings)
         return resized
 
     def set_word_vocabulary(self, rows: Iterable[list[int]], min_frequency: int = 2) -> int:
         """Choose the words with a vector of their own from the `input_ids` of a corpus; see `RnnEmbeddings.set_word_vocabulary`."""
         return self.base_model.embeddings.set_word_vocabulary(rows, min_frequency)
+
+    def set_wide_path(self, wide: WidePath | None) -> None:
+        """Put a linear model beside the recurrence of a head, in place of the one that is there, or take that away."""
+        self.config.wide_size = 0 if wide is None else len(wide.keys)
+        if wide is not None:
+            self.wide = wide.to(self.device)
+        elif hasattr(self, "wide"):
+            del self.wide
 
     def set_piece_types(self, piece_types: list[int] | PreTrainedTokenizerBase) -> None:
         """Say of each piece of the vocabulary whether it starts a word.

@@ -48,6 +48,14 @@ def code(text: str) -> str:
     return f"`{plain}`"
 
 
+def distinct(metrics: dict[str, float]) -> dict[str, float]:
+    """Leave out micro averages that say the same as the accuracy, as those of one label a row do."""
+    accuracies = {name.removesuffix("accuracy"): value for name, value in metrics.items() if name.endswith("accuracy")}
+    micro = re.compile(r"(.*?)(precision|recall|f1)_micro")
+    found = {name: micro.fullmatch(name) for name in metrics}
+    return {name: value for name, value in metrics.items() if not ((m := found[name]) and accuracies.get(m[1]) == value)}
+
+
 def write_card(
     model: PreTrainedModel,
     folder: str | Path,
@@ -176,6 +184,7 @@ def _describe(config: Any, task: str) -> str:
 
 def _rows(metrics: dict[str, float]) -> list[tuple[str, str]]:
     """Return the scores among the metrics; not their timings."""
+    metrics = distinct(metrics)
     names = [name for name in metrics if not name.endswith(TIMINGS)]
     return [(escape(name), f"{metrics[name]:{'d' if isinstance(metrics[name], int) else '.4f'}}") for name in names]
 

@@ -6,20 +6,24 @@ from typing import Any
 import torch
 from transformers import TrainingArguments
 
+from ..models.configuration_rnn import RnnConfig
 from ..options import option
+
+# what fields of a config are when neither options nor a command say more
+CONFIG_DEFAULTS = {name: each.default for name, each in RnnConfig.__dataclass_fields__.items()}
 
 
 @dataclass
 class ModelArguments:
     """Which model and tokenizer to start from, or how to build them. A config field left out keeps its default."""
 
-    model_name_or_path: str | None = option("Checkpoint (folder or Hub name) to go on from; its tokenizer comes along.")
+    model_name_or_path: str | None = option("Checkpoint (folder or Hub name) to go on from; its tokenizer comes along.", essential=True)
     config_name: str | None = option("Config (folder, file or Hub name) to build a new model from.")
     tokenizer_name: str | None = option("Tokenizer (folder or Hub name); without it one is trained on the training split.")
     trust_remote_code: bool = option("Run model code that comes with a checkpoint.", False)
-    cell_type: str | None = option("lstm or gru.")
+    cell_type: str | None = option("lstm or gru.", essential=True)
     embedding_size: int | None = option("Width of an embedding.")
-    hidden_size: int | None = option("Width of a layer's output, both directions together.")
+    hidden_size: int | None = option("Width of a layer's output, both directions together.", essential=True)
     num_hidden_layers: int | None = option("Recurrent layers.")
     bidirectional: bool | None = option("Whether to read rows from both ends.")
     embedding_dropout: float | None = option("Probability of dropping a whole token vector.")
@@ -30,9 +34,13 @@ class ModelArguments:
     pooling: str | None = option("last, mean, max or attention.")
     word_pooling: str | None = option("first, mean, max or rnn: run the recurrence over words; 'none' for pieces.")
     word_vocab_size: int | None = option("Words with a vector of their own, beside that of their pieces.")
+    wide_size: int | None = option("Words and n-grams with weights in a linear model beside the recurrence; 0 for none.")
     use_crf: bool | None = option("Whether a tagger ends in a CRF.")
     crf_constraints: str | None = option("bio or bioes: forbid tag sequences that break the scheme.")
     vectors_file: str | None = option("word2vec, GloVe or fastText vectors as text (plain or .gz) to start embeddings from.")
+    embeddings_from: str | None = option(
+        "Encoder of the Hub, or static embeddings (Model2Vec, sentence-transformers), whose tokenizer and vectors to start from."
+    )
     tokenizer_type: str | None = option("unigram, bpe, wordpiece, word or char.")
     vocab_size: int | None = option("Size of the vocabulary to train.")
     lowercase: bool = option("Whether the trained tokenizer lower-cases.", False)
@@ -44,16 +52,16 @@ class ModelArguments:
 class DataArguments:
     """Where the data comes from and how it is read."""
 
-    dataset_name: str | None = option("Data set on the Hub.")
+    dataset_name: str | None = option("Data set on the Hub.", essential=True)
     dataset_config_name: str | None = option("Its configuration.")
-    train_file: str | None = option("csv, tsv, json, jsonl, parquet, conll or conllu file to train on.")
-    validation_file: str | None = option("File to choose the best epoch by; carved from the training data if left out.")
-    test_file: str | None = option("File to predict; read only with --do_predict.")
-    text_column_name: str | None = option("Column of texts or of lists of tokens.")
-    label_column_name: str | None = option("Column of labels or of lists of tags.")
+    train_file: str | None = option("csv, tsv, json, jsonl, parquet, conll or conllu file to train on.", essential=True)
+    validation_file: str | None = option("File to choose the best epoch by; carved from the training data if left out.", essential=True)
+    test_file: str | None = option("File to predict; read only with --do_predict.", essential=True)
+    text_column_name: str | None = option("Column of texts or of lists of tokens.", essential=True)
+    label_column_name: str | None = option("Column of labels or of lists of tags.", essential=True)
     intent_column_name: str | None = option("Column of a class for each whole sentence, for a tagger to learn beside the tags.")
     problem_type: str | None = option("single_label_classification (default), multi_label_classification or regression.")
-    validation_share: float = option("Share of the training rows carved off when there is no validation split.", 0.05)
+    validation_share: float | None = option("Share of the training rows carved off when there is no validation split; by their number.")
     split_seed: int = option("Seed of that draw.", 42)
     unknown_labels: str = option(
         "Labels that only validation or test have: 'error', or 'wrong' to count them as wrong.", "error", choices=["error", "wrong"]
@@ -83,15 +91,18 @@ class CardArguments:
 class RnnTrainingArguments(TrainingArguments):
     """`transformers.TrainingArguments` with defaults that suit a recurrent model trained from scratch."""
 
-    output_dir: str = option("Folder for checkpoints and results.", "outputs")
-    learning_rate: float = option("Peak learning rate of AdamW.", 2e-3)
+    output_dir: str = option("Folder for checkpoints and results.", "outputs", essential=True)
+    do_train: bool = option("Train.", False, essential=True)
+    do_eval: bool = option("Evaluate after every epoch and keep the best.", False, essential=True)
+    do_predict: bool = option("Predict the test rows at the end.", False, essential=True)
+    learning_rate: float = option("Peak learning rate of AdamW.", 2e-3, essential=True)
     lr_scheduler_type: str = option("Schedule of the learning rate.", "linear")
     warmup_steps: float = option("Steps of warm-up, or a share of all steps below 1.", 0.02)
     max_grad_norm: float = option("Gradients are clipped to this norm.", 1.0)
     weight_decay: float = option("Weight decay on matrices other than embeddings.", 0.01)
-    per_device_train_batch_size: int = option("Rows in a training batch.", 64)
+    per_device_train_batch_size: int = option("Rows in a training batch.", 64, essential=True)
     per_device_eval_batch_size: int = option("Rows in an evaluation batch.", 256)
-    num_train_epochs: float = option("Epochs.", 5.0)
+    num_train_epochs: float = option("Epochs.", 5.0, essential=True)
     eval_strategy: str = option("When to evaluate: 'auto' means every epoch with --do_eval, else never.", "auto")
     save_strategy: str = option("When to save.", "epoch")
     logging_strategy: str = option("When to log the training loss.", "epoch")
@@ -123,3 +134,12 @@ class RnnTrainingArguments(TrainingArguments):
     def __getstate__(self) -> dict[str, Any]:
         # checkpoints hold these options
         return {**self.__dict__, "hub_token": None}
+
+
+@dataclass
+class LabelledTrainingArguments(RnnTrainingArguments):
+    """`RnnTrainingArguments` of the commands that learn from labelled rows: what is left out follows from their number."""
+
+    learning_rate: float | None = option("Peak learning rate of AdamW.", essential=True)  # type: ignore[assignment]
+    per_device_train_batch_size: int | None = option("Rows in a training batch.", essential=True)  # type: ignore[assignment]
+    num_train_epochs: float | None = option("Epochs.", essential=True)  # type: ignore[assignment]

@@ -1,14 +1,17 @@
 """The command reports what is missing, and its options have the names that example scripts use."""
 
 import builtins
+import re
 import sys
 
 import pytest
 
 from hf_rnn.commands import cli
-from hf_rnn.options import parse_arguments
+from hf_rnn.options import option_groups, parse_arguments
 from hf_rnn.training.arguments import DataArguments, ModelArguments, RnnTrainingArguments
 
+# one name for each module
+NAMES = list({module: name for name, (module, _) in reversed(cli.COMMANDS.items())}.values())
 KINDS = (ModelArguments, DataArguments, RnnTrainingArguments)
 
 
@@ -57,3 +60,48 @@ def test_files_of_options_are_checked(tmp_path):
     (tmp_path / "good.json").write_text('{"seed": 7, "cell_type": null, "lr_scheduler_kwargs": {"num_cycles": 2}, "report_to": ["none"]}')
     model, _, training = parse_arguments([str(tmp_path / "good.json"), "--output_dir", str(tmp_path)], None, *KINDS)
     assert (training.seed, model.cell_type, training.lr_scheduler_kwargs) == (7, None, {"num_cycles": 2})
+
+
+def help_of(command, capsys, *asked):
+    """Return what a command prints when asked for help."""
+    with pytest.raises(SystemExit) as end:
+        cli.main([command, *asked])
+    assert not end.value.code
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", NAMES)
+def test_help_is_short(command, capsys):
+    """`--help` fits a screen: what the command does, a call that begins with its name, options; no line runs on."""
+    lines = help_of(command, capsys, "--help").splitlines()
+    assert len(lines) < 60
+    assert max(map(len, lines)) <= 132
+    assert any(line.strip().startswith(f"hf-rnn {command} --") for line in lines)
+    assert 4 <= sum(line.startswith("  --") for line in lines) <= 20
+
+
+def test_help_has_real_defaults(capsys):
+    """Those of the task and of the config stand where an option left out is None; `--help-all` has every option once."""
+    everything = help_of("token-classification", capsys, "--help-all")
+    shown = dict(re.findall(r"^  --(\w+)(?:\s+[^\n]*?\[([^\]\n]*)\])?", everything, re.M))
+    assert (shown["word_pooling"], shown["cell_type"], shown["hidden_size"], shown["do_train"]) == ("rnn", "lstm", "512", "false")
+    names = re.findall(r"^  --(\w+)", everything, re.M)
+    assert len(names) == len(set(names)) > 150
+    assert {"fsdp", "deepspeed", "teacher_name_or_path", "license"} <= set(names)
+    titles = [title for title, _ in option_groups(KINDS, {})]
+    assert titles[-1] == "Options of `transformers.TrainingArguments`."
+
+
+def test_examples_in_help_are_calls_that_parse(capsys, tmp_path):
+    """Every option that an example of a help text uses exists."""
+    for command in NAMES:
+        example = next(line for line in help_of(command, capsys, "--help").splitlines() if line.strip().startswith(f"hf-rnn {command} --"))
+        used = set(re.findall(r"--(\w+)", example))
+        assert used <= set(re.findall(r"^  --(\w+)", help_of(command, capsys, "--help-all"), re.M)), command
+
+
+def test_wrong_options_do_not_print_hundreds_of_lines(capsys):
+    """Argparse tells the usage before its error: a line."""
+    with pytest.raises(SystemExit):
+        cli.main(["text-classification", "--learning_rate", "fast"])
+    assert len(capsys.readouterr().err.splitlines()) < 5

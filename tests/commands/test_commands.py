@@ -4,10 +4,11 @@ import json
 
 import pytest
 from runs import SAMPLES, TINY, predictions, reviews, sentences
-from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, BertTokenizerFast, pipeline
 
 from hf_rnn.commands import cli, text_classification, token_classification
 from hf_rnn.data.readers import DataError, read_rows
+from hf_rnn.data.tokenization import train_tokenizer
 
 PROMISED = {
     "config.json",
@@ -251,7 +252,7 @@ def test_unlabelled_test_files(classifier, tagger, tmp_path):
     assert "test_accuracy" not in metrics
     rows = [json.loads(line) for line in (tmp_path / "a" / "predictions.jsonl").read_text().splitlines()]
     assert [(row["text"], row["label"]) for row in rows] == [("영화", None), ("좋다", None)]
-    assert {row["prediction"] for row in rows} <= {"0", "1"}
+    assert {row["prediction"] for row in rows} <= {"negative", "positive"}
     (tmp_path / "texts.jsonl").write_text('{"tokens": ["a", "b"]}\n')
     with pytest.raises(DataError, match="The test split lacks any of the usual columns"):
         token_classification.main([*arguments, str(tmp_path / "b"), "--model_name_or_path", str(tagger[0])])
@@ -277,3 +278,24 @@ def test_labels_that_training_lacks(tmp_path):
         text_classification.main([*files, *options])
     metrics = text_classification.main([*files, *options, "--unknown_labels", "wrong"])
     assert metrics["eval_accuracy"] == 0.75
+
+
+def test_a_tokenizer_of_the_bert_family(tmp_path, capsys):
+    """It goes through training, saving, a pipeline, which passes its segment ids on, and `hf-rnn predict`."""
+    texts = [row["document"] for row in read_rows(str(SAMPLES / "nsmc_test.tsv"))]
+    vocabulary = train_tokenizer(texts, "wordpiece", 1000).get_vocab()
+    pieces = ["[CLS]", *sorted(vocabulary, key=vocabulary.__getitem__)]
+    (tmp_path / "vocab.txt").write_text("\n".join(pieces))
+    BertTokenizerFast(str(tmp_path / "vocab.txt"), do_lower_case=False).save_pretrained(tmp_path / "bert")
+    options = ["--tokenizer_name", str(tmp_path / "bert"), "--word_pooling", "rnn", "--do_train", "--do_eval"]
+    metrics = text_classification.main(reviews(tmp_path / "model", *options))
+    assert 0 < metrics["eval_accuracy"] <= 1
+    classify = pipeline("text-classification", model=str(tmp_path / "model"))
+    assert "token_type_ids" in classify.tokenizer("영화")
+    assert not classify.model.needs_piece_types
+    answer = classify("정말 재미있는 영화")[0]
+    capsys.readouterr()
+    assert cli.main(["predict", "--model_name_or_path", str(tmp_path / "model"), "--text", "정말 재미있는 영화"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["label"] == answer["label"]
+    assert found["score"] == pytest.approx(answer["score"], abs=1e-6)

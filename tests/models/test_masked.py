@@ -48,7 +48,7 @@ def test_exports_with_free_batch_and_time(kind, settings, cell):
             assert torch.allclose(ours, exported, atol=1e-6)
 
 
-@pytest.mark.parametrize(("kind", "settings"), [SETTINGS[0], SETTINGS[6], SETTINGS[10]])
+@pytest.mark.parametrize(("kind", "settings"), [SETTINGS[0], SETTINGS[6], SETTINGS[10], SETTINGS[11]])
 def test_compiles_to_one_graph_and_trains(kind, settings):
     """`torch.compile(fullgraph=True)` gives the same outputs and gradients, and is not compiled again for other sizes."""
     model = make(kind, "lstm", settings, torch.float32)

@@ -184,7 +184,7 @@ def test_hostile_folders(classifier, kind, tmp_path, capsys, monkeypatch):
     assert not mark.exists()
     if message is None:
         assert status == 0
-        assert json.loads(printed.out)["label"] in ("0", "1")
+        assert json.loads(printed.out)["label"] in ("negative", "positive")
         return
     assert status == 1
     assert printed.out == ""

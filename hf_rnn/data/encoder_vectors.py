@@ -1,0 +1,92 @@
+"""Vectors of pieces from an encoder of the Hub, or from a checkpoint of static embeddings."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+from tqdm.auto import tqdm
+from transformers import AutoModel, AutoTokenizer, PreTrainedTokenizerBase
+from transformers.utils import cached_file
+
+# where static checkpoints keep their matrix and tokenizer: Model2Vec, and sentence-transformers
+STATIC = (("model.safetensors", "embeddings", ""), ("0_StaticEmbedding/model.safetensors", "embedding.weight", "0_StaticEmbedding"))
+# Arora et al. 2017, as Model2Vec sets it
+SIF = 1e-4
+
+
+def load_source_tokenizer(name: str) -> PreTrainedTokenizerBase:
+    """Return the tokenizer of an encoder or of a static checkpoint (folder or Hub name)."""
+    found = _find_static(name)
+    return AutoTokenizer.from_pretrained(name, **({"subfolder": found[1]} if found and found[1] else {}))
+
+
+def borrow_vectors(name: str, tokenizer: PreTrainedTokenizerBase, size: int, scale: float = 0.1) -> Tensor:
+    """Return one vector for each entry of a tokenizer, (V, size), from what an encoder makes of the piece alone.
+
+    The mean of the encoder's states over the piece and the special tokens around it, reduced by principal components and weighted
+    by a / (a + p), p being Zipf's estimate of the piece's frequency by its rank (Tulkens and van Dongen 2024, Model2Vec). Vectors of
+    a static checkpoint are taken as they are and reduced.
+
+    Args:
+        name (`str`): Encoder or static checkpoint, folder or Hub name.
+        tokenizer (`PreTrainedTokenizerBase`): That of the encoder, or one cut from it by `cut_vocabulary`.
+        size (`int`): Width of a vector.
+        scale (`float`): Standard deviation of the values.
+
+    Raises:
+        ValueError: The encoder's vectors have fewer than `size` values.
+    """
+    source, static = load_source_tokenizer(name), _find_static(name)
+    tokens = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
+    ids = source.convert_tokens_to_ids(tokens)
+    vectors = static[0][ids].float() if static else _encode_alone(name, source, ids)
+    if vectors.shape[1] < size:
+        raise ValueError(f"Vectors of {name!r} have {vectors.shape[1]} values, fewer than `embedding_size` {size}. Pass a smaller one.")
+    reduced = _reduce(vectors, size)
+    if not static:
+        # ids of an encoder's vocabulary fall with frequency
+        frequency = 1 / (torch.tensor(ids).argsort().argsort() + 2.0)
+        frequency /= frequency.sum()
+        reduced *= (SIF / (SIF + frequency)).unsqueeze(1)
+    return reduced * (scale / reduced.std())
+
+
+def _find_static(name: str) -> tuple[Tensor, str] | None:
+    """Return the matrix and the folder of the tokenizer of a static checkpoint, or None if it is none."""
+    for path, key, folder in STATIC:
+        if not (Path(name) / path).is_file() and Path(name).is_dir():
+            continue
+        file = cached_file(name, path, _raise_exceptions_for_missing_entries=False)
+        if file is not None and key in (tensors := load_file(file)):
+            return tensors[key], folder
+    return None
+
+
+@torch.inference_mode()
+def _encode_alone(name: str, source: PreTrainedTokenizerBase, ids: list[int], batch_size: int = 512) -> Tensor:
+    """Return the mean state of an encoder over each piece alone between the special tokens of a text, (V, D)."""
+    encoder: Any = AutoModel.from_pretrained(name).eval()
+    before, after = _frame(source)
+    rows = torch.tensor([[*before, index, *after] for index in ids])
+    batches = tqdm(rows.split(batch_size), desc=f"Vectors of {Path(name).name}", disable=None)
+    return torch.cat([encoder(input_ids=batch).last_hidden_state.float().mean(1) for batch in batches])
+
+
+def _frame(source: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:
+    """Return the ids that a tokenizer puts before and behind a text."""
+    plain = source("a", add_special_tokens=False)["input_ids"]
+    whole = source("a", truncation=False, padding=False)["input_ids"]
+    start = next(index for index in range(len(whole)) if whole[index : index + len(plain)] == plain)
+    return whole[:start], whole[start + len(plain) :]
+
+
+def _reduce(vectors: Tensor, size: int) -> Tensor:
+    """Return the first principal components of vectors (V, D), (V, size)."""
+    centred = (vectors - vectors.mean(0)).double()
+    _, directions = np.linalg.eigh((centred.T @ centred).numpy())
+    # the largest last
+    components = torch.from_numpy(directions[:, ::-1][:, :size].copy())
+    return (centred @ components).float()

@@ -1,0 +1,110 @@
+"""Words and n-grams of characters of rows of ids, as 63-bit keys: the features of the wide path.
+
+What a row spells is read from its ids by a table with the characters of each piece, so that ids alone are enough. A key is a
+polynomial of mixed character codes modulo 2^64, so n-grams of any alphabet need no dictionary.
+"""
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedTokenizerBase
+
+from .embeddings import POWERS, UNUSED_KEY
+from .masked import Compaction
+from .pieces import BYTE_MARK, CONTINUATION, SPECIAL, WORD_MARK, WORD_START, piece_types
+
+# characters kept of a piece, and the longest n-gram of characters
+PIECE_LENGTH, MAX_NGRAM = 16, 5
+# entries of the table that are no characters: the end of a piece, and the border of a word
+NOTHING, BORDER = 0, 2
+# flags of a character, below its code
+LETTER, FLAG_BITS = 1, 2
+BASE = POWERS[0]
+# stands for what a vocabulary cannot spell
+UNKNOWN = "\ufffd"
+# kinds of features beside n-grams of 1 to 5 characters
+WORD, PAIR = 6, 7
+
+
+def encode_piece(text: str, starts_word: bool) -> list[int]:
+    """Return the entries of the table of characters for a piece: lower-case letters with their flag, after a border at a word's start."""
+    codes = [BORDER] if starts_word else []
+    for character in text.lower():
+        codes.append((ord(character) << FLAG_BITS) | (LETTER * (character.isalnum() or character == "_")))
+    return (codes + [NOTHING] * PIECE_LENGTH)[:PIECE_LENGTH]
+
+
+def piece_characters(tokenizer: PreTrainedTokenizerBase) -> list[list[int]]:
+    """Return the table of characters of a fast tokenizer: what each id spells, without the marks of word starts."""
+    tokens = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
+    prefix = getattr(tokenizer.backend_tokenizer.model, "continuing_subword_prefix", None) or ""
+    spelled = []
+    for index, (token, kind) in enumerate(zip(tokens, piece_types(tokenizer), strict=True)):
+        text = "" if kind == SPECIAL else UNKNOWN if index == tokenizer.unk_token_id else token or ""
+        text = text.removeprefix(WORD_MARK).removeprefix(BYTE_MARK) if kind == WORD_START else text.removeprefix(prefix)
+        spelled.append(encode_piece(text, kind != CONTINUATION))
+    return spelled
+
+
+def mix(values: Tensor) -> Tensor:
+    """Return integers spread over 64 bits, by multiplication and shift."""
+    mixed = (values + 1) * 0x2545F4914F6CDD1D
+    return (mixed ^ (mixed >> 29)) * 0x369DEA0F31A53F85
+
+
+def finish(hashes: Tensor, exists: Tensor, kind: int) -> Tensor:
+    """Return hashes of a kind of feature as non-negative keys, `UNUSED_KEY` where there is no feature."""
+    hashes = mix(hashes + kind)
+    return torch.where(exists, (hashes ^ (hashes >> 31)) & UNUSED_KEY, UNUSED_KEY)
+
+
+def read_characters(characters: Tensor, input_ids: Tensor, mask: Tensor, trim: bool) -> Tensor:
+    """Return the characters of rows side by side, (B, P): 0 between words, at both ends and behind the row.
+
+    Args:
+        characters (`Tensor`): Entries of each piece, (V, `PIECE_LENGTH`), see `encode_piece`.
+        input_ids (`Tensor`): (B, T).
+        mask (`Tensor`): True where a position exists, (B, T).
+        trim (`bool`): Whether P may depend on the data, as it cannot in a graph.
+    """
+    # (B, T * L)
+    codes = characters[input_ids.masked_fill(~mask, 0)].long().flatten(1)
+    compaction = Compaction.from_mask((codes != NOTHING) & mask.repeat_interleave(PIECE_LENGTH, dim=1))
+    codes = compaction.take(codes) * compaction.exists
+    if trim:
+        codes = codes[:, : int(compaction.lengths.max()) if len(codes) else 0]
+    return nn.functional.pad(codes * (codes != BORDER), (1, 1))
+
+
+def character_keys(codes: Tensor) -> Tensor:
+    """Return the keys of all n-grams of 1 to 5 characters within words and their borders, (B, 5P), from characters (B, P)."""
+    letters = codes >> FLAG_BITS
+    # (B, P): hash of the n-gram that starts at each character, and whether no border is strictly inside it
+    hashes, whole, last, keys = torch.zeros_like(letters), torch.ones_like(codes, dtype=torch.bool), letters, []
+    for length in range(1, MAX_NGRAM + 1):
+        if length > 2:
+            whole = whole & (last != 0)
+        last = letters.roll(1 - length, 1)
+        hashes = hashes * BASE + mix(last)
+        has_letter = (letters != 0) | (last != 0) | (length > 2)
+        keys.append(finish(hashes, whole & has_letter, length))
+    return torch.cat(keys, dim=1)
+
+
+def word_keys(codes: Tensor, trim: bool) -> Tensor:
+    """Return the keys of words, which are runs of letters and digits, and of pairs of neighbours, (B, 2W), from characters (B, P)."""
+    inside = (codes & LETTER) != 0
+    starts = inside & ~inside.roll(1, 1)
+    positions = torch.arange(codes.shape[1], device=codes.device)
+    # (B, P): word of each character, and its place in it
+    word = (starts.cumsum(1) - 1).clamp(min=0)
+    first = torch.zeros_like(codes).scatter_add(1, word, positions * starts)
+    place = (positions - first.gather(1, word)).clamp(0, len(POWERS) - 1)
+    added = mix(codes >> FLAG_BITS) * torch.tensor(POWERS, device=codes.device)[place] * inside
+    words = torch.zeros_like(codes).scatter_add(1, word, added)
+    # (B, 1)
+    counts = starts.sum(1, keepdim=True)
+    if trim:
+        words = words[:, : int(counts.max()) if len(counts) else 0]
+        positions = positions[: words.shape[1]]
+    pairs = words * BASE + words.roll(-1, 1)
+    return torch.cat([finish(words, positions < counts, WORD), finish(pairs, positions + 1 < counts, PAIR)], dim=1)

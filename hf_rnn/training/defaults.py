@@ -1,0 +1,118 @@
+"""What the options of training are when they are left out: by the number of labelled rows and by what is in them.
+
+The measurements behind the numbers are in docs/small-data.md. The sizes of models and batches grow with the rows, the epochs shrink.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+# a run reads about so many words at most, so that long rows do not take hours
+WORDS_READ = 30_000_000
+FEWEST_EPOCHS = 3
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much there is to learn from.
+
+    Attributes:
+        rows (`int`): Rows with labels.
+        words (`int`): Words in them, as white space parts them.
+        characters (`int`): Different characters.
+    """
+
+    rows: int
+    words: int
+    characters: int
+
+    @classmethod
+    def of(cls, texts: Iterable[str]) -> "Size":
+        """Measure texts, read once."""
+        rows = words = 0
+        alphabet: set[str] = set()
+        for text in texts:
+            rows += 1
+            words += len(text.split())
+            alphabet.update(text)
+        return cls(rows, words, len(alphabet))
+
+
+# rows unknown, as those of a stream are: as if they were many
+UNKNOWN = Size(100_000, 1_000_000, 5000)
+
+
+def validation_share(rows: int) -> float:
+    """Return the share of rows to hold out: a twentieth, but 150 rows, but a fifth at most."""
+    return max(0.05, min(0.2, 150 / max(rows, 1)))
+
+
+def _epochs(size: Size, at_thousand: float, power: float, most: float) -> float:
+    """Return epochs that fall with a power of the thousands of rows, within what there is time for."""
+    wanted = min(most, at_thousand * (max(size.rows, 1) / 1000) ** -power)
+    return float(round(max(FEWEST_EPOCHS, min(wanted, WORDS_READ / max(size.words, 1)))))
+
+
+def classifier_defaults(size: Size) -> dict[str, Any]:
+    """Return the options of a classifier."""
+    is_large = size.rows > 20_000
+    return {
+        "tokenizer_type": "unigram",
+        # every character needs an entry
+        "vocab_size": max(2000, min(16_000, round(0.8 * size.rows)), 2 * size.characters),
+        "embedding_size": 256 if is_large else 128,
+        "hidden_size": 512 if is_large else 256,
+        "num_hidden_layers": 2 if is_large else 1,
+        "embedding_dropout": 0.2,
+        "input_dropout": 0.5,
+        "hidden_dropout": 0.5,
+        "classifier_dropout": 0.5,
+        "wide_size": 2**19 if is_large else 2**18,
+        "learning_rate": 2e-3,
+        "per_device_train_batch_size": 64 if is_large else 32,
+        "num_train_epochs": _epochs(size, 25, 0.32, 30),
+        "validation_share": validation_share(size.rows),
+    }
+
+
+def tagger_defaults(size: Size) -> dict[str, Any]:
+    """Return the options of a tagger."""
+    is_large = size.words > 100_000
+    return {
+        "tokenizer_type": "unigram",
+        "vocab_size": max(1000, 2 * size.characters),
+        "word_pooling": "rnn",
+        "word_vocab_size": 12_000,
+        "embedding_size": 256 if is_large else 128,
+        "hidden_size": 512 if is_large else 256,
+        "num_hidden_layers": 2,
+        "wide_size": 0,
+        "embedding_dropout": 0.4,
+        "input_dropout": 0.5,
+        "hidden_dropout": 0.5,
+        "classifier_dropout": 0.5,
+        "learning_rate": 2e-3,
+        "per_device_train_batch_size": 32 if is_large else 16,
+        "num_train_epochs": _epochs(size, 25, 0.4, 40),
+        "validation_share": validation_share(size.rows),
+    }
+
+
+# options that these fill in
+FILLED = tuple(classifier_defaults(UNKNOWN) | tagger_defaults(UNKNOWN))
+
+
+def fill(defaults: dict[str, Any], *arguments: Any) -> None:
+    """Give options that were left out their defaults."""
+    for argument in arguments:
+        for name, value in defaults.items():
+            if hasattr(argument, name) and getattr(argument, name) is None:
+                setattr(argument, name, value)
+
+
+def describe(size: Size, defaults: dict[str, Any], *arguments: Any) -> str:
+    """Return a line that says what is used and that all of it are options."""
+    given = {name: getattr(a, name) for a in arguments for name in defaults if getattr(a, name, None) is not None}
+    values = {**defaults, **given}
+    listed = ", ".join(f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}" for name, value in values.items())
+    return f"{size.rows:,} rows: {listed}. Each is an option."

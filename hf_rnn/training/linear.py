@@ -1,0 +1,180 @@
+"""Fit a linear model of n-grams beside a trained classifier: logistic regression, weighed against the recurrence.
+
+The recurrence is trained first and alone. Then the wide path is fitted as scikit-learn would fit TF-IDF, and two numbers, by which
+the logits of either are multiplied, are found on validation rows: of few rows a recurrence learns little and is too sure of it. Their
+prior is log-normal, so that few validation rows move them little.
+"""
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+
+import numpy as np
+import torch
+from datasets import Dataset, concatenate_datasets
+from scipy.optimize import minimize
+from scipy.sparse import csr_matrix, vstack
+from scipy.special import log_softmax
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import KFold
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+from transformers.utils import logging
+
+from ..models.embeddings import UNUSED_KEY
+from ..models.modeling_rnn import RnnForSequenceClassification
+from ..models.ngrams import piece_characters
+from ..models.wide import WidePath
+
+logger = logging.get_logger(__name__)
+
+# inverse strengths of the L2 penalty to choose from, the number of folds, and the rows that are enough to choose by
+PENALTIES, FOLDS, ENOUGH_ROWS = (1.0, 4.0, 16.0), 5, 6000
+# centres and widths of the prior of two logarithms: of the factor of the wide path, and by how much that of the recurrence is above it
+CENTRES, WIDTHS = np.log([1.0, 0.1]), np.array([2.0, 0.5])
+# what features of a single row count less: they are most of all, and each tells only of that row
+RARE = 0.4
+# logit of a class that no row has
+ABSENT = -30.0
+
+
+def pad_batches(rows: Iterable[list[int]], batch_size: int = 256) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield ids (B, T) and masks (B, T) of rows in order."""
+    remaining = iter(rows)
+    while batch := list(islice(remaining, batch_size)):
+        ids = torch.nn.utils.rnn.pad_sequence([torch.tensor(row, dtype=torch.long) for row in batch], batch_first=True)
+        yield ids, torch.arange(ids.shape[1]) < torch.tensor([len(row) for row in batch])[:, None]
+
+
+def choose_features(path: WidePath, rows: list[list[int]], size: int) -> None:
+    """Give a wide path the features of most rows, at most `size`, and their inverse document frequencies."""
+    found = []
+    for ids, mask in pad_batches(rows):
+        for keys in path.features(ids, mask):
+            keys = keys.sort(1).values
+            # each feature of a row once
+            first = (keys != keys.roll(1, 1)) | (torch.arange(keys.shape[1]) == 0)
+            found.append(keys[first & (keys != UNUSED_KEY)].numpy())
+    keys, frequencies = np.unique(np.concatenate(found), return_counts=True)
+    # of equal frequencies the smaller keys, sorted as they are looked up
+    chosen = np.sort(np.argsort(-frequencies, kind="stable")[:size])
+    idf = np.log((1 + len(rows)) / (1 + frequencies[chosen])) + 1
+    idf[frequencies[chosen] == 1] *= RARE
+    path.set_features(torch.tensor(keys[chosen]), torch.tensor(idf, dtype=torch.float32))
+
+
+def design_matrix(path: WidePath, rows: list[list[int]]) -> csr_matrix:
+    """Return the values of all features of rows, (N, K)."""
+    parts = []
+    for ids, mask in pad_batches(rows):
+        pairs = [path.weigh(keys) for keys in path.features(ids, mask)]
+        features, values = (torch.cat(part, dim=1).numpy() for part in zip(*pairs, strict=True))
+        row, column = features.nonzero()
+        parts.append(csr_matrix((values[row, column], (row, features[row, column] - 1)), shape=(len(ids), len(path.keys))))
+    return vstack(parts).tocsr()
+
+
+def fit_regression(design: csr_matrix, labels: np.ndarray, penalty: float, num_labels: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return weights (K, C) and biases (C,) of a logistic regression; a class that no row has is never the answer."""
+    weight, bias = np.zeros((design.shape[1], num_labels)), np.full(num_labels, ABSENT)
+    present = np.unique(labels)
+    if len(present) == 1:
+        bias[present] = 0.0
+        return weight, bias
+    regression = LogisticRegression(C=penalty, max_iter=1000, tol=1e-3).fit(design, labels)
+    found, intercept = regression.coef_.T, regression.intercept_
+    if len(present) == 2:
+        # one column tells the second class from the first
+        found, intercept = found * [-0.5, 0.5], intercept * [-0.5, 0.5]
+    weight[:, present], bias[present] = found, intercept
+    return weight, bias
+
+
+def choose_penalty(design: csr_matrix, labels: np.ndarray, num_labels: int) -> float:
+    """Return the penalty with the least cross entropy on held-out folds."""
+    rows = np.random.default_rng(0).permutation(len(labels))[:ENOUGH_ROWS]
+    design, labels = design[rows], labels[rows]
+    splits = list(KFold(min(FOLDS, len(rows))).split(rows)) if len(rows) > 1 else []
+
+    def loss(penalty: float) -> float:
+        total = 0.0
+        for train, held_out in splits:
+            weight, bias = fit_regression(design[train], labels[train], penalty, num_labels)
+            total += cross_entropy(design[held_out] @ weight + bias, labels[held_out])
+        return total
+
+    return min(PENALTIES, key=loss)
+
+
+def cross_entropy(logits: np.ndarray, labels: np.ndarray) -> float:
+    """Return the summed cross entropy of logits (N, C)."""
+    return float(-log_softmax(logits, axis=1)[np.arange(len(labels)), labels].sum())
+
+
+def choose_factors(wide: np.ndarray, recurrent: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Return the factors of two kinds of logits (N, C) whose sum predicts labels (N,) best, given the prior: (2,)."""
+
+    def loss(logarithms: np.ndarray) -> float:
+        factors = np.exp(np.cumsum(logarithms))
+        prior = 0.5 * np.square((logarithms - CENTRES) / WIDTHS).sum()
+        return cross_entropy(factors[0] * wide + factors[1] * recurrent, labels) + prior
+
+    return np.exp(np.cumsum(minimize(loss, CENTRES, method="Nelder-Mead").x))
+
+
+class WideFit:
+    """Put a wide path beside the recurrence of a trained classifier.
+
+    Args:
+        model (`RnnForSequenceClassification`): Of single labels.
+        tokenizer (`PreTrainedTokenizerBase`): Says what its ids spell.
+        size (`int`): Largest number of features.
+    """
+
+    def __init__(self, model: RnnForSequenceClassification, tokenizer: PreTrainedTokenizerBase, size: int) -> None:
+        self.model = model
+        self.characters = torch.tensor(piece_characters(tokenizer), dtype=torch.int32)
+        self.size = size
+        self.penalty: float | None = None
+        self.factor = 1.0
+
+    def fit(self, train: Dataset, validation: Dataset | None, logits: np.ndarray | None) -> None:
+        """Fit the path on training rows, then weigh it against the recurrence.
+
+        Args:
+            train (`Dataset`): `input_ids` and `labels`.
+            validation (`Dataset`, *optional*): Rows that neither part has seen; without them the centres of the prior are taken.
+            logits (`ndarray`, *optional*): Those of the recurrence alone on them, (N, C).
+        """
+        path = self._fit_path(train)
+        factors = np.exp(np.cumsum(CENTRES))
+        if validation is not None and logits is not None:
+            wide = design_matrix(path, validation["input_ids"]) @ path.weight[1:].numpy() + path.bias.numpy()
+            factors = choose_factors(wide, logits, np.array(validation["labels"]))
+        self.factor = float(factors[0])
+        with torch.no_grad():
+            self.model.classifier.weight *= factors[1]
+            self.model.classifier.bias *= factors[1]
+        self._attach(path)
+        sizes = f"{len(path.keys):,} n-grams (C = {self.penalty:g})"
+        logger.warning(f"Beside the recurrence: a linear model of {sizes}, times {factors[0]:.2f}; the recurrence times {factors[1]:.2f}.")
+
+    def refit(self, *parts: Dataset) -> None:
+        """Fit the path again on more rows; penalty and factors stay."""
+        self._attach(self._fit_path(concatenate_datasets(parts)))
+
+    def _fit_path(self, rows: Dataset) -> WidePath:
+        labels = np.array(rows["labels"])
+        path = WidePath(len(self.characters), 0, self.model.config.num_labels)
+        path.characters = self.characters
+        choose_features(path, rows["input_ids"], self.size)
+        design = design_matrix(path, rows["input_ids"])
+        if self.penalty is None:
+            self.penalty = choose_penalty(design, labels, self.model.config.num_labels)
+        weight, bias = fit_regression(design, labels, self.penalty, self.model.config.num_labels)
+        path.weight[1:], path.bias[:] = torch.tensor(weight), torch.tensor(bias)
+        return path
+
+    def _attach(self, path: WidePath) -> None:
+        path.weight *= self.factor
+        path.bias *= self.factor
+        self.model.set_wide_path(path)

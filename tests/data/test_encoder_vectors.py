@@ -1,0 +1,73 @@
+"""Vectors borrowed from an encoder are its states by hand, and those of static checkpoints are their rows."""
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from transformers import BertConfig, BertModel
+
+from hf_rnn.data.encoder_vectors import borrow_vectors, load_source_tokenizer
+from hf_rnn.data.tokenization import train_tokenizer
+from hf_rnn.data.vocabulary import cut_vocabulary
+
+TEXTS = ["the cats sat on the mats", "a dog sees the cat", "singing songs of the sea", "unseen mountains rise"]
+
+
+@pytest.fixture
+def tokenizer():
+    """Return a small word-piece tokenizer."""
+    return train_tokenizer(TEXTS * 3, "wordpiece", 120)
+
+
+@pytest.fixture
+def encoder(tokenizer, tmp_path):
+    """Save a tiny random encoder with its tokenizer; return its folder."""
+    sizes = {"hidden_size": 24, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    BertModel(BertConfig(vocab_size=len(tokenizer), **sizes)).save_pretrained(tmp_path / "encoder")
+    tokenizer.save_pretrained(tmp_path / "encoder")
+    return str(tmp_path / "encoder")
+
+
+def angles(vectors):
+    """Return the cosines between all pairs of vectors."""
+    unit = torch.nn.functional.normalize(vectors.double(), dim=1)
+    return unit @ unit.T
+
+
+def test_states_of_each_piece_alone(encoder, tokenizer):
+    """As wide as the encoder nothing is lost: cosines are those of the centred mean states, also of a cut vocabulary's pieces."""
+    cut = cut_vocabulary(tokenizer, iter(TEXTS[:1]), margin=0)
+    model = BertModel.from_pretrained(encoder).eval()
+    for each in (tokenizer, cut):
+        found = borrow_vectors(encoder, each, 24)
+        assert found.std().item() == pytest.approx(0.1)
+        with torch.no_grad():
+            ids = tokenizer.convert_tokens_to_ids(each.convert_ids_to_tokens(list(range(len(each)))))
+            # a text of these tokenizers ends in [SEP]
+            states = torch.stack([model(torch.tensor([[index, tokenizer.sep_token_id]])).last_hidden_state[0].mean(0) for index in ids])
+        assert torch.allclose(angles(found), angles(states - states.mean(0)), atol=1e-5)
+        # later pieces, which are rarer, weigh more
+        assert found[-20:].norm(dim=1).mean() / states[-20:].sub(states.mean(0)).norm(dim=1).mean() > (
+            found[:5].norm(dim=1).mean() / states[:5].sub(states.mean(0)).norm(dim=1).mean()
+        )
+
+
+@pytest.mark.parametrize(("folder", "name"), [("", "embeddings"), ("0_StaticEmbedding", "embedding.weight")])
+def test_static_checkpoints(folder, name, tokenizer, tmp_path):
+    """Model2Vec's and sentence-transformers' formats: rows of the matrix, found by the piece."""
+    place = tmp_path / folder
+    place.mkdir(exist_ok=True)
+    matrix = torch.randn(len(tokenizer), 10)
+    save_file({name: matrix}, place / "model.safetensors")
+    tokenizer.save_pretrained(place)
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "model2vec"}))
+    cut = cut_vocabulary(load_source_tokenizer(str(tmp_path)), iter(TEXTS[:1]), margin=0)
+    rows = matrix[tokenizer.convert_tokens_to_ids(cut.convert_ids_to_tokens(list(range(len(cut)))))]
+    assert torch.allclose(angles(borrow_vectors(str(tmp_path), cut, 10)), angles(rows - rows.mean(0)), atol=1e-5)
+
+
+def test_too_wide(encoder, tokenizer):
+    """An embedding wider than the encoder is refused."""
+    with pytest.raises(ValueError, match="have 24 values, fewer than `embedding_size` 30"):
+        borrow_vectors(encoder, tokenizer, 30)

@@ -1,0 +1,60 @@
+"""A cut tokenizer gives the same pieces for the texts it was cut to, and something for every other text."""
+
+import pytest
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+from hf_rnn.data.tokenization import train_tokenizer
+from hf_rnn.data.vocabulary import cut_vocabulary
+from hf_rnn.models.pieces import piece_types
+
+TEXTS = ["the cats sat on the mats", "a dog sees the cat", "singing songs of the sea", "unseen mountains rise"]
+
+
+def byte_level():
+    """Return a byte-level BPE tokenizer with the post-processor of RoBERTa."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    tokenizer.decoder = decoders.ByteLevel()
+    specials = ["<s>", "<pad>", "</s>", "<unk>"]
+    tokenizer.train_from_iterator(TEXTS * 3, trainers.BpeTrainer(vocab_size=400, special_tokens=specials, show_progress=False))
+    tokenizer.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0))
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>", unk_token="<unk>", cls_token="<s>", sep_token="</s>")
+
+
+def make(kind):
+    """Return a tokenizer of a kind."""
+    return byte_level() if kind == "byte-level" else train_tokenizer(TEXTS * 3, kind, 120)
+
+
+@pytest.mark.parametrize("kind", ["wordpiece", "bpe", "unigram", "word", "byte-level"])
+def test_same_pieces(kind, tmp_path):
+    """Pieces, special tokens and offsets are the same; the vocabulary is smaller; saved and loaded it is the same."""
+    tokenizer = make(kind)
+    used = TEXTS[:2]
+    cut = cut_vocabulary(tokenizer, iter(used), margin=0, model_max_length=50)
+    assert len(cut) < len(tokenizer)
+    cut.save_pretrained(tmp_path)
+    for each in (cut, AutoTokenizer.from_pretrained(tmp_path)):
+        for text in used:
+            old, new = tokenizer(text, return_offsets_mapping=True), each(text, return_offsets_mapping=True)
+            assert each.convert_ids_to_tokens(new.input_ids) == tokenizer.convert_ids_to_tokens(old.input_ids)
+            assert new.offset_mapping == old.offset_mapping
+        assert each.pad_token == tokenizer.pad_token
+        assert each.model_max_length == 50
+        assert each("mountains of songs").input_ids
+        assert len(piece_types(each)) == len(each)
+
+
+def test_margin():
+    """With a margin as large as the vocabulary nothing is lost."""
+    tokenizer = make("unigram")
+    assert len(cut_vocabulary(tokenizer, iter(TEXTS[:1]), margin=1000)) == len(tokenizer)
+
+
+def test_refuses_what_it_cannot_cut():
+    """A tokenizer without a pad token."""
+    tokenizer = make("word")
+    tokenizer.pad_token = None
+    with pytest.raises(ValueError, match="has no pad token"):
+        cut_vocabulary(tokenizer, iter(TEXTS))

@@ -1,0 +1,137 @@
+"""The linear model beside the recurrence: features against plain Python, values against scikit-learn, rows alone and in batches."""
+
+import re
+from itertools import pairwise
+
+import pytest
+import torch
+from sklearn.feature_extraction.text import TfidfVectorizer
+from tiny import PIECE_TYPES, PIECES, assert_close, make, rows_and_batches
+from transformers import AutoModelForSequenceClassification
+
+from hf_rnn.data.tokenization import train_tokenizer
+from hf_rnn.models.embeddings import UNUSED_KEY
+from hf_rnn.models.ngrams import PIECE_LENGTH, character_keys, encode_piece, piece_characters, read_characters, word_keys
+from hf_rnn.models.wide import WidePath
+from hf_rnn.training import linear
+from hf_rnn.training.linear import choose_features, design_matrix
+
+TEXTS = ["The cat sat, the CAT ran!", "a dog-like cat", "", "세상에 이런 일이 있네요", "the the the", "don't  stop_now 42x"]
+
+
+def wide_classifier():
+    """Return a tiny classifier with a linear model."""
+    return make("classifier", "lstm", {"wide_size": 1})
+
+
+def plain_ngrams(text):
+    """Return the n-grams of 1 to 5 characters of a text's words and their borders, as often as they occur; a lone border is none."""
+    spaced = f" {' '.join(text.lower().split())} "
+    found = (spaced[i : i + n] for n in range(1, 6) for i in range(len(spaced) - n + 1))
+    return sorted(gram for gram in found if gram.strip() and " " not in gram[1:-1])
+
+
+def plain_words(text):
+    """Return the words and pairs of neighbours of a text."""
+    words = re.findall(r"\w+", text.lower())
+    return sorted([*words, *(f"{a} {b}" for a, b in pairwise(words))])
+
+
+def encode(texts):
+    """Return the table of characters of a tokenizer trained on texts, and ids and mask of the texts."""
+    tokenizer = train_tokenizer(texts, "bpe", 100)
+    batch = tokenizer(texts, return_tensors="pt", padding=True)
+    return torch.tensor(piece_characters(tokenizer), dtype=torch.int32), batch["input_ids"], batch["attention_mask"].bool()
+
+
+@pytest.mark.parametrize("trim", [True, False])
+def test_features_by_hand(trim):
+    """Equal n-grams have equal keys and different ones different keys, in all rows; each occurs as often as in the text."""
+    table, ids, mask = encode(TEXTS)
+    codes = read_characters(table, ids, mask, trim)
+    for keys, plain in ((character_keys(codes), plain_ngrams), (word_keys(codes, trim), plain_words)):
+        counted = [sorted(row[row != UNUSED_KEY].tolist()) for row in keys]
+        expected = [plain(text) for text in TEXTS]
+        assert [len(row) for row in counted] == [len(row) for row in expected]
+        # which key belongs to which n-gram shows in the rows that have it and how often
+        profiles = [
+            sorted(tuple(row.count(feature) for row in rows) for feature in {feature for row in rows for feature in row})
+            for rows in (counted, expected)
+        ]
+        assert profiles[0] == profiles[1]
+        assert len({key for row in counted for key in row}) == len({gram for row in expected for gram in row})
+
+
+def test_values_are_those_of_scikit_learn(monkeypatch):
+    """Sublinear counts times inverse document frequencies, each kind of length 1; what only one row has counts less."""
+    monkeypatch.setattr(linear, "RARE", 1.0)
+    table, ids, mask = encode(TEXTS)
+    path = WidePath(len(table), 0, 2)
+    path.characters = table
+    rows = [row[known].tolist() for row, known in zip(ids, mask, strict=True)]
+    choose_features(path, rows, 10_000)
+    found = design_matrix(path, rows)
+    kinds = [TfidfVectorizer(analyzer=kind, sublinear_tf=True).fit_transform(TEXTS) for kind in (plain_words, plain_ngrams)]
+    # inner products do not depend on the order of features
+    assert abs(found @ found.T - sum(kind @ kind.T for kind in kinds)).max() < 1e-5
+
+
+@pytest.mark.parametrize("backend", ["auto", "packed", "dense", "stock", "masked"])
+def test_a_row_never_sees_its_batch(backend):
+    """Logits are the same alone, padded left, right or with holes, and permuted, in every backend."""
+    model = wide_classifier()
+    alone = {}
+    for rows, ids, mask, order, _ in rows_and_batches():
+        alone = alone or {index: model(row[None]).logits[0] for index, row in enumerate(rows)}
+        model.recurrence_backend = backend
+        assert_close(model(ids, mask).logits, torch.stack([alone[row] for row in order]))
+    model.recurrence_backend = "auto"
+    assert model(torch.zeros(0, 3, dtype=torch.long)).logits.shape == (0, 3)
+    assert_close(model(torch.zeros(1, 0, dtype=torch.long)).logits, alone[2][None])
+
+
+def test_ids_behind_the_mask_need_not_exist():
+    """What stands at masked positions is never looked up."""
+    model = wide_classifier()
+    ids, mask = torch.tensor([[3, 99, 4]]), torch.tensor([[1, 0, 1]])
+    assert_close(model(ids, mask).logits, model(torch.tensor([[3, 4]])).logits)
+
+
+def test_logits_are_the_sum_of_both():
+    """Without the recurrence's share what is left is the regression on the design matrix."""
+    model = wide_classifier()
+    rows = [row.tolist() for row in next(rows_and_batches())[0]]
+    expected = torch.tensor(design_matrix(model.wide, rows) @ model.wide.weight[1:].numpy()) + model.wide.bias
+    ids, mask = next(rows_and_batches())[1:3]
+    both = model(ids, mask).logits
+    model.set_wide_path(None)
+    assert_close(both - model(ids, mask).logits, expected)
+    assert model.config.wide_size == 0
+
+
+def test_frequent_features_come_first():
+    """With fewer features than there are, those of most rows are kept."""
+    path = WidePath(len(PIECES), 0, 2)
+    path.characters = torch.tensor([encode_piece(text, kind != 2) for text, kind in zip(PIECES, PIECE_TYPES, strict=True)])
+    choose_features(path, [[1], [1, 3], [2]], 3)
+    # "b", "ab" and "a" and what borders them: those in all three rows, then in two
+    every, twice = path.idf[1:].min(), sorted(path.idf[1:].tolist())
+    assert len(path.keys) == 3
+    assert torch.equal(path.keys, path.keys.sort().values)
+    assert every == 1.0
+    assert twice[1:] == pytest.approx([1.0, 1 + torch.tensor(4 / 3).log().item()])
+
+
+def test_saved_loaded_resized(tmp_path):
+    """A checkpoint holds all of it; new ids spell nothing; embeddings in place of ids are refused."""
+    model = wide_classifier()
+    ids, mask = next(rows_and_batches())[1:3]
+    model.save_pretrained(tmp_path)
+    loaded = AutoModelForSequenceClassification.from_pretrained(tmp_path, dtype=torch.float64)
+    assert loaded.config.wide_size == len(model.wide.keys)
+    assert_close(loaded(ids, mask).logits, model(ids, mask).logits)
+    loaded.resize_token_embeddings(25)
+    assert loaded.wide.characters.shape == (25, PIECE_LENGTH)
+    assert_close(loaded(ids, mask).logits, model(ids, mask).logits)
+    with pytest.raises(ValueError, match="`wide_size` needs `input_ids`"):
+        loaded(inputs_embeds=torch.zeros(1, 2, 6, dtype=torch.float64))

@@ -1,0 +1,86 @@
+"""Fitting the linear model: what it answers, what it is worth beside a recurrence, and that validation rows stay unseen until the end."""
+
+import numpy as np
+import pytest
+import torch
+from datasets import Dataset
+from sklearn.feature_extraction.text import TfidfVectorizer
+
+from hf_rnn import RnnConfig, RnnForSequenceClassification
+from hf_rnn.data.tokenization import train_tokenizer
+from hf_rnn.training import linear
+
+TEXTS = ["good film", "very good", "good good acting", "fine film", "bad film", "very bad", "bad bad acting", "poor film"] * 3
+LABELS = [0, 0, 0, 0, 1, 1, 1, 1] * 3
+
+
+def make_fit(num_labels=2):
+    """Return a small classifier with what fits its linear model, and its rows."""
+    tokenizer = train_tokenizer(TEXTS, "bpe", 60)
+    config = RnnConfig(vocab_size=len(tokenizer), embedding_size=4, hidden_size=4, num_labels=num_labels, pad_token_id=0)
+    model = RnnForSequenceClassification(config).eval()
+    model.set_piece_types(tokenizer)
+    rows = Dataset.from_dict({"input_ids": tokenizer(TEXTS)["input_ids"], "labels": LABELS})
+    return linear.WideFit(model, tokenizer, 10_000), rows
+
+
+def test_regression_is_that_of_scikit_learn():
+    """Two classes, several, one that no row has, and one alone."""
+    design = TfidfVectorizer().fit_transform(TEXTS)
+    for labels, classes in ((LABELS, 2), (LABELS, 3), ([0, 1, 2, 3] * 6, 4)):
+        weight, bias = linear.fit_regression(design, np.array(labels), 4.0, classes)
+        expected = linear.LogisticRegression(C=4.0, max_iter=1000, tol=1e-3).fit(design, labels)
+        logits = design @ weight + bias
+        assert logits.argmax(1).tolist() == expected.predict(design).tolist()
+        present = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+        assert np.allclose(present[:, : len(set(labels))], expected.predict_proba(design), atol=1e-6)
+    weight, bias = linear.fit_regression(design, np.ones(len(TEXTS), dtype=int), 1.0, 3)
+    assert not weight.any()
+    assert bias.argmax() == 1
+
+
+def test_penalty_is_weak_where_rows_agree_and_strong_where_labels_are_noise():
+    """What held-out folds say."""
+    design = TfidfVectorizer().fit_transform(TEXTS)
+    noise = np.random.default_rng(0).integers(0, 2, len(TEXTS))
+    assert linear.choose_penalty(design, np.array(LABELS), 2) == 16.0
+    assert linear.choose_penalty(design, noise, 2) == 1.0
+
+
+def test_factors_follow_the_rows_and_without_many_the_prior():
+    """Many rows that only the recurrence explains raise its factor; two hardly move it."""
+    generator = np.random.default_rng(0)
+    labels = generator.integers(0, 2, 2000)
+    right = np.eye(2)[labels] * 2 + generator.normal(size=(2000, 2))
+    noise = generator.normal(size=(2000, 2))
+    factors = linear.choose_factors(noise, right, labels)
+    assert factors[1] > 0.5
+    assert factors[1] > 5 * factors[0]
+    few = linear.choose_factors(noise[:2], right[:2], labels[:2])
+    assert few[1] / few[0] == pytest.approx(np.exp(linear.CENTRES[1]), rel=0.5)
+
+
+def test_fit_and_refit():
+    """The path answers as the regression, its factor stays, and the recurrence counts for little without validation rows."""
+    fit, rows = make_fit()
+    before = fit.model.classifier.weight.clone()
+    fit.fit(rows, None, None)
+    assert torch.allclose(fit.model.classifier.weight, 0.1 * before)
+    ids, mask = next(linear.pad_batches(rows["input_ids"]))
+    assert fit.model(ids, mask).logits.argmax(1).tolist() == LABELS
+    first, penalty = fit.model.wide, fit.penalty
+    fit.refit(rows.select(range(8)), rows.select(range(8, 16)))
+    assert fit.penalty == penalty
+    assert fit.model.wide is not first
+    assert fit.model.config.wide_size == len(fit.model.wide.keys)
+
+
+def test_validation_rows_choose_the_factors():
+    """Logits that are wrong make the recurrence count for less than logits that are right."""
+    shares = []
+    for sign in (1, -1):
+        fit, rows = make_fit()
+        before = fit.model.classifier.weight.clone()
+        fit.fit(rows.select(range(8)), rows, sign * (np.eye(2)[LABELS] * 4 - 2))
+        shares.append((fit.model.classifier.weight / before).mean().item() / fit.factor)
+    assert shares[0] > 0.1 > shares[1]
