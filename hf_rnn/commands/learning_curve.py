@@ -1,4 +1,8 @@
-"""Measure how good a model gets with how many rows, beside a linear baseline: nested samples, several seeds, a table and a picture."""
+"""Measure how good a model gets with how many rows, beside a linear baseline: nested samples, several seeds, a table and a picture.
+
+Example:
+    hf-rnn learning-curve --train_file reviews.csv --test_file test.csv --output_dir outputs/curve
+"""
 
 import json
 import shutil
