@@ -24,7 +24,7 @@ class ImportArguments:
     rnn: str = option("Name of the nn.LSTM or nn.GRU.", "rnn")
     linear: str = option("Name of the nn.Linear.", "linear")
     pooling: str = option("How the model made one vector of a row: last, mean, max.", "last")
-    pad_token_id: int | None = option("Id of padding; that of the tokenizer if there is one.")
+    pad_token_id: int | None = option("Id of padding; that of the tokenizer if there is one.", within="[0, inf)")
     tokenizer_name: str | None = option("Tokenizer (folder or Hub name) to save beside the model.")
     output_dir: str = option("Folder to save the checkpoint in.", "imported")
 

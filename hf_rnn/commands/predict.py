@@ -33,7 +33,7 @@ class PredictArguments:
     text_column_name: str | None = option("Column of texts or of lists of tokens.", essential=True)
     output_file: str | None = option("Where to write one JSON object a line; the terminal by default.", essential=True)
     resume: bool | None = option("Go on with an output that was not finished, or, if false, start it again.", essential=True)
-    batch_size: int = option("Rows at a time, at most; long ones are fewer.", 256, essential=True)
+    batch_size: int = option("Rows at a time, at most; long ones are fewer.", 256, essential=True, within="[1, inf)")
     trust_remote_code: bool = option("Run model code that comes with the checkpoint.", False)
 
 

@@ -74,8 +74,15 @@ def set_up(training: RnnTrainingArguments) -> None:
         training.dataloader_pin_memory = False
 
 
-def choose_metric(training: RnnTrainingArguments, metric: str, greater_is_better: bool) -> None:
-    """Let a metric choose the best epoch, unless the options name one."""
+def choose_metric(training: RnnTrainingArguments, metric: str, greater_is_better: bool, known: Iterable[str]) -> None:
+    """Let a metric choose the best epoch, unless the options name one.
+
+    Raises:
+        ValueError: They name one that is not known.
+    """
+    wanted, names = str(training.metric_for_best_model).removeprefix("eval_"), ["loss", *known]
+    if training.load_best_model_at_end and wanted not in ("auto", *names):
+        raise ValueError(f"`metric_for_best_model` must be one of {names}, got {wanted!r}. Pass another --metric_for_best_model.")
     if training.metric_for_best_model == "auto":
         training.metric_for_best_model, training.greater_is_better = metric, greater_is_better
 

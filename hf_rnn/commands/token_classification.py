@@ -6,7 +6,7 @@ Example:
 
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import evaluate
 import numpy as np
@@ -42,6 +42,7 @@ class TokenClassification(LabelledTask):
 
     task = "token-classification"
     auto_class = AutoModelForTokenClassification
+    unused: ClassVar[dict[str, str]] = {"problem_type": "Every word has one tag: leave --problem_type out."}
     # sentences are never cut: pipelines must not cut them either
     max_length = 1_000_000
     stratify_by = None
@@ -104,6 +105,12 @@ class TokenClassification(LabelledTask):
     def metric(self) -> tuple[str, bool]:
         """Return F1 over spans where labels are of a scheme, else the accuracy over words."""
         return ("f1" if self.scheme else "accuracy"), True
+
+    @property
+    def metric_names(self) -> list[str]:
+        """Return what the metric gives for one word, and what there is to say of sentences."""
+        names = list(self._scorer.compute(predictions=[["O"]], references=[["O"]]))
+        return names if self.intents is None else [*names, "intent_accuracy", "exact_match"]
 
     @property
     def config_fields(self) -> dict[str, Any]:

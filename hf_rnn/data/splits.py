@@ -8,6 +8,7 @@ import numpy as np
 from datasets import Dataset, DatasetDict, IterableDataset, IterableDatasetDict, load_dataset
 from datasets.exceptions import DatasetGenerationError
 
+from .cells import as_text, place
 from .kinds import infer_features
 from .readers import DataError, read_rows
 
@@ -134,13 +135,14 @@ def first_rows(dataset: AnyDataset, limit: int | None) -> AnyDataset:
     return dataset.select(range(min(limit, len(dataset)))) if isinstance(dataset, Dataset) else dataset.take(limit)
 
 
-def iterate_texts(dataset: AnyDataset, column: str) -> Iterator[str]:
-    """Yield the texts of a column one by one, tokens joined by spaces; what is neither is left to the encoder to report."""
-    for cell in iterate_cells(dataset, column):
-        if isinstance(cell, str):
-            yield cell
-        elif isinstance(cell, list) and all(isinstance(token, str) for token in cell):
-            yield " ".join(cell)
+def iterate_texts(dataset: AnyDataset, column: str, split: str = "train") -> Iterator[str]:
+    """Yield the texts of a column one by one, tokens joined by spaces.
+
+    Raises:
+        DataError: A cell holds neither.
+    """
+    for row, cell in enumerate(iterate_cells(dataset, column)):
+        yield as_text(cell, place(split, row, column))
 
 
 def iterate_cells(dataset: AnyDataset, column: str) -> Iterator[Any]:

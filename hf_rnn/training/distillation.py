@@ -14,7 +14,7 @@ from ..data.readers import DataError
 from ..data.splits import TEXT_COLUMNS, TOKEN_COLUMNS, Splits, choose_column, load_splits
 from ..inference.loading import load
 from ..inference.predicting import Predictor
-from ..options import option
+from ..options import check_ranges, option
 
 logger = get_logger(__name__)
 
@@ -27,14 +27,11 @@ class DistillationArguments:
         "Trained models (folders or Hub names) of any kind with the same labels; of several the mean probability counts."
     )
     unlabeled_file: str | None = option("Texts without labels, for the teacher to answer; txt, csv and the like.")
-    distillation_alpha: float = option("Weight of the teacher's answers beside that of the labels, 1 - alpha.", 0.7)
-    distillation_temperature: float = option("Temperature that softens the teacher's answers.", 2.0)
+    distillation_alpha: float = option("Weight of the teacher's answers beside that of the labels, 1 - alpha.", 0.7, within="(0, 1]")
+    distillation_temperature: float = option("Temperature that softens the teacher's answers.", 2.0, within="(0, inf)")
 
     def __post_init__(self) -> None:
-        if not 0 < self.distillation_alpha <= 1:
-            raise ValueError(f"`distillation_alpha` must be above 0 and at most 1, got {self.distillation_alpha}. Pass 0.7, for example.")
-        if self.distillation_temperature <= 0:
-            raise ValueError(f"`distillation_temperature` must be positive, got {self.distillation_temperature}. Pass 2, for example.")
+        check_ranges(type(self), vars(self))
         if self.unlabeled_file and not self.teacher_name_or_path:
             raise ValueError("`unlabeled_file` needs a teacher to answer its texts. Pass --teacher_name_or_path.")
 

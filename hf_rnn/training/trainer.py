@@ -221,8 +221,8 @@ class RnnTrainer(Trainer):
     def compute_loss(self, model: nn.Module, inputs: dict[str, Any], return_outputs: bool = False, **kwargs: Any) -> Any:
         """Return the loss, mixed with a teacher's if there is one, counting right answers on the way while training."""
         labels, teacher = inputs.get("labels"), inputs.pop("teacher_logits", None)
-        if teacher is not None and kwargs.get("num_items_in_batch") == 0:
-            # no row of the batch has a label
+        if kwargs.get("num_items_in_batch") == 0:
+            # no row of the batch has a label: a teacher's alone count, or none do
             kwargs["num_items_in_batch"] = 1
         loss, outputs = super().compute_loss(model, inputs, return_outputs=True, **kwargs)
         logits = outputs.get("logits")
