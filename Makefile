@@ -1,4 +1,4 @@
-.PHONY: check docs test slow format
+.PHONY: check docs notebooks test slow format
 
 check:
 	.venv/bin/ruff format --check .
@@ -8,6 +8,9 @@ check:
 docs:
 	.venv/bin/python scripts/draw_docs.py
 	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict
+
+notebooks:
+	.venv/bin/python scripts/build_notebooks.py
 
 format:
 	.venv/bin/ruff format .

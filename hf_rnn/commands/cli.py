@@ -15,10 +15,12 @@ COMMANDS = {
     "language-model": ("language_model", "pretrain a body on text without labels, masked or causal"),
     "masked-lm": ("language_model", "the same, by its older name"),
     "learning-curve": ("learning_curve", "measure how good a model gets with how many rows, beside a linear baseline"),
+    "distill": ("distill", "teach a small model what an encoder knows, and compare the two"),
     "train-tokenizer": ("train_tokenizer", "train a tokenizer"),
     "predict": ("predict", "apply a trained model to texts"),
     "convert": ("convert", "save a model in half precision and measure what that costs"),
     "export": ("export", "write a model as ONNX, check it and quantise it"),
+    "demo": ("demo", "write a page that runs a model in the browser"),
     "push": ("push", "push a model to the Hub, once it has proved itself"),
     "import": ("import_weights", "turn the weights of a PyTorch LSTM or GRU model into a checkpoint"),
 }

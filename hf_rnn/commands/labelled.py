@@ -15,7 +15,7 @@ from ..data.splits import Splits, iterate_cells, iterate_texts
 from ..options import parse_arguments
 from ..training.arguments import CONFIG_DEFAULTS, CardArguments, DataArguments, LabelledTrainingArguments, ModelArguments
 from ..training.checkpoints import resume_point
-from ..training.defaults import FILLED, UNKNOWN, Size, describe, fill
+from ..training.defaults import FILLED, UNKNOWN, Size, describe, fill, validation_share
 from ..training.distillation import DistillationArguments, add_teacher
 from ..training.linear import WideFit
 from ..training.plots import plot_curves
@@ -44,6 +44,8 @@ class LabelledTask(ABC):
     text_column: str
     label_column: str
     labels: list[str]
+    # class names that a split itself declares, by split
+    names: dict[str, list[str] | None]
     intents: list[str] | None = None
 
     def __init__(self, argv: list[str] | None, description: str | None) -> None:
@@ -69,7 +71,7 @@ class LabelledTask(ABC):
         steps.choose_metric(self.training, *self.metric, self.metric_names)
         texts = iterate_texts(splits["train"], self.text_column) if "train" in splits else None
         tokenizer = steps.get_tokenizer(self.model_args, texts, defaults, self.max_length)
-        splits = add_teacher(splits, self.distillation, self.text_column, self.label_column, self.labels)
+        splits = self._add_teacher(splits)
         encoded = self.encode(splits, tokenizer)
         model = steps.build_model(
             self.auto_class, self.model_args, tokenizer, self.labels, defaults, encoded.get("train"), self.config_fields
@@ -98,7 +100,9 @@ class LabelledTask(ABC):
         """Let what the options leave out follow from the training rows; return it, and say so before training."""
         rows = splits.get("train")
         size = Size.of(iterate_texts(rows, self.text_column)) if isinstance(rows, Dataset) else UNKNOWN
-        defaults = self.defaults(size)
+        more = self.distillation.count_more()
+        # rows for a teacher are rows to learn from, but none to hold out
+        defaults = {**self.defaults(size.grown(more)), "validation_share": validation_share(size.rows)}
         if self.training.do_train:
             logger.warning(describe(size, defaults, self.model_args, self.data, self.training))
         fill(defaults, self.data, self.training)
@@ -112,6 +116,11 @@ class LabelledTask(ABC):
         if outputs:
             split, output = list(outputs.items())[-1]
             self.write_results(folder, split, output, splits[split])
+
+    def _add_teacher(self, splits: Splits) -> Splits:
+        """Add a teacher's answers to the training rows, and rows for it to answer, if there is one."""
+        columns = self.text_column, self.label_column
+        return add_teacher(splits, self.distillation, *columns, self.labels, self.names.get("train"), self.training.seed)
 
     @abstractmethod
     def defaults(self, size: Size) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Measure on labelled data what making a model smaller costs."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,7 +8,7 @@ from transformers.utils.logging import get_logger
 
 from ..data.splits import LABEL_COLUMNS, TAG_COLUMNS, TEXT_COLUMNS, TOKEN_COLUMNS, choose_column, load_splits
 from ..options import option
-from .predicting import Predictor
+from .predicting import Predictor, Text
 
 logger = get_logger(__name__)
 
@@ -33,19 +34,33 @@ def compare(full: Predictor, smaller: Predictor, arguments: ComparisonArguments)
     problem = full.model.config.problem_type
     if problem in ("regression", "multi_label_classification"):
         raise ValueError(f"Accuracy needs one label a text, got problem_type={problem!r}. Leave --test_file out.")
-    rows = load_splits(files={"test": arguments.test_file})["test"]
-    field = "tags" if full.is_tagger else "label"
-    texts = TOKEN_COLUMNS if full.is_tagger else (*TEXT_COLUMNS, *TOKEN_COLUMNS)
-    text_column = choose_column(rows, "test", arguments.text_column_name, texts, "text_column_name")
-    labels = TAG_COLUMNS if full.is_tagger else LABEL_COLUMNS
-    label_column = choose_column(rows, "test", arguments.label_column_name, labels, "label_column_name")
-    right = _flat(rows[label_column])
-    before, after = (_flat([row[field] for row in each.predict(rows[text_column])]) for each in (full, smaller))
-    shares = [sum(map(str.__eq__, a, b)) / len(right) for a, b in ((before, right), (after, right), (before, after))]
+    texts, right = read_labelled(arguments, full.is_tagger)
+    before, after = (answers_of(each, texts) for each in (full, smaller))
+    shares = [share_equal(*pair) for pair in ((before, right), (after, right), (before, after))]
     print(f"On {len(right)} labels: accuracy {shares[0]:.4f} before, {shares[1]:.4f} after; {shares[2]:.2%} of the answers are the same.")
     return dict(zip(("accuracy", "smaller_accuracy", "same_answers"), shares, strict=True))
 
 
-def _flat(labels: list[Any]) -> list[str]:
+def read_labelled(arguments: ComparisonArguments, is_tagger: bool) -> tuple[list[Text], list[str]]:
+    """Return the texts of the test file, and their labels or all tags of all sentences as one list."""
+    rows = load_splits(files={"test": str(arguments.test_file)})["test"]
+    texts = TOKEN_COLUMNS if is_tagger else (*TEXT_COLUMNS, *TOKEN_COLUMNS)
+    text_column = choose_column(rows, "test", arguments.text_column_name, texts, "text_column_name")
+    labels = TAG_COLUMNS if is_tagger else LABEL_COLUMNS
+    label_column = choose_column(rows, "test", arguments.label_column_name, labels, "label_column_name")
+    return rows[text_column][:], _flat(rows[label_column])
+
+
+def answers_of(predictor: Predictor, texts: list[Text]) -> list[str]:
+    """Return the label of each text, or all tags of all sentences as one list."""
+    return _flat([row["tags" if predictor.is_tagger else "label"] for row in predictor.predict(texts)])
+
+
+def share_equal(answers: list[str], references: list[str]) -> float:
+    """Return the share of answers that are as another list has them."""
+    return sum(map(str.__eq__, answers, references)) / len(references)
+
+
+def _flat(labels: Iterable[Any]) -> list[str]:
     """Return labels, or the tags of all sentences, as one list of names."""
     return [str(tag) for label in labels for tag in (label if isinstance(label, list) else [label])]

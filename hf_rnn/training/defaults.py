@@ -37,6 +37,11 @@ class Size:
             alphabet.update(text)
         return cls(rows, words, len(alphabet))
 
+    def grown(self, rows: int) -> "Size":
+        """Return what there is with so many more rows of the same kind."""
+        total = self.rows + rows
+        return Size(total, round(self.words * total / max(self.rows, 1)), self.characters)
+
 
 # rows unknown, as those of a stream are: as if they were many
 UNKNOWN = Size(100_000, 1_000_000, 5000)

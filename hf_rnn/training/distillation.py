@@ -3,18 +3,16 @@
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from datasets import Dataset, concatenate_datasets
 from torch import Tensor
-from tqdm.auto import tqdm
-from transformers import PreTrainedModel
 from transformers.utils.logging import get_logger
 
-from ..data.readers import DataError
+from ..data.labels import label_values, named_cell
+from ..data.readers import DataError, read_rows
 from ..data.splits import TEXT_COLUMNS, TOKEN_COLUMNS, Splits, choose_column, load_splits
-from ..inference.loading import load
-from ..inference.predicting import Predictor
 from ..options import check_ranges, option
+from .augmentation import make_up_rows
+from .teachers import EmbeddingTeacher, load_teachers
 
 logger = get_logger(__name__)
 
@@ -24,7 +22,11 @@ class DistillationArguments:
     """Whose answers to learn from, and how."""
 
     teacher_name_or_path: list[str] | None = option(  # noqa: RUF009
-        "Trained models (folders or Hub names) of any kind with the same labels; of several the mean probability counts."
+        "Trained models (folders or Hub names) of any kind with the same labels, or encoders, on whose vectors a regression is fitted; of "
+        "several the mean probability counts."
+    )
+    augment: int = option(
+        "Made-up rows for the teacher to answer, from the training rows; 30000 for a few thousand rows.", 0, within="[0, 10000000]"
     )
     unlabeled_file: str | None = option("Texts without labels, for the teacher to answer; txt, csv and the like.")
     distillation_alpha: float = option("Weight of the teacher's answers beside that of the labels, 1 - alpha.", 0.7, within="(0, 1]")
@@ -32,12 +34,19 @@ class DistillationArguments:
 
     def __post_init__(self) -> None:
         check_ranges(type(self), vars(self))
-        if self.unlabeled_file and not self.teacher_name_or_path:
-            raise ValueError("`unlabeled_file` needs a teacher to answer its texts. Pass --teacher_name_or_path.")
+        for name in ("unlabeled_file", "augment"):
+            if getattr(self, name) and not self.teacher_name_or_path:
+                raise ValueError(f"`{name}` needs a teacher to answer its texts. Pass --teacher_name_or_path.")
+
+    def count_more(self) -> int:
+        """Return the number of rows that a teacher answers beside the training rows."""
+        return self.augment + (sum(1 for _ in read_rows(self.unlabeled_file)) if self.unlabeled_file else 0)
 
 
-def add_teacher(splits: Splits, arguments: DistillationArguments, column: str, label_column: str, labels: list[str]) -> Splits:
-    """Add the texts without labels to the training split, and to all of it the teacher's logits as the column `teacher_logits`.
+def add_teacher(
+    splits: Splits, arguments: DistillationArguments, column: str, label_column: str, labels: list[str], names: list[str] | None, seed: int
+) -> Splits:
+    """Add texts without labels and made-up ones to the training split, and to all of it the teacher's logits as `teacher_logits`.
 
     Args:
         splits: Raw splits.
@@ -45,6 +54,8 @@ def add_teacher(splits: Splits, arguments: DistillationArguments, column: str, l
         column (`str`): Column of texts or of lists of tokens.
         label_column (`str`): Column of labels.
         labels (`list`): Label names of the student, in order.
+        names (`list`, *optional*): Those that the data set declares for the numbers in its column.
+        seed (`int`): Seed of what is made up.
 
     Raises:
         DataError: The training split is a stream or missing.
@@ -55,15 +66,26 @@ def add_teacher(splits: Splits, arguments: DistillationArguments, column: str, l
     train = splits.get("train")
     if not isinstance(train, Dataset):
         raise DataError("A teacher needs a training split that is no stream. Pass --do_train, and leave --streaming out.")
+    named = [named_cell(cell, names) for cell in train[label_column]]
+    is_tagger = isinstance(next(iter(named), None), list)
+    teachers = load_teachers(arguments.teacher_name_or_path, labels, is_tagger)
+    train = train.select_columns([column, label_column])
     if arguments.unlabeled_file:
-        train = concatenate_datasets([train.select_columns([column, label_column]), _unlabeled(train, arguments, column, label_column)])
+        train = concatenate_datasets([train, _unlabeled(train, arguments, column, label_column)])
+    if arguments.augment:
+        # what no teacher could read is left out
+        masks = {teacher.mask_token for teacher in teachers}
+        mask = masks.pop() if len(masks) == 1 else None
+        made = make_up_rows(splits["train"][column], arguments.augment, seed, mask, named if is_tagger else None)
+        train = concatenate_datasets([train, _without_labels(train, made, column, label_column)])
+    given: list[str | None] = [None] * len(train)
+    if any(isinstance(teacher, EmbeddingTeacher) for teacher in teachers):
+        given[: len(named)] = [label_values(cell, label_column, "train", row)[0] for row, cell in enumerate(named)]
     total: list[Tensor] = []
-    for name in arguments.teacher_name_or_path:
-        teacher = load(name)
-        order = _label_order(teacher.model, labels, name)
-        answers = [logits[..., order].softmax(-1) for logits in _answers(teacher, train[column])]
+    for teacher in teachers:
+        answers = teacher.probabilities(train[column], given)
         total = [a + b for a, b in zip(total, answers, strict=True)] if total else answers
-    logits = [(probability / len(arguments.teacher_name_or_path)).clamp(min=1e-8).log().tolist() for probability in total]
+    logits = [(probability / len(teachers)).clamp(min=1e-8).log().tolist() for probability in total]
     return type(splits)({**splits, "train": train.add_column("teacher_logits", logits)})
 
 
@@ -76,26 +98,9 @@ def _unlabeled(train: Dataset, arguments: DistillationArguments, column: str, la
     texts = [text.split() if is_tokens and isinstance(text, str) else text for text in rows[found]]
     texts = [text for text in texts if text and (not isinstance(text, str) or text.strip())]
     logger.warning(f"{len(texts)} texts without labels join {len(train)} training rows.")
-    features = train.select_columns([column, label_column]).features
-    return Dataset.from_dict({column: texts, label_column: [None] * len(texts)}, features=features)
+    return _without_labels(train, texts, column, label_column)
 
 
-def _label_order(teacher: PreTrainedModel, labels: list[str], name: str) -> list[int]:
-    """Return where the teacher has each label of the student."""
-    known = {label: int(index) for index, label in teacher.config.id2label.items()}
-    if set(known) != set(labels):
-        raise ValueError(
-            f"The teacher {name!r} must know the labels of the data, {labels[:20]}, got {list(known)[:20]}. Train it on the same labels."
-        )
-    return [known[label] for label in labels]
-
-
-def _answers(teacher: Predictor, texts: list[Any], batch_size: int = 256) -> list[Tensor]:
-    """Return the logits of each text, (C,), or of each sentence's tokens, (W, C); texts of similar length go together."""
-    order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
-    answers: list[Tensor] = [torch.empty(0)] * len(texts)
-    for start in tqdm(range(0, len(order), batch_size), desc="Teacher", disable=None):
-        chosen = order[start : start + batch_size]
-        for index, logits in zip(chosen, teacher.logits([texts[index] for index in chosen]), strict=True):
-            answers[index] = logits
-    return answers
+def _without_labels(train: Dataset, texts: list[Any], column: str, label_column: str) -> Dataset:
+    """Return texts as rows like those of the training split, without a label."""
+    return Dataset.from_dict({column: texts, label_column: [None] * len(texts)}, features=train.features)

@@ -10,29 +10,52 @@ from runs import SAMPLES, reviews, sentences
 from hf_rnn.commands import text_classification, token_classification
 from hf_rnn.data.collator import RnnCollator
 from hf_rnn.data.encoding import encode_tokens, map_splits
+from hf_rnn.data.readers import read_rows
 from hf_rnn.inference.loading import load
 from hf_rnn.sharing.cards import code
+from hf_rnn.training import teachers
 from hf_rnn.training.distillation import DistillationArguments, add_teacher
 
 
-def arguments(*teachers, **fields):
+@pytest.fixture(autouse=True)
+def store(monkeypatch, tmp_path):
+    """Keep answers where the test does."""
+    monkeypatch.setattr(teachers, "STORE", tmp_path / "answers")
+
+
+def arguments(*names, **fields):
     """Return options."""
-    return DistillationArguments(teacher_name_or_path=[str(teacher) for teacher in teachers], **fields)
+    return DistillationArguments(teacher_name_or_path=[str(name) for name in names], **fields)
 
 
 def test_answers_of_a_classifier(classifier, tmp_path):
     """Every row has the log-probabilities that the teacher gives it alone, in the order of the student's labels; several are averaged."""
     folder, _ = classifier
     (tmp_path / "more.txt").write_text("최고의 영화\n\n별로\n")
-    train = Dataset.from_dict({"document": ["정말 재미있다", "아주 긴 " * 40, ""], "label": ["0", "1", "0"]})
+    train = Dataset.from_dict({"document": ["정말 재미있다", "아주 긴 " * 40, ""], "label": ["negative", "positive", "negative"]})
     options = arguments(folder, folder, unlabeled_file=str(tmp_path / "more.txt"))
-    rows = add_teacher(DatasetDict(train=train), options, "document", "label", ["1", "0"])["train"]
+    rows = add_teacher(DatasetDict(train=train), options, "document", "label", ["positive", "negative"], None, 42)["train"]
     assert rows["document"][3:] == ["최고의 영화", "별로"]
-    assert rows["label"] == ["0", "1", "0", None, None]
+    assert rows["label"] == ["negative", "positive", "negative", None, None]
     teacher = load(str(folder))
     for text, logits in zip(rows["document"], rows["teacher_logits"], strict=True):
         alone = teacher.logits([text])[0].log_softmax(-1)
         assert torch.allclose(torch.tensor(logits), alone.flip(0), atol=1e-4)
+
+
+def test_made_up_rows(classifier):
+    """So many of them, without labels and answered; made from training rows alone, by the seed."""
+    train = Dataset.from_dict({"document": ["정말 재미있다", "별로 재미없는 영화"], "label": ["positive", "negative"]})
+    splits = DatasetDict(train=train, validation=Dataset.from_dict({"document": ["비밀"], "label": ["negative"]}))
+    options = arguments(classifier[0], augment=30)
+    rows = add_teacher(splits, options, "document", "label", ["negative", "positive"], None, 42)["train"]
+    assert rows["label"] == ["positive", "negative", *[None] * 30]
+    assert all(len(logits) == 2 for logits in rows["teacher_logits"])
+    assert not any("비밀" in text for text in rows["document"])
+    again = add_teacher(splits, options, "document", "label", ["negative", "positive"], None, 42)["train"]
+    assert again["document"] == rows["document"]
+    with pytest.raises(ValueError, match="`augment` needs a teacher"):
+        DistillationArguments(augment=30)
 
 
 def test_answers_of_a_tagger(tagger):
@@ -42,7 +65,7 @@ def test_answers_of_a_tagger(tagger):
     labels = list(teacher.model.config.id2label.values())
     sentences = [["The", "dog", "ate"], ["unbelievable", "!"]]
     train = Dataset.from_dict({"tokens": sentences, "tags": [["DET", "NOUN", "VERB"], None]})
-    splits = add_teacher(DatasetDict(train=train), arguments(folder), "tokens", "tags", labels)
+    splits = add_teacher(DatasetDict(train=train), arguments(folder), "tokens", "tags", labels, None, 42)
     encoded = map_splits(
         splits,
         encode_tokens,
@@ -68,15 +91,16 @@ def test_students_learn_from_answers_alone(classifier, tagger, tmp_path):
     """With the whole weight on the teacher and most labels missing, a student comes to agree with it more than by chance."""
     folder, _ = classifier
     more = ["--teacher_name_or_path", str(folder), "--distillation_alpha", "1.0", "--unlabeled_file", str(SAMPLES / "nsmc_test.tsv")]
-    metrics = text_classification.main(reviews(tmp_path / "c", "--do_train", "--do_eval", *more, "--learning_rate", "0.01"))
+    sizes = "--hidden_size 64 --embedding_size 32 --embedding_dropout 0 --input_dropout 0.2 --hidden_dropout 0.2 --num_train_epochs 6"
+    metrics = text_classification.main(reviews(tmp_path / "c", "--do_train", "--do_eval", *more, *sizes.split()))
     assert math.isfinite(metrics["eval_loss"])
     card = (tmp_path / "c" / "README.md").read_text()
     assert f"answers of {code(folder.name)}, weight 1.0, temperature 2.0" in card
     assert "answered likewise: `nsmc_test.tsv`" in card
     teacher, student = (load(str(path)) for path in (folder, tmp_path / "c"))
-    texts = [f"{word} 영화" for word in ("정말", "최고", "별로", "쓰레기", "재미")]
-    difference = teacher.logits(texts).softmax(-1) - student.logits(texts).softmax(-1)
-    assert difference.abs().max() < 0.2
+    texts = [row["document"] for row in read_rows(str(SAMPLES / "nsmc_train.tsv"))][-500:]
+    same = teacher.logits(texts).argmax(-1) == student.logits(texts).argmax(-1)
+    assert same.float().mean() > 0.65
     folder, _ = tagger
     more = ["--teacher_name_or_path", str(folder), "--distillation_alpha", "1.0", "--use_crf", "true"]
     metrics = token_classification.main(sentences(tmp_path / "t", "--do_train", "--do_eval", *more))
@@ -100,7 +124,7 @@ def test_wrong_options(fields, message):
 def test_teachers_of_other_labels_are_refused(classifier):
     """Both sets of labels are named."""
     train = Dataset.from_dict({"text": ["a"], "label": ["x"]})
-    with pytest.raises(ValueError, match=r"must know the labels of the data, \['x'\], got \['0', '1'\]"):
-        add_teacher(DatasetDict(train=train), arguments(classifier[0]), "text", "label", ["x"])
+    with pytest.raises(ValueError, match=r"must know the labels of the data, \['x'\], got \['negative', 'positive'\]"):
+        add_teacher(DatasetDict(train=train), arguments(classifier[0]), "text", "label", ["x"], None, 42)
     with pytest.raises(ValueError, match="A teacher needs a training split"):
-        add_teacher(DatasetDict(test=train), arguments(classifier[0]), "text", "label", ["x"])
+        add_teacher(DatasetDict(test=train), arguments(classifier[0]), "text", "label", ["x"], None, 42)

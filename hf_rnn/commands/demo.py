@@ -1,0 +1,52 @@
+"""Write a page that runs a trained classifier or tagger in the browser, and open it.
+
+Example:
+    hf-rnn demo --model_name_or_path outputs/reviews --examples "정말 재미있어요" "시간이 아깝다" --output_dir page --serve true
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from ..inference.loading import load
+from ..onnx.page import write_page
+from ..options import check_given, option, parse_arguments
+
+
+@dataclass
+class DemoArguments:
+    """What to show, and where."""
+
+    model_name_or_path: str = option("Checkpoint, folder or Hub name.", "")
+    output_dir: str = option("Folder for the page; any server of static files can serve it.", "page")
+    title: str | None = option("Heading; the name of the model by default.")
+    # option() returns a field
+    examples: list[str] | None = option("Texts to try.")  # noqa: RUF009
+    serve: bool = option("Serve the page on this machine until Ctrl+C.", False)
+    port: int = option("Port of --serve.", 8000)
+    trust_remote_code: bool = option("Run model code that comes with the checkpoint.", False)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the command."""
+    (arguments,) = parse_arguments(argv, __doc__, DemoArguments)
+    check_given(arguments, model_name_or_path="the folder or Hub name of a trained model")
+    predictor = load(arguments.model_name_or_path, arguments.trust_remote_code)
+    title = arguments.title or Path(arguments.model_name_or_path).name
+    folder = Path(arguments.output_dir)
+    write_page(predictor.model, predictor.tokenizer, folder, title, arguments.examples or ())
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    print(f"Wrote {folder} ({size / 2**20:.1f} MiB): a page for any server of static files.")
+    if arguments.serve:
+        serve(folder, arguments.port)
+
+
+def serve(folder: Path, port: int) -> None:
+    """Serve a folder on this machine alone, until Ctrl+C."""
+    with ThreadingHTTPServer(("127.0.0.1", port), partial(SimpleHTTPRequestHandler, directory=str(folder))) as server:
+        print(f"Open http://127.0.0.1:{server.server_port}; Ctrl+C ends it.")
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            print()

@@ -1,0 +1,138 @@
+"""Teach a small recurrent model what an encoder knows, and compare the two: one command from labelled rows to a table.
+
+Example:
+    hf-rnn distill --teacher sentence-transformers/all-MiniLM-L6-v2 --train_file reviews.csv --test_file test.csv
+"""
+
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoConfig
+from transformers.utils import logging
+
+from ..inference.comparison import ComparisonArguments, answers_of, read_labelled, share_equal
+from ..inference.loading import HEADS, auto_class_of, load
+from ..inference.predicting import Predictor, Text
+from ..options import check_given, option, parse_arguments
+from . import text_classification, token_classification
+
+logger = logging.get_logger(__name__)
+
+TASKS: dict[str, Any] = {"text-classification": text_classification, "token-classification": token_classification}
+# what suits a pretrained transformer
+FINE_TUNING = [
+    *("--learning_rate", "5e-5", "--num_train_epochs", "3", "--per_device_train_batch_size", "32"),
+    *("--warmup_steps", "0.1", "--save_total_limit", "1"),
+]
+# texts whose answers are timed, one by one and in batches
+TIMED_ALONE, TIMED_TOGETHER, BATCH, REPEATS = 50, 256, 32, 3
+
+
+@dataclass
+class DistillArguments(ComparisonArguments):
+    """Whom to learn from, what, and where to."""
+
+    teacher: str = option("Encoder or trained model (folder or Hub name) to learn from.", "", essential=True)
+    task: str = option("text-classification or token-classification.", "text-classification", choices=list(TASKS), essential=True)
+    train_file: str | None = option("Labelled rows: csv, tsv, json, jsonl, parquet, conll or conllu.", essential=True)
+    validation_file: str | None = option("File to choose the best epoch by; carved from the training data if left out.", essential=True)
+    test_file: str | None = option("Labelled rows on which teacher and student are compared.", essential=True)
+    text_column_name: str | None = option("Column of texts or of lists of tokens.", essential=True)
+    label_column_name: str | None = option("Column of labels or of lists of tags.", essential=True)
+    unlabeled_file: str | None = option("Texts without labels, for the teacher to answer.", essential=True)
+    augment: int = option("Made-up rows for the teacher to answer.", 30_000, essential=True)
+    fine_tune: bool = option(
+        "Train a teacher that has no head for these labels; false: fit a regression on its vectors, in seconds.", True, essential=True
+    )
+    options_file: str | None = option("YAML or JSON file of further options of the student's training.", essential=True)
+    output_dir: str = option("Folder of the student; a teacher that is trained is kept in its folder `teacher`.", "student", essential=True)
+    seed: int = option("Seed of both trainings.", 42)
+
+
+def main(argv: list[str] | None = None) -> dict[str, dict[str, float]]:
+    """Run the command; return the lines of the table by model."""
+    (arguments,) = parse_arguments(argv, __doc__, DistillArguments)
+    check_given(arguments, teacher="an encoder or a trained model", train_file="labelled rows", test_file="rows to compare on")
+    teacher = _prepare_teacher(arguments)
+    student = Path(arguments.output_dir)
+    more = ["--unlabeled_file", arguments.unlabeled_file] if arguments.unlabeled_file else []
+    options = ["--teacher_name_or_path", teacher, "--embeddings_from", arguments.teacher, "--augment", str(arguments.augment), *more]
+    first = [arguments.options_file] if arguments.options_file else []
+    TASKS[arguments.task].main([*first, *_common(arguments, student), *options, "--do_predict", "--test_file", str(arguments.test_file)])
+    names = {"student": str(student)} | ({"teacher": teacher} if _has_head(teacher) else {})
+    lines = compare({name: load(path) for name, path in names.items()}, arguments)
+    table = to_markdown(lines)
+    print(table)
+    card = student / "README.md"
+    card.write_text(f"{card.read_text(encoding='utf-8').rstrip()}\n\n## Beside its teacher\n\n{table}", encoding="utf-8")
+    return lines
+
+
+def _common(arguments: DistillArguments, folder: Path) -> list[str]:
+    """Return the options that the trainings of teacher and student share."""
+    names = ("train_file", "validation_file", "text_column_name", "label_column_name", "seed")
+    given = [(name, getattr(arguments, name)) for name in names if getattr(arguments, name) is not None]
+    return [*(part for name, value in given for part in (f"--{name}", str(value))), "--output_dir", str(folder), "--do_train", "--do_eval"]
+
+
+def _has_head(name: str) -> bool:
+    return auto_class_of((AutoConfig.from_pretrained(name).architectures or [""])[0], HEADS) is not None
+
+
+def _prepare_teacher(arguments: DistillArguments) -> str:
+    """Return the teacher to ask: as it is if it has a head or its vectors are enough, else trained once on the labelled rows."""
+    if _has_head(arguments.teacher) or not arguments.fine_tune:
+        return arguments.teacher
+    folder = Path(arguments.output_dir) / "teacher"
+    if (folder / "all_results.json").is_file():
+        logger.warning(f"The teacher in {folder} is taken as it is; remove the folder to train it again.")
+    else:
+        TASKS[arguments.task].main([*_common(arguments, folder), "--model_name_or_path", arguments.teacher, *FINE_TUNING])
+    return str(folder)
+
+
+def compare(predictors: dict[str, Predictor], arguments: DistillArguments) -> dict[str, dict[str, float]]:
+    """Return for each model its accuracy on the test rows, its size, its speed, and how often it agrees with the teacher."""
+    texts, right = read_labelled(arguments, arguments.task == "token-classification")
+    answers = {name: answers_of(predictor, texts) for name, predictor in predictors.items()}
+    reference = answers.get("teacher", answers["student"])
+    lines = {}
+    for name, predictor in predictors.items():
+        parameters = predictor.model.num_parameters()
+        lines[name] = {
+            "accuracy": share_equal(answers[name], right),
+            "agreement": share_equal(answers[name], reference),
+            "parameters": parameters,
+            "MiB": sum(value.numel() * value.element_size() for value in predictor.model.state_dict().values()) / 2**20,
+            **measure_speed(predictor, texts),
+        }
+    return lines
+
+
+def measure_speed(predictor: Predictor, texts: Sequence[Text]) -> dict[str, float]:
+    """Return texts a second, one by one and in batches, from text to answer on this machine; the median of several rounds."""
+    rates: dict[str, float] = {}
+    for name, count, batch in (("texts/s alone", TIMED_ALONE, 1), ("texts/s in batches", TIMED_TOGETHER, BATCH)):
+        chosen = list(texts[:count])
+        predictor.predict(chosen[:batch], batch)
+        times = []
+        for _ in range(REPEATS):
+            start = time.perf_counter()
+            predictor.predict(chosen, batch)
+            times.append(time.perf_counter() - start)
+        rates[name] = len(chosen) / statistics.median(times)
+    return rates
+
+
+def to_markdown(lines: dict[str, dict[str, float]]) -> str:
+    """Return lines as a table in Markdown."""
+    names = list(next(iter(lines.values())))
+    rows = [["", *names], ["---"] * (len(names) + 1)]
+    for model, values in lines.items():
+        told = (f"{value:.4f}" if name in ("accuracy", "agreement") else f"{value:,.0f}" for name, value in values.items())
+        rows.append([model, *told])
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows) + "\n"

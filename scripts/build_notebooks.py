@@ -1,0 +1,38 @@
+"""Write and run the notebooks of the documentation, each source of scripts/notebooks in two languages: `make notebooks`."""
+
+from pathlib import Path
+
+import jupytext
+import nbformat
+from nbclient import NotebookClient
+
+SOURCES = Path(__file__).parent / "notebooks"
+FOLDER = Path(__file__).parents[1] / "docs" / "notebooks"
+LANGUAGES = ("en", "ko")
+
+
+def main() -> None:
+    """Write all notebooks, with what their cells print and draw."""
+    for source in sorted(SOURCES.glob("*.py")):
+        for language in LANGUAGES:
+            notebook = in_language(source, language)
+            NotebookClient(notebook, timeout=600, kernel_name="python3").execute()
+            for cell in notebook.cells:
+                # when a cell ran says nothing
+                cell.metadata.clear()
+            nbformat.write(notebook, FOLDER / f"{source.stem}.{language}.ipynb")
+
+
+def in_language(source: Path, language: str) -> nbformat.NotebookNode:
+    """Return a source as a notebook with its code and the text of one language."""
+    notebook = jupytext.read(source)
+    notebook.cells = [cell for cell in notebook.cells if cell.cell_type == "code" or cell.metadata.get("lang") == language]
+    for index, cell in enumerate(notebook.cells):
+        cell.id = f"cell-{index}"
+        cell.metadata.clear()
+    notebook.metadata = nbformat.from_dict({"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}})
+    return notebook
+
+
+if __name__ == "__main__":
+    main()

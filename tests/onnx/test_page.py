@@ -1,0 +1,245 @@
+"""The page in the browser: the same answers as Python, in headless Chromium, small, quick, and with nothing from elsewhere."""
+
+import json
+import random
+import re
+import shutil
+import subprocess
+import tarfile
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from runs import SAMPLES
+
+from hf_rnn import RnnConfig, RnnForMaskedLM, RnnForTokenClassification, load, train_tokenizer
+from hf_rnn.commands import cli
+from hf_rnn.data.readers import read_rows
+from hf_rnn.data.tokenization import TOKENIZER_TYPES
+from hf_rnn.inference.predicting import Predictor
+from hf_rnn.onnx.page import PACKAGES, browser_tokenizer, package_archive, page_settings, write_page
+from hf_rnn.onnx.runtime import OnnxRnnForSequenceClassification, OnnxRnnForTokenClassification
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+FLAGS = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update"
+# text as nobody writes it, and as some do
+ODD = [
+    *(
+        "",
+        " ",
+        "\n\t",
+        "ＡＢＣ　ｄｅｆ",
+        "ﬁne Ⅷ ½ ㎏",
+        "é e\u0301",
+        "👍🏽👨‍👩‍👧",
+        "[MASK] [SEP] [PAD] x",
+        "a[SEP]b",
+        "▁▁ a ▁b",
+        "\u200b zero\u200bwidth",
+    ),
+    *(
+        "\ufeffbom",
+        "한글\u0085next\u2028line",
+        "a\u1100\u1161\u11a8",
+        "ㅋㅋㅋㅋ ㅠㅠ",
+        "İstanbul ıI ẞß",
+        "ΑΣ ς",
+        "😀" * 50,
+        "a" * 300,
+        "영화 " * 400,
+    ),
+    *(
+        "##ing ##",
+        "…‥ ¨ ´ ﷺ",
+        "नमस्ते ไทย العربية",
+        "<b>html</b> &amp; \"q\" 'x'",
+        "1,234.5% $#@!",
+        "𝔘𝔫𝔦",
+        "\x1c\x1d a\x1fb",
+        "ﾊﾝｶｸ ｶﾞ",
+        "don't stop...",
+    ),
+]
+# posts what the page answers to each text, and how long it took for one of 20 tokens
+CHECK = """<script type="module">
+try {
+  const { answer } = await (await import("./engine.js")).load();
+  const { texts, twenty } = await (await fetch("texts.json")).json();
+  const answers = [];
+  for (const text of texts) answers.push(await answer(text));
+  const times = [];
+  for (let i = 0; i < 50; i++) { const start = performance.now(); await answer(twenty); times.push(performance.now() - start); }
+  const count = (await answer(twenty)).tokens;
+  await fetch("result", { method: "POST", body: JSON.stringify({ answers, count, milliseconds: times.sort((a, b) => a - b)[25] }) });
+} catch (error) { await fetch("result", { method: "POST", body: JSON.stringify({ error: String(error.stack) }) }); }
+</script>"""
+
+
+@pytest.fixture(scope="module")
+def archives():
+    """Skip where the packages that the page is built of cannot be had."""
+    try:
+        return [package_archive(package) for package in PACKAGES]
+    except ValueError as error:
+        pytest.skip(str(error))
+
+
+def texts_to_try(plain):
+    """Return odd texts, random ones of all planes, and plain ones: 500 together."""
+    generator = random.Random(0)
+    ranges = [(32, 0x2FF), (0x300, 0x2FFF), (0x3000, 0xD7FF), (0xE000, 0xFFFF), (0x10000, 0x1FFFF), (0xAC00, 0xD7A3), (32, 33)]
+    made = ["".join(chr(generator.randrange(*generator.choice(ranges))) for _ in range(generator.randrange(1, 30))) for _ in range(120)]
+    texts = [*ODD, *made]
+    return [*texts, *plain[: 500 - len(texts)]]
+
+
+class Server(ThreadingHTTPServer):
+    """Serve a folder until a result is posted."""
+
+    def __init__(self, folder):
+        self.posted, self.result = threading.Event(), None
+        super().__init__(("127.0.0.1", 0), partial(Handler, directory=str(folder)))
+
+
+class Handler(SimpleHTTPRequestHandler):
+    """Take the result, and log nothing."""
+
+    def do_POST(self):
+        """Keep what is posted."""
+        self.server.result = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.send_response(204)
+        self.end_headers()
+        self.server.posted.set()
+
+    def log_message(self, *_):
+        """Say nothing."""
+
+
+def ask_browser(folder, texts, profile, twenty=""):
+    """Return what the page of a folder answers in headless Chromium."""
+    if CHROMIUM is None:
+        pytest.skip("there is no Chromium here; install one (Debian: apt-get install chromium) to run this test")
+    (folder / "check.html").write_text(CHECK)
+    (folder / "texts.json").write_text(json.dumps({"texts": texts, "twenty": twenty}))
+    with Server(folder) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/check.html"
+        browser = subprocess.Popen(
+            [CHROMIUM, *FLAGS.split(), "--disable-sync", f"--user-data-dir={profile}", "--remote-debugging-port=0", url],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            assert server.posted.wait(180), "the page did not answer"
+        finally:
+            browser.terminate()
+            browser.wait()
+            server.shutdown()
+    assert "error" not in server.result, server.result
+    return server.result
+
+
+def in_python(page, checkpoint):
+    """Return the model of a page as Python runs it."""
+    predictor = load(str(checkpoint))
+    kind = OnnxRnnForTokenClassification if predictor.is_tagger else OnnxRnnForSequenceClassification
+    return Predictor(kind(predictor.model.config, str(page / "model.onnx")), predictor.tokenizer)
+
+
+@pytest.fixture(scope="module")
+def page(archives, classifier, tmp_path_factory):
+    """Write the page of the classifier by the command; return its folder."""
+    folder = tmp_path_factory.mktemp("page")
+    assert cli.main(["demo", "--model_name_or_path", str(classifier[0]), "--output_dir", str(folder), "--examples", "영화"]) == 0
+    return folder
+
+
+def test_labels_are_those_of_python(page, classifier, tmp_path):
+    """On 500 odd and plain texts; the page is small and quick."""
+    assert sum(path.stat().st_size for path in page.rglob("*") if path.is_file()) < 12 * 2**20
+    texts = texts_to_try([row["document"] for row in read_rows(str(SAMPLES / "nsmc_test.tsv")) if row["document"]])
+    assert len(texts) == 500
+    predictor = in_python(page, classifier[0])
+    counts = [len(ids) for ids in predictor.tokenizer(texts, truncation=True)["input_ids"]]
+    found = ask_browser(page, texts, tmp_path / "profile", texts[counts.index(20)])
+    expected = [predictor.predict(text)[0] for text in texts]
+    assert [answer["tokens"] for answer in found["answers"]] == counts
+    assert [answer["label"] for answer in found["answers"]] == [answer["label"] for answer in expected]
+    assert [max(answer["scores"]) for answer in found["answers"]] == pytest.approx([answer["score"] for answer in expected], abs=2e-3)
+    assert found["count"] == 20
+    assert found["milliseconds"] < 10
+
+
+def test_spans_are_those_of_python(archives, tmp_path):
+    """A tagger with a CRF and a class of the sentence: the same tags, spans with the same characters, the same class."""
+    sentences = [" ".join(row["form"]) for row in read_rows(str(SAMPLES / "ewt_test.conllu"))]
+    tokenizer = train_tokenizer(sentences, "bpe", 800)
+    labels = ["O", "B-A", "I-A", "B-B", "I-B"]
+    config = RnnConfig(
+        vocab_size=len(tokenizer),
+        embedding_size=16,
+        hidden_size=16,
+        num_hidden_layers=1,
+        word_pooling="rnn",
+        use_crf=True,
+        intents=["x", "y"],
+        id2label=dict(enumerate(labels)),
+        label2id={label: index for index, label in enumerate(labels)},
+    )
+    model = RnnForTokenClassification(config).eval()
+    model.set_piece_types(tokenizer)
+    model.save_pretrained(tmp_path / "model")
+    tokenizer.save_pretrained(tmp_path / "model")
+    write_page(model, tokenizer, tmp_path / "page", "tags")
+    texts = texts_to_try(sentences)
+    found = ask_browser(tmp_path / "page", texts, tmp_path / "profile")
+    predictor = in_python(tmp_path / "page", tmp_path / "model")
+    expected = [predictor.predict(text)[0] for text in texts]
+    assert [answer["tags"] for answer in found["answers"]] == [answer["tags"] for answer in expected]
+    assert [answer["label"] for answer in found["answers"]] == [answer["intent"] for answer in expected]
+    for text, answer, right in zip(texts, found["answers"], expected, strict=True):
+        # JavaScript counts in units of UTF-16
+        wide = text.encode("utf-16-le", "surrogatepass")
+        words = [(span["kind"], wide[2 * span["start"] : 2 * span["end"]].decode("utf-16-le")) for span in answer["spans"]]
+        assert words == [(span["entity_group"], span["word"]) for span in right["spans"]]
+    assert any(len(span["word"].split()) > 1 for answer in expected for span in answer["spans"])
+
+
+@pytest.mark.parametrize("kind", TOKENIZER_TYPES)
+def test_tokenizers_are_those_of_python(archives, kind, tmp_path):
+    """Whatever `train_tokenizer` makes: with every option on, the same ids on the same 500 texts."""
+    reviews = [row["document"] for row in read_rows(str(SAMPLES / "nsmc_train.tsv")) if row["document"]]
+    tokenizer = train_tokenizer(reviews, kind, vocab_size=3000, lowercase=True, split_punctuation=True, decompose=True)
+    description = browser_tokenizer(json.loads(tokenizer.backend_tokenizer.to_str()))
+    texts = texts_to_try(reviews)
+    (tmp_path / "input.json").write_text(json.dumps({"description": description, "texts": texts}))
+    with tarfile.open(archives[1]) as archive:
+        (tmp_path / "tokenizers.mjs").write_bytes(archive.extractfile("package/dist/tokenizers.min.mjs").read())
+    (tmp_path / "run.mjs").write_text(
+        'import { Tokenizer } from "./tokenizers.mjs"; import { readFileSync } from "fs";'
+        'const { description, texts } = JSON.parse(readFileSync("input.json")); '
+        'const tokenizer = new Tokenizer(description, { unk_token: "[UNK]" });'
+        "console.log(JSON.stringify(texts.map((text) => tokenizer.encode(text).ids)));"
+    )
+    run = subprocess.run(["node", "run.mjs"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert json.loads(run.stdout) == [tokenizer(text)["input_ids"] for text in texts]
+
+
+def test_nothing_comes_from_elsewhere(page):
+    """No file of ours names an address, a policy forbids the others to use one, and the licences are there."""
+    for path in page.glob("*.[hjm]*"):
+        assert not re.search(rb"https?://", path.read_bytes()), path
+    assert "default-src 'self'" in (page / "index.html").read_text()
+    licences = (page / "LICENSES.txt").read_text()
+    assert all(words in licences for words in ("Microsoft Corporation", "Apache License", "MIT License"))
+    assert "sdk: static" in (page / "README.md").read_text()
+
+
+def test_other_models_are_refused():
+    """A language model has no labels, and a tokenizer of another kind would be cut otherwise."""
+    tokenizer = train_tokenizer(["a b c"] * 3, "char", 20)
+    with pytest.raises(ValueError, match="must be a classifier or a tagger of this package, got RnnForMaskedLM"):
+        page_settings(RnnForMaskedLM(RnnConfig(vocab_size=20, embedding_size=4, hidden_size=4)), tokenizer, "", ())
+    with pytest.raises(ValueError, match="got one with the step 'ByteLevel'"):
+        browser_tokenizer({"pre_tokenizer": {"type": "ByteLevel"}})

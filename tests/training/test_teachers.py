@@ -1,0 +1,109 @@
+"""Teachers answer in the student's order of labels, each text once, whatever run asks."""
+
+import numpy as np
+import pytest
+import torch
+from transformers import BertConfig, BertForSequenceClassification, BertModel
+
+from hf_rnn.data.tokenization import train_tokenizer
+from hf_rnn.training.teachers import EmbeddingTeacher, HeadTeacher, Store, fingerprint, load_teachers
+
+TEXTS = ["good film", "bad film", "a good song", "a bad song", "so good", "so bad", "good good", "bad bad", "very good", "very bad"]
+LABELS = ["good" if "good" in text else "bad" for text in TEXTS]
+SIZES = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+
+
+class Counting:
+    """Answer with the length of a text, and count the texts."""
+
+    fingerprint = "counting"
+
+    def __init__(self):
+        self.asked = []
+
+    def answer(self, texts):
+        """Return the length of each."""
+        self.asked += texts
+        return [np.full((1, 2), len(text), dtype=np.float32) for text in texts]
+
+
+@pytest.fixture
+def tokenizer():
+    """Return a tokenizer of whole words."""
+    return train_tokenizer(TEXTS * 2, "word", 40)
+
+
+def save(model, tokenizer, folder):
+    """Save both; return the folder."""
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return str(folder)
+
+
+def test_a_text_is_asked_once(tmp_path):
+    """In one call, in the next, and by another run; answers come in the order of the texts."""
+    teacher = Counting()
+    texts = ["abc", "a", "abc", "ab"]
+    for _ in range(2):
+        answers = Store(teacher, tmp_path).ask(texts, batch_size=2)
+        assert [answer.tolist() for answer in answers] == [[[3, 3]], [[1, 1]], [[3, 3]], [[2, 2]]]
+    assert sorted(teacher.asked) == ["a", "ab", "abc"]
+    Store(teacher, tmp_path).ask([["a", "b"], "abcd"])
+    assert teacher.asked[3:] in ([["a", "b"], "abcd"], ["abcd", ["a", "b"]])
+
+
+def test_what_was_answered_before_a_failure_is_kept(tmp_path):
+    """A run that breaks off asks only for the rest."""
+    teacher = Counting()
+    teacher.answer = lambda texts: [np.zeros(1)] if texts == ["a"] else 1 / 0
+    with pytest.raises(ZeroDivisionError):
+        Store(teacher, tmp_path).ask(["aa", "a"], batch_size=1)
+    rest = Counting()
+    Store(rest, tmp_path).ask(["aa", "a"])
+    assert rest.asked == ["aa"]
+
+
+def test_fingerprint_is_that_of_what_computes(tokenizer, tmp_path):
+    """The same for a copy, another for other weights."""
+    torch.manual_seed(0)
+    model = BertModel(BertConfig(vocab_size=len(tokenizer), **SIZES))
+    first, second = (fingerprint(save(model, tokenizer, tmp_path / name)) for name in "ab")
+    assert first == second
+    model.embeddings.word_embeddings.weight.data.add_(1)
+    assert fingerprint(save(model, tokenizer, tmp_path / "c")) != first
+
+
+def test_labels_in_the_order_of_the_student(tokenizer, tmp_path):
+    """Logits of a head with the labels in another order; other labels are refused."""
+    config = BertConfig(vocab_size=len(tokenizer), id2label={0: "good", 1: "bad"}, label2id={"good": 0, "bad": 1}, **SIZES)
+    folder = save(BertForSequenceClassification(config), tokenizer, tmp_path / "head")
+    (teacher,) = load_teachers([folder], ["bad", "good"], is_tagger=False)
+    assert isinstance(teacher, HeadTeacher)
+    found = torch.stack(teacher.probabilities(TEXTS, [None] * len(TEXTS), tmp_path / "store"))
+    model = BertForSequenceClassification.from_pretrained(folder).eval()
+    with torch.no_grad():
+        expected = torch.cat([model(**tokenizer([text], return_tensors="pt")).logits.softmax(-1) for text in TEXTS])
+    assert torch.allclose(found, expected[:, [1, 0]], atol=1e-5)
+    with pytest.raises(ValueError, match="must know the labels of the data, \\['x', 'y'\\]"):
+        load_teachers([folder], ["x", "y"], is_tagger=False)
+
+
+def test_an_encoder_teaches_by_a_regression(tokenizer, tmp_path):
+    """Vectors are means of states, alone as padded; a regression on them tells the classes of rows without labels."""
+    folder = save(BertModel(BertConfig(vocab_size=len(tokenizer), **SIZES)), tokenizer, tmp_path / "encoder")
+    (teacher,) = load_teachers([folder], ["bad", "good"], is_tagger=False)
+    assert isinstance(teacher, EmbeddingTeacher)
+    together = teacher.answer(TEXTS)
+    for text, vector in zip(TEXTS, together, strict=True):
+        assert np.allclose(teacher.answer([text])[0], vector, atol=1e-5)
+        assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-5)
+    texts, labels = [*TEXTS, "good song", "bad song"], [*LABELS, None, None]
+    found = torch.stack(teacher.probabilities(texts, labels, tmp_path / "store"))
+    assert torch.allclose(found.sum(1), torch.ones(len(texts)), atol=1e-5)
+    assert found[-2:].argmax(1).tolist() == [1, 0]
+
+
+def test_store_is_one_file_a_teacher(tmp_path):
+    """Named by the fingerprint, readable without the teacher."""
+    Store(Counting(), tmp_path).ask(["a"])
+    assert [path.name for path in tmp_path.iterdir()] == ["counting.sqlite"]
