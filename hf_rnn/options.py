@@ -4,45 +4,51 @@ import json
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
+from difflib import get_close_matches
 from inspect import cleandoc
 from pathlib import Path
 from textwrap import fill
-from typing import Any
+from typing import Any, NoReturn
 
 import yaml
 from transformers import HfArgumentParser
+
+from .ranges import Range
 
 USAGE = "hf-rnn COMMAND [OPTIONS.yaml] [--OPTION VALUE ...]; --help shows the options that matter most, --help-all every one"
 
 
 class HelpText(str):
-    """Help text of an option of this package: a string that knows whether `--help` shows it, where argparse takes nothing more."""
+    """Help text of an option of this package: a string that knows what else there is to know of it, where argparse takes nothing more."""
 
     essential: bool
+    within: Range | None
 
 
-def option(help_text: str, default: Any = None, *, essential: bool = False, **more: Any) -> Any:
+def option(help_text: str, default: Any = None, *, essential: bool = False, within: str | None = None, **more: Any) -> Any:
     """Return a field of a dataclass of options.
 
     Args:
         help_text (`str`): What the option says, in one or two lines.
         default (`Any`): Its default.
         essential (`bool`): Whether `--help` shows it; `--help-all` shows every option.
+        within (`str`, *optional*): Interval of the numbers it takes, such as `"[0, 1)"`; every finite one by default.
         more: What argparse takes, such as `choices`, or `aliases`.
     """
     text = HelpText(help_text)
-    text.essential = essential
+    text.essential, text.within = essential, Range(within) if within else None
     return field(default=default, metadata={"help": text, **more})
 
 
 @dataclass(frozen=True)
 class OptionText:
-    """What there is to tell of an option: its name, its default in words, what it does, and whether it is essential."""
+    """What there is to tell of an option: its name, its default in words, what it does, whether it is essential, and its range in words."""
 
     name: str
     default: str
     help: str
     essential: bool
+    within: str = ""
 
 
 class HelpShown(SystemExit):
@@ -74,6 +80,7 @@ def parse_arguments(
 
     Raises:
         HelpShown: After the help text was printed.
+        ValueError: An option is unknown, given twice in a file, of another type, or out of its range.
     """
     argv = sys.argv[1:] if argv is None else argv
     asked = {argument.replace("_", "-") for argument in argv} & {"-h", "--help", "--help-all"}
@@ -83,7 +90,72 @@ def parse_arguments(
         raise HelpShown(groups)
     if argv and Path(argv[0]).suffix in (".json", ".yaml", ".yml"):
         argv = [*_flatten(argv[0]), *argv[1:]]
-    return tuple(HfArgumentParser(kinds, usage=USAGE, add_help=False).parse_args_into_dataclasses(argv))
+    return _Parser(kinds, usage=USAGE, add_help=False, allow_abbrev=False).read(argv)
+
+
+class _Parser(HfArgumentParser):
+    """Parser whose errors are one line, before anything is made of the options."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise a ValueError instead of printing all options."""
+        # argparse names an option by all its spellings
+        name, _, reason = message.removeprefix("argument ").partition(": ")
+        what = f"`{name.split('/')[0].lstrip('-')}`: {reason}" if message.startswith("argument ") else message
+        raise ValueError(f"{what}. --help-all tells what each option takes.")
+
+    def read(self, argv: list[str]) -> tuple[Any, ...]:
+        """Return one of each dataclass; check what is given before one is made."""
+        namespace, unknown = self.parse_known_args(argv)
+        for word in unknown:
+            if word.startswith("--"):
+                self._refuse(word[2:].split("=")[0].replace("-", "_"))
+        if unknown:
+            raise ValueError(f"Unexpected {unknown[0]!r}: every option starts with --, and those that take one value take one.")
+        made = []
+        for kind in self.dataclass_types:
+            values = {each.name: getattr(namespace, each.name) for each in fields(kind) if each.init}
+            check_ranges(kind, values)
+            # the parser takes them as text
+            for name in getattr(kind, "_VALID_DICT_FIELDS", ()):
+                if isinstance(values.get(name), str):
+                    _check_object(name, values[name])
+            made.append(kind(**values))
+        return tuple(made)
+
+    def _refuse(self, name: str) -> NoReturn:
+        known = [each.name for kind in self.dataclass_types for each in fields(kind) if each.init]
+        close = get_close_matches(name, known, n=3)
+        remedy = f"Did you mean --{' or --'.join(close)}?" if close else "--help-all lists all options."
+        raise ValueError(f"There is no option --{name} here. {remedy}")
+
+
+def check_ranges(kind: type, values: Mapping[str, Any]) -> None:
+    """Raise a ValueError if a number is out of the range of its option.
+
+    Args:
+        kind (`type`): Dataclass of options; `kind.ranges` has the ranges of fields that it inherits without one.
+        values (`Mapping`): Values by name.
+    """
+    for each in fields(kind):
+        given = values.get(each.name)
+        within = getattr(each.metadata.get("help"), "within", None) or Range(getattr(kind, "ranges", {}).get(each.name, "(-inf, inf)"))
+        for value in given if isinstance(given, list) else [given]:
+            if isinstance(value, (int, float)) and not isinstance(value, bool) and value not in within and value != each.default:
+                raise ValueError(f"`{each.name}` must be {within}, got {value}. Pass another --{each.name}.")
+
+
+def _check_object(name: str, value: str) -> None:
+    """Raise a ValueError if an option that takes a JSON object is given another value that looks like JSON."""
+    if value[:1] not in ("{", "["):
+        # the path of a file
+        return
+    try:
+        if isinstance(json.loads(value), dict):
+            return
+        reason = "a list"
+    except (ValueError, RecursionError) as error:
+        reason = str(error)
+    raise ValueError(f"`{name}` must be a JSON object, got {value[:80]!r} ({reason}). Pass --{name} '{{...}}'.")
 
 
 def option_groups(kinds: tuple[type, ...], defaults: Mapping[str, Any]) -> Iterator[tuple[str, list[OptionText]]]:
@@ -107,7 +179,9 @@ def option_groups(kinds: tuple[type, ...], defaults: Mapping[str, Any]) -> Itera
 
 def _tell(each: Field, defaults: Mapping[str, Any]) -> OptionText:
     text = each.metadata.get("help") or ""
-    return OptionText(each.name, _default(each, defaults), " ".join(text.split()), getattr(text, "essential", False))
+    within = getattr(text, "within", None)
+    about = " ".join(text.split())
+    return OptionText(each.name, _default(each, defaults), about, getattr(text, "essential", False), str(within or ""))
 
 
 def _default(each: Field, defaults: Mapping[str, Any]) -> str:
@@ -124,7 +198,7 @@ def help_text(description: str | None, groups: list[tuple[str, list[OptionText]]
     """Return what a command does, an example, and its options: the essential ones, or all in groups."""
     blocks = [cleandoc(description or "")]
     if everything:
-        blocks += [f"{title}\n" + "\n".join(_describe(each) for each in group) for title, group in groups]
+        blocks += [f"{title}\n" + "\n".join(_describe(each, each.within) for each in group) for title, group in groups]
         return "\n\n".join(blocks)
     told = [each for _, group in groups for each in group]
     chosen = [each for each in told if each.essential] or told
@@ -135,28 +209,54 @@ def help_text(description: str | None, groups: list[tuple[str, list[OptionText]]
     return "\n\n".join(blocks)
 
 
-def _describe(each: OptionText, column: int = 32, width: int = 120) -> str:
+def _describe(each: OptionText, within: str = "", column: int = 32, width: int = 120) -> str:
     """Return an option as a line of a table, and more lines where its text is long."""
     name = f"  --{each.name}"
-    text = each.help + (f" [{each.default}]" if each.default else "")
+    text = each.help + (f" [{each.default}]" if each.default else "") + (f" ({within})" if within else "")
     first = f"{name:{column}}" if len(name) < column else f"{name}\n{'':{column}}"
     return first + fill(text, width, initial_indent=" " * column, subsequent_indent=" " * column).lstrip()
+
+
+class _Loader(yaml.SafeLoader):
+    """Loader that takes each name once."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        """Return a mapping; raise an error at a name that stands twice."""
+        seen = set()
+        for key, _ in node.value:
+            if str(key.value) in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"the option {key.value!r} stands twice", key.start_mark)
+            seen.add(str(key.value))
+        return super().construct_mapping(node, deep)
 
 
 def _flatten(path: str) -> list[str]:
     """Turn a file of options into arguments."""
     if not Path(path).is_file():
         raise ValueError(f"{path}: there is no such file of options. Check the path.")
-    options = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    options = _read_options(path)
     if not isinstance(options, dict):
         raise ValueError(f"{path}: expected options as `name: value`, got {type(options).__name__}.")
     arguments = []
     for name, value in options.items():
+        if not isinstance(name, str):
+            raise ValueError(f"{path}: {name!r} is no name of an option. Write `name: value`.")
         if value is None:
             continue
         values = value if isinstance(value, list) else [value]
-        arguments += [f"--{name}", *(json.dumps(single) if isinstance(single, dict) else str(single) for single in values)]
+        arguments += [f"--{name}", *(json.dumps(single) if isinstance(single, (dict, list)) else str(single) for single in values)]
     return arguments
+
+
+def _read_options(path: str) -> Any:
+    """Return what a YAML or JSON file holds: JSON is YAML, but for tabs."""
+    try:
+        return yaml.load(Path(path).read_text(encoding="utf-8").replace("\t", "  "), _Loader)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise ValueError(f"{path}, line {line}: {error.problem}. Mend the file; options stand in it as `name: value`.") from None
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(f"{path}: {' '.join(str(error).split())}. Mend the file; options stand in it as `name: value`.") from None
 
 
 def check_given(arguments: Any, **needed: str) -> None:

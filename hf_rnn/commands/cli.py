@@ -1,5 +1,6 @@
 """The `hf-rnn` command."""
 
+import os
 import sys
 from importlib import import_module
 
@@ -53,7 +54,19 @@ def run(module: str, argv: list[str] | None = None) -> int:
         return 1
     except (ValueError, OSError, StrictDataclassError) as error:
         # a config wraps what its checks raise
-        print(f"error: {error.__cause__ if isinstance(error, StrictDataclassError) else error}", file=sys.stderr)
+        error = error.__cause__ or error if isinstance(error, StrictDataclassError) else error
+        # what libraries say runs over lines; ours does where it shows a difference of files
+        print(f"error: {error if isinstance(error, ValueError) else ' '.join(str(error).split())}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("error: interrupted", file=sys.stderr)
+        return 130
+    except Exception as error:
+        # the last resort: a fault of the package, or a library's way of refusing what it was given
+        if "HF_RNN_TRACEBACK" in os.environ:
+            raise
+        reason = " ".join(str(error).split())[:500]
+        print(f"error: {type(error).__name__}: {reason} (HF_RNN_TRACEBACK=1 shows where)", file=sys.stderr)
         return 1
     return 0
 

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoModelForMaskedLM, AutoTokenizer
+from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoModelForMaskedLM
 
+from ..data.loading import load_tokenizer
+from ..data.writing import check_output_dir
 from ..inference.comparison import ComparisonArguments, compare
 from ..inference.loading import HEADS, auto_class_of, load
 from ..onnx.export import export_onnx, quantize
@@ -31,13 +33,14 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
     """Run the command; return what was measured."""
     (arguments,) = parse_arguments(argv, __doc__, ExportArguments)
     check_given(arguments, model_name_or_path="the folder or Hub name of a trained model")
+    check_output_dir(arguments.output_dir, "output_dir", arguments.model_name_or_path)
     name, options = arguments.model_name_or_path, {"trust_remote_code": arguments.trust_remote_code}
     head = (AutoConfig.from_pretrained(name, **options).architectures or [""])[0]
     auto_class = auto_class_of(head, (*HEADS, AutoModelForMaskedLM, AutoModelForCausalLM)) or AutoModel
     model = auto_class.from_pretrained(name, dtype=torch.float32, **options).eval()
     folder = Path(arguments.output_dir)
     measured = {"difference": export_onnx(model, folder)}
-    AutoTokenizer.from_pretrained(name, **options).save_pretrained(folder)
+    load_tokenizer(name, arguments.trust_remote_code).save_pretrained(folder)
     print(f"Wrote {_describe(folder / MODEL_FILE)}; it differs from PyTorch by {measured['difference']:.1e} at most.")
     if arguments.quantize:
         quantize(folder)

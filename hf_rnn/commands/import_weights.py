@@ -6,8 +6,8 @@ Example:
 
 from dataclasses import dataclass
 
-from transformers import AutoTokenizer
-
+from ..data.loading import load_tokenizer
+from ..data.writing import check_output_dir
 from ..options import option, parse_arguments
 from ..sharing.importing import TASKS, import_state, read_weights
 
@@ -24,7 +24,7 @@ class ImportArguments:
     rnn: str = option("Name of the nn.LSTM or nn.GRU.", "rnn")
     linear: str = option("Name of the nn.Linear.", "linear")
     pooling: str = option("How the model made one vector of a row: last, mean, max.", "last")
-    pad_token_id: int | None = option("Id of padding; that of the tokenizer if there is one.")
+    pad_token_id: int | None = option("Id of padding; that of the tokenizer if there is one.", within="[0, inf)")
     tokenizer_name: str | None = option("Tokenizer (folder or Hub name) to save beside the model.")
     output_dir: str = option("Folder to save the checkpoint in.", "imported")
 
@@ -32,7 +32,8 @@ class ImportArguments:
 def main(argv: list[str] | None = None) -> None:
     """Run the command."""
     (arguments,) = parse_arguments(argv, __doc__, ImportArguments)
-    tokenizer = AutoTokenizer.from_pretrained(arguments.tokenizer_name) if arguments.tokenizer_name else None
+    check_output_dir(arguments.output_dir, "output_dir", arguments.tokenizer_name)
+    tokenizer = load_tokenizer(arguments.tokenizer_name) if arguments.tokenizer_name else None
     pad = arguments.pad_token_id if arguments.pad_token_id is not None or tokenizer is None else tokenizer.pad_token_id
     names = {name: getattr(arguments, name) for name in ("task", "labels", "embedding", "rnn", "linear", "pooling")}
     model = import_state(read_weights(arguments.weights_file), **names, pad_token_id=pad)

@@ -38,6 +38,8 @@ class LabelledTask(ABC):
 
     task: ClassVar[str]
     auto_class: ClassVar[Any]
+    # options that have no meaning here, and what to do instead
+    unused: ClassVar[dict[str, str]]
     # set by `choose_columns`, then by `choose_labels`
     text_column: str
     label_column: str
@@ -50,18 +52,23 @@ class LabelledTask(ABC):
         self.data, self.model_args, self.training, self.distillation, self.card = parse_arguments(
             argv, description, *KINDS, defaults=CONFIG_DEFAULTS | dict.fromkeys(FILLED, "by the number of rows")
         )
+        for name, remedy in self.unused.items():
+            value = getattr(self.data, name, None) or getattr(self.model_args, name, None)
+            if value not in (None, False, "none"):
+                raise ValueError(f"`{name}` means nothing to {self.task}, got {value!r}. {remedy}")
 
     def run(self) -> dict[str, float]:
         """Run the command; return the metrics of all splits."""
         steps.set_up(self.training)
-        resume = resume_point(self.training) if self.training.do_train else None
         splits = steps.load_task_splits(self.data, self.training)
         self.choose_columns(splits, "train" if "train" in splits else next(iter(splits)))
         defaults = self._fill_defaults(splits)
         given = set(splits)
         splits = steps.add_validation(splits, self.stratify_by, self.data, self.training)
         self.choose_labels(splits)
-        steps.choose_metric(self.training, *self.metric)
+        # what is wrong with files and options is said before an earlier run in the folder is
+        resume = resume_point(self.training) if self.training.do_train else None
+        steps.choose_metric(self.training, *self.metric, self.metric_names)
         texts = iterate_texts(splits["train"], self.text_column) if "train" in splits else None
         tokenizer = steps.get_tokenizer(self.model_args, texts, defaults, self.max_length)
         splits = self._add_teacher(splits)
@@ -104,7 +111,8 @@ class LabelledTask(ABC):
     def _write_files(self, folder: Path, trainer: RnnTrainer, outputs: dict[str, PredictionOutput], splits: Splits) -> None:
         """Write the curves, and what there is to say of the last split that was predicted: the test split if there was one."""
         if trainer.state.log_history:
-            plot_curves(trainer.state.log_history, folder / "curves.png", self.metric[0])
+            with steps.optional("The curves"):
+                plot_curves(trainer.state.log_history, folder / "curves.png", self.metric[0])
         if outputs:
             split, output = list(outputs.items())[-1]
             self.write_results(folder, split, output, splits[split])
@@ -135,6 +143,11 @@ class LabelledTask(ABC):
     @abstractmethod
     def metric(self) -> tuple[str, bool]:
         """Return the metric that chooses the best epoch, and whether more of it is better."""
+
+    @property
+    @abstractmethod
+    def metric_names(self) -> list[str]:
+        """Return the names of all metrics that `compute_metrics` gives."""
 
     @property
     @abstractmethod

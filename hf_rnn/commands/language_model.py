@@ -23,6 +23,7 @@ from transformers import (
 )
 from transformers.utils import logging
 
+from ..data.cells import as_text, place
 from ..data.collator import RnnCollator
 from ..data.readers import DataError
 from ..data.splits import (
@@ -68,23 +69,23 @@ class TextArguments:
     dataset_config_name: str | None = option("Its configuration.")
     text_column_name: str | None = option("Column of texts or of lists of tokens.")
     objective: str = option("masked or causal.", "masked", choices=["masked", "causal"], essential=True)
-    mlm_probability: float = option("Share of the pieces to predict, if masked.", 0.2)
-    max_length: int = option("Tokens of a row; a longer text goes on in the next row.", 256, essential=True)
-    validation_rows: int = option("Rows held out for --do_eval, drawn with --split_seed.", 5000)
-    split_seed: int = option("Seed of that draw.", 42)
-    max_train_samples: int | None = option("Use only so many texts.")
+    mlm_probability: float = option("Share of the pieces to predict, if masked.", 0.2, within="(0, 1)")
+    max_length: int = option("Tokens of a row; a longer text goes on in the next row.", 256, essential=True, within="[2, inf)")
+    validation_rows: int = option("Rows held out for --do_eval, drawn with --split_seed.", 5000, within="[1, inf)")
+    split_seed: int = option("Seed of that draw.", 42, within="[0, inf)")
+    max_train_samples: int | None = option("Use only so many texts.", within="[1, inf)")
     streaming: bool = option("Read texts as they are needed; needs --max_steps.", False)
-    preprocessing_num_workers: int | None = option("Processes that tokenise.")
+    preprocessing_num_workers: int | None = option("Processes that tokenise.", within="[1, inf)")
 
 
 @dataclass
 class PretrainingArguments(RnnTrainingArguments):
     """Defaults that suit pretraining."""
 
-    per_device_train_batch_size: int = option("Rows in a training batch.", 128, essential=True)
-    per_device_eval_batch_size: int = option("Rows in an evaluation batch.", 64)
-    num_train_epochs: float = option("Epochs.", 10.0, essential=True)
-    early_stopping_patience: int | None = option("Stop after so many evaluations without a better one.")
+    per_device_train_batch_size: int = option("Rows in a training batch.", 128, essential=True, within="[1, inf)")
+    per_device_eval_batch_size: int = option("Rows in an evaluation batch.", 64, within="[1, inf)")
+    num_train_epochs: float = option("Epochs.", 10.0, essential=True, within="(0, 1000000]")
+    early_stopping_patience: int | None = option("Stop after so many evaluations without a better one.", within="[0, inf)")
 
 
 KINDS = (TextArguments, ModelArguments, PretrainingArguments, CardArguments)
@@ -95,15 +96,11 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
     texts_args, model_args, training, card = parse_arguments(argv, __doc__, *KINDS, defaults=CONFIG_DEFAULTS | DEFAULTS)
     if not training.do_train:
         raise ValueError("Nothing to do: pass --do_train.")
-    if not 0 < texts_args.mlm_probability < 1:
-        raise ValueError(
-            f"`mlm_probability` must be between 0 and 1, got {texts_args.mlm_probability}. Pass --mlm_probability, such as 0.2."
-        )
     objective = OBJECTIVES[texts_args.objective]
     steps.set_up(training)
-    steps.choose_metric(training, "loss", False)
-    resume = resume_point(training)
+    steps.choose_metric(training, "loss", False, ["accuracy"])
     texts = load_texts(texts_args, training)
+    resume = resume_point(training)
     tokenizer = steps.get_tokenizer(model_args, iterate_texts(texts, "text"), DEFAULTS, texts_args.max_length)
     objective.prepare(tokenizer)
     encode = partial(objective.encode, tokenizer=tokenizer, max_length=texts_args.max_length)
@@ -121,7 +118,8 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
     )
     outputs = steps.run(trainer, training, encoded, resume)
     if trainer.is_world_process_zero() and trainer.state.log_history:
-        plot_curves(trainer.state.log_history, Path(training.output_dir) / "curves.png", "accuracy")
+        with steps.optional("The curves"):
+            plot_curves(trainer.state.log_history, Path(training.output_dir) / "curves.png", "accuracy")
     metrics = {name: value for output in outputs.values() for name, value in (output.metrics or {}).items()}
     if "eval_loss" in metrics:
         metrics["eval_perplexity"] = exp(min(metrics["eval_loss"], 100.0))
@@ -250,15 +248,17 @@ def load_texts(arguments: TextArguments, training: RnnTrainingArguments) -> AnyD
             raise DataError(f"{arguments.dataset_name!r} has no train split; it has {list(splits)}.")
         column = choose_column(splits["train"], "train", arguments.text_column_name, (*TEXT_COLUMNS, *TOKEN_COLUMNS), "text_column_name")
         parts.append(
-            splits["train"].select_columns(column).map(_as_texts, batched=True, fn_kwargs={"column": column}, remove_columns=column)
+            splits["train"]
+            .select_columns(column)
+            .map(_as_texts, batched=True, with_indices=True, fn_kwargs={"column": column}, remove_columns=column)
         )
     return first_rows(concatenate_datasets(parts), arguments.max_train_samples)
 
 
-def _as_texts(batch: dict[str, list], column: str) -> dict[str, list[str]]:
+def _as_texts(batch: dict[str, list], rows: list[int], column: str) -> dict[str, list[str]]:
     """Keep the texts that have a character, tokens joined by spaces."""
-    texts = (" ".join(cell) if isinstance(cell, list) else cell for cell in batch[column])
-    return {"text": [text for text in texts if isinstance(text, str) and text.strip()]}
+    texts = (as_text(cell, place("train", row, column)) for cell, row in zip(batch[column], rows, strict=True))
+    return {"text": [text for text in texts if text.strip()]}
 
 
 def _encode(texts: AnyDataset, encode: Callable[..., dict[str, list]], arguments: TextArguments, held_out: int) -> Splits:
@@ -266,6 +266,10 @@ def _encode(texts: AnyDataset, encode: Callable[..., dict[str, list]], arguments
     splits: Splits = IterableDatasetDict(train=texts)
     if isinstance(texts, Dataset):
         splits = DatasetDict(train=texts)
+        if held_out >= len(texts):
+            raise DataError(
+                f"`validation_rows` must be fewer than the {len(texts)} texts, got {held_out}. Pass a smaller --validation_rows."
+            )
         if held_out:
             train, validation = carve_validation(texts, None, held_out / len(texts), arguments.split_seed)
             splits = DatasetDict(train=train, validation=validation)

@@ -38,9 +38,9 @@ class CurveArguments:
     test_file: str | None = option("Rows to measure on.")
     text_column_name: str | None = option("Column of texts or of lists of tokens.")
     label_column_name: str | None = option("Column of labels or of lists of tags.")
-    sizes: list[int] | None = option("Numbers of rows; by default 100, 300, 1,000, 3,000, ... and all.")  # noqa: RUF009
-    seeds: int = option("Samples and trainings a size.", 3)
-    max_test_samples: int | None = option("Use only so many test rows.")
+    sizes: list[int] | None = option("Numbers of rows; by default 100, 300, 1,000, 3,000, ... and all.", within="[1, inf)")  # noqa: RUF009
+    seeds: int = option("Samples and trainings a size.", 3, within="[1, inf)")
+    max_test_samples: int | None = option("Use only so many test rows.", within="[1, inf)")
     options_file: str | None = option("YAML or JSON file of options for the training command; its defaults otherwise.")
     output_dir: str = option("Folder for table, picture and points; a run that was stopped goes on there.", "learning_curve")
 

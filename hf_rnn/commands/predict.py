@@ -1,21 +1,24 @@
-"""Apply a trained classifier or tagger to texts or to a file.
+"""Apply a trained classifier or tagger to texts or to a file, by one process or several.
 
 Example:
     hf-rnn predict --model_name_or_path outputs/reviews --input_file new.csv --output_file answers.jsonl
 """
 
 import json
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
-from typing import TextIO
 
-from ..data.readers import DataError, read_rows
+from ..data.cells import as_text, as_tokens, place
+from ..data.readers import DataError, Row, read_rows
 from ..data.splits import TEXT_COLUMNS, TOKEN_COLUMNS
+from ..data.writing import check_output_file
+from ..inference.bulk import answer_window, windows
 from ..inference.loading import load
 from ..inference.predicting import Predictor, Text
 from ..options import check_given, option, parse_arguments
+from .answers import AnswerFile
 
 
 @dataclass
@@ -24,10 +27,13 @@ class PredictArguments:
 
     model_name_or_path: str = option("Checkpoint, folder or Hub name.", "", essential=True)
     text: str | None = option("One text, or tokens separated by spaces for a tagger.", essential=True)
-    input_file: str | None = option("File with a text a line (.txt), or csv, tsv, json, jsonl, conll or conllu.", essential=True)
+    input_file: str | None = option(
+        "File with a text a line (.txt), or csv, tsv, json, jsonl, parquet, conll or conllu; - for lines of the input.", essential=True
+    )
     text_column_name: str | None = option("Column of texts or of lists of tokens.", essential=True)
     output_file: str | None = option("Where to write one JSON object a line; the terminal by default.", essential=True)
-    batch_size: int = option("Rows at a time.", 64, essential=True)
+    resume: bool | None = option("Go on with an output that was not finished, or, if false, start it again.", essential=True)
+    batch_size: int = option("Rows at a time, at most; long ones are fewer.", 256, essential=True, within="[1, inf)")
     trust_remote_code: bool = option("Run model code that comes with the checkpoint.", False)
 
 
@@ -38,27 +44,52 @@ def main(argv: list[str] | None = None) -> None:
     if (arguments.text is None) == (arguments.input_file is None):
         got = "neither" if arguments.text is None else "both"
         raise ValueError(f"Give exactly one of --text and --input_file, got {got}.")
+    if arguments.output_file is not None:
+        check_output_file(arguments.output_file, "output_file", arguments.input_file)
     predictor = load(arguments.model_name_or_path, arguments.trust_remote_code)
-    texts = [arguments.text] if arguments.input_file is None else read_texts(arguments.input_file, arguments.text_column_name)
-    if arguments.output_file is None:
-        _write(texts, arguments.batch_size, predictor, sys.stdout)
+    if arguments.input_file is None:
+        texts: Iterable[Text] = [as_text(arguments.text, "--text")]
     else:
-        with open(arguments.output_file, "w", encoding="utf-8") as file:
-            _write(texts, arguments.batch_size, predictor, file)
+        texts = read_texts(arguments.input_file, arguments.text_column_name)
+    if arguments.output_file is None:
+        _print(predictor, texts, arguments.batch_size)
+    else:
+        _write(predictor, texts, arguments)
 
 
-def _write(texts: Iterable[Text], batch_size: int, predictor: Predictor, file: TextIO) -> None:
-    """Write a JSON object a line for each text."""
-    remaining = iter(texts)
-    while batch := list(islice(remaining, batch_size)):
-        for row in predictor.predict(batch, batch_size):
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+def _print(predictor: Predictor, texts: Iterable[Text], batch_size: int) -> None:
+    for window in windows(texts):
+        for row in answer_window(predictor, window, batch_size):
+            print(json.dumps(row, ensure_ascii=False))
+
+
+def _write(predictor: Predictor, texts: Iterable[Text], arguments: PredictArguments) -> None:
+    """Write a JSON object a line for each text, this process every window that is its own."""
+    run = {"model": arguments.model_name_or_path, "input": arguments.input_file or arguments.text, "batch_size": arguments.batch_size}
+    rank, world_size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    with AnswerFile(str(arguments.output_file), run, arguments.resume, rank, world_size) as answers:
+        for index, window in enumerate(windows(texts)):
+            answers.sizes.append(len(window))
+            if index % world_size == rank and not answers.has(window):
+                answers.add(answer_window(predictor, window, arguments.batch_size))
 
 
 def read_texts(path: str, column: str | None = None) -> Iterator[Text]:
-    """Yield the texts or token lists of a file; of a .txt file, its lines."""
-    for number, row in enumerate(read_rows(path)):
+    """Yield the texts or token lists of a file; of a .txt file, or of the standard input under the name "-", its lines.
+
+    Raises:
+        DataError: A row has no such column, or neither text nor tokens in it.
+    """
+    rows: Iterator[Row] = ({"text": line.rstrip("\r\n")} for line in sys.stdin) if path == "-" else read_rows(path)
+    for number, row in enumerate(rows):
         names = [column] if column else [name for name in (*TEXT_COLUMNS, *TOKEN_COLUMNS) if name in row]
         if not names or names[0] not in row:
             raise DataError(f"{path}, row {number}: no column {column or 'of texts'}; it has {list(row)}. Pass --text_column_name.")
-        yield row[names[0]]
+        cell, where = row[names[0]], place(f"{path},", number, names[0])
+        yield as_tokens(cell, where) if isinstance(cell, list) else as_text(cell, where)
+
+
+if __name__ == "__main__":
+    from .cli import run
+
+    sys.exit(run("predict"))

@@ -7,6 +7,8 @@ Example:
 from dataclasses import dataclass
 from pathlib import Path
 
+from huggingface_hub.utils import validate_repo_id
+
 from ..options import check_given, option, parse_arguments
 from ..sharing import hub
 
@@ -21,6 +23,7 @@ class PushArguments:
     commit_message: str = option("Message of the commit.", "Upload model")
     revision: str | None = option("Branch; main by default.")
     create_pr: bool = option("Open a pull request rather than commit to the branch.", False)
+    trust_remote_code: bool = option("Check the folder even if its code is not this package's, which runs it.", False)
     dry_run: bool = option("Check, list what would go up, and send nothing.", False)
 
 
@@ -28,14 +31,15 @@ def main(argv: list[str] | None = None) -> None:
     """Run the command; the token is that of `hf auth login` or HF_TOKEN."""
     (arguments,) = parse_arguments(argv, __doc__, PushArguments)
     check_given(arguments, model_path="the folder of a saved model", repo_id="a repository, user/name")
+    validate_repo_id(arguments.repo_id)
     included, left_out = hub.plan(arguments.model_path)
     for name in included:
         print(f"  {name} ({(Path(arguments.model_path) / name).stat().st_size:,} bytes)")
     if left_out:
         print(f"Left out: {', '.join(left_out)}")
     if arguments.dry_run:
-        hub.verify(arguments.model_path)
+        hub.verify(arguments.model_path, arguments.trust_remote_code)
         print(f"Dry run: the folder works; {len(included)} files would go to {arguments.repo_id}. Nothing was sent.")
         return
-    options = {name: getattr(arguments, name) for name in ("private", "commit_message", "revision", "create_pr")}
+    options = {name: getattr(arguments, name) for name in ("private", "commit_message", "revision", "create_pr", "trust_remote_code")}
     print(f"Pushed: {hub.push(arguments.model_path, arguments.repo_id, **options).commit_url}")

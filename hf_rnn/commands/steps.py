@@ -2,7 +2,8 @@
 
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
@@ -14,7 +15,6 @@ import transformers
 from datasets import Dataset, disable_progress_bars
 from transformers import (
     AutoConfig,
-    AutoTokenizer,
     EarlyStoppingCallback,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -26,11 +26,13 @@ from transformers.trainer_utils import PredictionOutput
 from transformers.utils import logging
 
 from ..data.encoder_vectors import borrow_vectors, load_source_tokenizer
+from ..data.loading import load_tokenizer
 from ..data.readers import DataError
 from ..data.splits import AnyDataset, Splits, carve_validation, first_rows, iterate_cells, load_splits
 from ..data.tokenization import train_tokenizer
 from ..data.vectors import load_vectors
 from ..data.vocabulary import cut_vocabulary
+from ..data.writing import check_output_dir, written_whole
 from ..models.configuration_rnn import RnnConfig
 from ..sharing.cards import write_card
 from ..training.arguments import CardArguments, DataArguments, ModelArguments, RnnTrainingArguments
@@ -63,6 +65,7 @@ VALIDATION_NAMES = ("validation", "valid", "dev")
 def set_up(training: RnnTrainingArguments) -> None:
     """Seed everything, and let logs say what the options ask for, without bars where nobody watches."""
     transformers.utils.logging.set_verbosity(training.get_process_log_level())
+    check_output_dir(training.output_dir)
     set_seed(training.seed)
     hide_library_bars()
     if not sys.stderr.isatty():
@@ -71,8 +74,15 @@ def set_up(training: RnnTrainingArguments) -> None:
         training.dataloader_pin_memory = False
 
 
-def choose_metric(training: RnnTrainingArguments, metric: str, greater_is_better: bool) -> None:
-    """Let a metric choose the best epoch, unless the options name one."""
+def choose_metric(training: RnnTrainingArguments, metric: str, greater_is_better: bool, known: Iterable[str]) -> None:
+    """Let a metric choose the best epoch, unless the options name one.
+
+    Raises:
+        ValueError: They name one that is not known.
+    """
+    wanted, names = str(training.metric_for_best_model).removeprefix("eval_"), ["loss", *known]
+    if training.load_best_model_at_end and wanted not in ("auto", *names):
+        raise ValueError(f"`metric_for_best_model` must be one of {names}, got {wanted!r}. Pass another --metric_for_best_model.")
     if training.metric_for_best_model == "auto":
         training.metric_for_best_model, training.greater_is_better = metric, greater_is_better
 
@@ -133,7 +143,7 @@ def get_tokenizer(model: ModelArguments, texts: Iterable[str] | None, defaults: 
     """
     name = model.tokenizer_name or model.model_name_or_path
     if name:
-        return AutoTokenizer.from_pretrained(name, trust_remote_code=model.trust_remote_code)
+        return load_tokenizer(name, model.trust_remote_code)
     if model.embeddings_from and texts is not None:
         tokenizer = cut_vocabulary(load_source_tokenizer(model.embeddings_from), texts, model_max_length=max_length)
         logger.warning(f"The tokenizer of {model.embeddings_from}, cut to {len(tokenizer):,} pieces.")
@@ -256,10 +266,11 @@ def run(
     """
     if training.do_train:
         result = trainer.train(resume_from_checkpoint=resume)
+        # at once, so that nothing after it can lose it; to the Hub it goes last, with card and curves
+        trainer.save_model(_internal_call=True)
         if wide is not None:
             wide.fit(encoded["train"], *_judge(trainer, encoded))
-        # to the Hub it goes last, with card and curves
-        trainer.save_model(_internal_call=True)
+            trainer.save_model(_internal_call=True)
         trainer.save_metrics("train", result.metrics)
         trainer.save_state()
     outputs = {}
@@ -294,19 +305,20 @@ def finish(
     """Write the card, push what the folder holds if the run is to, and say what there is; `data` is what `describe_data` returns."""
     folder = Path(trainer.args.output_dir)
     if trainer.is_world_process_zero():
-        write_card(
-            trainer.model,
-            folder,
-            name=trainer.args.hub_model_id or folder.resolve().name,
-            metrics={split: output.metrics or {} for split, output in outputs.items()},
-            example=example,
-            dataset=data[0],
-            data=data[1],
-            settings={name: getattr(trainer.args, name, None) for name in SETTINGS},
-            task=task,
-            metric=metric,
-            **asdict(card),
-        )
+        with optional("The card"):
+            write_card(
+                trainer.model,
+                folder,
+                name=trainer.args.hub_model_id or folder.resolve().name,
+                metrics={split: output.metrics or {} for split, output in outputs.items()},
+                example=example,
+                dataset=data[0],
+                data=data[1],
+                settings={name: getattr(trainer.args, name, None) for name in SETTINGS},
+                task=task,
+                metric=metric,
+                **asdict(card),
+            )
     if trainer.args.push_to_hub:
         trainer.push_to_hub()
     if trainer.args.do_train and trainer.is_world_process_zero():
@@ -321,6 +333,15 @@ def choose_example(texts: Iterable[Any]) -> str:
 
 def write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> None:
     """Write one JSON object a line."""
-    with open(path, "w", encoding="utf-8") as file:
+    with written_whole(path) as file:
         for row in rows:
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+@contextmanager
+def optional(what: str) -> Iterator[None]:
+    """Let what adorns a trained model fail with a warning: the model and its predictions are worth more."""
+    try:
+        yield
+    except Exception as error:
+        logger.warning(f"{what} could not be written, and the run goes on: {type(error).__name__}: {error}")

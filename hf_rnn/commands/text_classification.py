@@ -6,12 +6,12 @@ Example:
 
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import evaluate
 import numpy as np
 from scipy.special import expit, softmax
-from sklearn.metrics import classification_report, confusion_matrix
+from sklearn.metrics import classification_report
 from transformers import AutoModelForSequenceClassification, EvalPrediction, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.trainer_utils import PredictionOutput
 from transformers.utils import logging
@@ -48,6 +48,11 @@ class TextClassification(LabelledTask):
 
     task = "text-classification"
     auto_class = AutoModelForSequenceClassification
+    unused: ClassVar[dict[str, str]] = {
+        "use_crf": "A CRF tags words: leave --use_crf out, or run hf-rnn token-classification.",
+        "crf_constraints": "A CRF tags words: leave --crf_constraints out, or run hf-rnn token-classification.",
+        "intent_column_name": "Pass --label_column_name.",
+    }
 
     def __init__(self, argv: list[str] | None, description: str | None) -> None:
         super().__init__(argv, description)
@@ -90,11 +95,20 @@ class TextClassification(LabelledTask):
             if not labelled:
                 raise DataError(f"No split has the label column {column!r}. Pass --label_column_name.")
             self.labels = steps.keep_order(known, collect_labels(labelled, column, self.names, self.data.unknown_labels == "wrong"))
+            fewest = 1 if self.problem == "multi_label_classification" else 2
+            if len(self.labels) < fewest:
+                raise DataError(f"Column {column!r} must hold at least {fewest} labels, got {self.labels}. Is it the --label_column_name?")
 
     @property
     def metric(self) -> tuple[str, bool]:
         """Return the metric of the problem type."""
         return METRICS[self.problem][1:]
+
+    @property
+    def metric_names(self) -> list[str]:
+        """Return what the metric of the problem type gives for one row."""
+        row = {"multi_label_classification": [0, 1], "regression": 0.0}.get(self.problem, 0)
+        return list(self._scorer.compute(predictions=[row], references=[row]))
 
     @property
     def max_length(self) -> int:
@@ -158,11 +172,12 @@ class TextClassification(LabelledTask):
         if output.label_ids is None or self.problem == "regression":
             return
         ids = list(range(len(self.labels)))
-        report = classification_report(output.label_ids, answers, labels=ids, target_names=self.labels, digits=4, zero_division=0)
-        (folder / "report.txt").write_text(f"{split}\n\n{report}", encoding="utf-8")
+        with steps.optional("The report"):
+            report = classification_report(output.label_ids, answers, labels=ids, target_names=self.labels, digits=4, zero_division=0)
+            (folder / "report.txt").write_text(f"{split}\n\n{report}", encoding="utf-8")
         if self.problem == "single_label_classification":
-            matrix = confusion_matrix(output.label_ids, answers, labels=ids)
-            plot_confusion_matrix(matrix, self.labels, folder / "confusion_matrix.png")
+            with steps.optional("The confusion matrix"):
+                plot_confusion_matrix(output.label_ids, answers, self.labels, folder / "confusion_matrix.png")
 
     def _names(self, label: Any) -> Any:
         """Turn an answer or a reference into label names, or leave a number as it is."""

@@ -6,12 +6,12 @@ Example:
 
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import evaluate
 import numpy as np
 from seqeval.metrics import classification_report as span_report
-from sklearn.metrics import classification_report, confusion_matrix
+from sklearn.metrics import classification_report
 from transformers import AutoConfig, AutoModelForTokenClassification, EvalPrediction, PreTrainedTokenizerBase
 from transformers.trainer_utils import PredictionOutput
 
@@ -42,6 +42,7 @@ class TokenClassification(LabelledTask):
 
     task = "token-classification"
     auto_class = AutoModelForTokenClassification
+    unused: ClassVar[dict[str, str]] = {"problem_type": "Every word has one tag: leave --problem_type out."}
     # sentences are never cut: pipelines must not cut them either
     max_length = 1_000_000
     stratify_by = None
@@ -106,6 +107,12 @@ class TokenClassification(LabelledTask):
         return ("f1" if self.scheme else "accuracy"), True
 
     @property
+    def metric_names(self) -> list[str]:
+        """Return what the metric gives for one word, and what there is to say of sentences."""
+        names = list(self._scorer.compute(predictions=[["O"]], references=[["O"]]))
+        return names if self.intents is None else [*names, "intent_accuracy", "exact_match"]
+
+    @property
     def config_fields(self) -> dict[str, Any]:
         """Return the classes of whole sentences."""
         return {} if self.intents is None else {"intents": self.intents}
@@ -152,12 +159,15 @@ class TokenClassification(LabelledTask):
                 row |= {"intent": self.intents[intent], "predicted_intent": self.intents[best]}
         steps.write_jsonl(folder / "predictions.jsonl", written)
         flat = [[tag for tags in sentences for tag in tags] for sentences in (references, predictions)]
-        if self.scheme:
-            report = span_report(references, predictions, digits=4, zero_division=0)
-        else:
-            report = classification_report(*flat, labels=self.labels, digits=4, zero_division=0)
-        (folder / "report.txt").write_text(f"{split}\n\n{report}", encoding="utf-8")
-        plot_confusion_matrix(confusion_matrix(*flat, labels=self.labels), self.labels, folder / "confusion_matrix.png")
+        with steps.optional("The report"):
+            if self.scheme:
+                report = span_report(references, predictions, digits=4, zero_division=0)
+            else:
+                report = classification_report(*flat, labels=self.labels, digits=4, zero_division=0)
+            (folder / "report.txt").write_text(f"{split}\n\n{report}", encoding="utf-8")
+        with steps.optional("The confusion matrix"):
+            counted = given != -100
+            plot_confusion_matrix(given[counted], answers[counted], self.labels, folder / "confusion_matrix.png")
 
 
 def name_tags(ids: np.ndarray, label_ids: np.ndarray, labels: list[str]) -> list[list[str]]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from ..data.splits import TEXT_COLUMNS, TOKEN_COLUMNS, choose_column, iterate_texts, load_splits
 from ..data.tokenization import train_tokenizer
+from ..data.writing import check_output_dir
 from ..options import option, parse_arguments
 
 
@@ -21,17 +22,18 @@ class TokenizerArguments:
     text_column_name: str | None = option("Column of texts or of lists of tokens.")
     output_dir: str = option("Folder to save the tokenizer in.", "tokenizer", essential=True)
     tokenizer_type: str = option("unigram, bpe, wordpiece, word or char.", "unigram", essential=True)
-    vocab_size: int = option("Largest number of entries.", 16000, essential=True)
+    vocab_size: int = option("Largest number of entries.", 16000, essential=True, within="[5, 10000000]")
     lowercase: bool = option("Whether to lower-case.", False)
     split_punctuation: bool = option("Whether punctuation makes words of its own.", False)
     decompose: bool = option("Whether letters are taken apart, Hangul syllables into jamo.", False)
-    min_frequency: int = option("Occurrences that a word (word) or pair (bpe, wordpiece) needs.", 2)
-    model_max_length: int = option("Tokens to which pipelines truncate.", 256)
+    min_frequency: int = option("Occurrences that a word (word) or pair (bpe, wordpiece) needs.", 2, within="[1, inf)")
+    model_max_length: int = option("Tokens to which pipelines truncate.", 256, within="[1, inf)")
 
 
 def main(argv: list[str] | None = None) -> None:
     """Run the command."""
     (arguments,) = parse_arguments(argv, __doc__, TokenizerArguments)
+    check_output_dir(arguments.output_dir)
     splits = load_splits(arguments.dataset_name, arguments.dataset_config_name, {"train": arguments.train_file or ""}, streaming=True)
     column = choose_column(splits["train"], "train", arguments.text_column_name, (*TEXT_COLUMNS, *TOKEN_COLUMNS), "text_column_name")
     tokenizer = train_tokenizer(

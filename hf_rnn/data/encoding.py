@@ -8,7 +8,8 @@ import numpy as np
 from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
 
-from .labels import label_ids, named_cell
+from .cells import as_number, as_text, as_tokens, place, shown
+from .labels import label_ids, named_cell, one_label
 from .readers import DataError
 from .splits import Splits, column_names
 
@@ -30,7 +31,7 @@ def encode_texts(
 
     With a teacher's logits a row may lack a label; its `labels` are then -100.
     """
-    texts = [_as_text(text, text_column, split, row) for text, row in zip(batch[text_column], rows, strict=True)]
+    texts = [as_text(text, place(split, row, text_column)) for text, row in zip(batch[text_column], rows, strict=True)]
     ids = tokenizer(texts, return_attention_mask=False, verbose=False)["input_ids"]
     long = [index for index, sequence in enumerate(ids) if len(sequence) > max_length]
     if long:
@@ -41,7 +42,7 @@ def encode_texts(
     if label_column in batch:
         cells = zip(batch[label_column], rows, strict=True)
         if problem_type == "regression":
-            encoded["labels"] = [_as_number(cell, label_column, split, row) for cell, row in cells]
+            encoded["labels"] = [as_number(cell, place(split, row, str(label_column))) for cell, row in cells]
         else:
             has_teacher = "teacher_logits" in batch
             ids_of = [
@@ -51,25 +52,8 @@ def encode_texts(
             if problem_type == "multi_label_classification":
                 encoded["labels"] = [[float(index in found) for index in range(len(label2id))] for found in ids_of]
             else:
-                encoded["labels"] = [found[0] for found in ids_of]
+                encoded["labels"] = [one_label(found, str(label_column), split, row) for found, row in zip(ids_of, rows, strict=True)]
     return {**encoded, "teacher_logits": batch["teacher_logits"]} if "teacher_logits" in batch else encoded
-
-
-def _as_number(value: Any, column: str, split: str, row: int) -> float:
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        raise DataError(
-            f"{split} row {row}, column {column!r}: {value!r} is not a number. Correct it or leave --problem_type out."
-        ) from None
-
-
-def _as_text(text: Any, column: str, split: str, row: int) -> str:
-    if isinstance(text, str):
-        return text
-    if isinstance(text, list) and all(isinstance(token, str) for token in text):
-        return " ".join(text)
-    raise DataError(f"{split} row {row}, column {column!r}: expected text, got {text!r}. Remove the row or choose --text_column_name.")
 
 
 def encode_tokens(
@@ -93,7 +77,7 @@ def encode_tokens(
     Raises:
         DataError: A sentence has unequal numbers of tokens and tags, an unknown tag, or more than `max_length` pieces.
     """
-    sentences = batch[token_column]
+    sentences = [as_tokens(cell, place(split, row, token_column)) for cell, row in zip(batch[token_column], rows, strict=True)]
     encoding = encode_words(tokenizer, sentences)
     labels, teachers = [], []
     for index, (sentence, row) in enumerate(zip(sentences, rows, strict=True)):
@@ -106,10 +90,10 @@ def encode_tokens(
         aligned = [-100] * len(encoding["input_ids"][index])
         tags = batch[tag_column][index] if tag_column else None
         if tags is not None:
-            if len(tags) != len(sentence):
+            if not isinstance(tags, list) or len(tags) != len(sentence):
                 raise DataError(
-                    f"{split} row {row}: {len(sentence)} tokens in column {token_column!r} but {len(tags)} tags in column {tag_column!r}: "
-                    f"{sentence[:8]} ... Give every token one tag."
+                    f"{split} row {row}: {len(sentence)} tokens in column {token_column!r} but {_count_tags(tags)} in column "
+                    f"{tag_column!r}: {sentence[:8]} ... Give every token one tag."
                 )
             for position, tag in zip(firsts, label_ids(named_cell(tags, names), str(tag_column), split, row, label2id), strict=True):
                 aligned[position] = tag
@@ -121,8 +105,14 @@ def encode_tokens(
         encoded["teacher_logits"] = teachers
     if intent_column in batch and intent2id:
         cells = zip(batch[intent_column], rows, strict=True)
-        encoded["intents"] = [label_ids(cell, str(intent_column), split, row, intent2id)[0] for cell, row in cells]
+        encoded["intents"] = [
+            one_label(label_ids(cell, str(intent_column), split, row, intent2id), str(intent_column), split, row) for cell, row in cells
+        ]
     return {**encoded, "labels": labels} if tag_column else encoded
+
+
+def _count_tags(tags: Any) -> str:
+    return f"{len(tags)} tags" if isinstance(tags, list) else f"no list of tags ({shown(tags)})"
 
 
 def _spread(values: list[list[float]], positions: list[int], length: int, width: int) -> list[list[float]]:

@@ -1,44 +1,63 @@
 """Label names: read from cells, put in order, and turned into ids."""
 
+import re
 from collections.abc import Iterable
+from math import isfinite
 from typing import Any
 
 import numpy as np
 from datasets import ClassLabel, Dataset, List
 
-from .readers import DataError
+from .cells import place, shown
+from .readers import DataError, whole_text
 from .splits import AnyDataset, Splits
+
+LABEL_TYPES = (str, int, float, bool, np.bool_, np.integer)
+# longer ones are no numbers that anybody sorts by, and Python reads none beyond 4,300 digits
+WHOLE_NUMBER = re.compile(r"-?\d{1,300}")
 
 
 def _is_fraction(value: Any) -> bool:
-    if isinstance(value, str):
-        try:
-            value = float(value)
-        except ValueError:
-            return False
-    return isinstance(value, float) and not value.is_integer()
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return False
+    # names such as "nan" and "inf" are no numbers that somebody meant
+    return isfinite(number) and not number.is_integer()
 
 
 def label_values(value: Any, column: str, split: str, row: int) -> list[str]:
     """Return the label names in one cell: one, or several of a list.
 
     Raises:
-        DataError: The cell is empty or holds a fraction; names split, row, column, value and remedy.
+        DataError: A label is missing, a fraction, or neither text nor a number; names split, row, column, value and remedy.
     """
     values = value if isinstance(value, (list, tuple)) else [value]
     names = []
     for single in values:
-        where = f"{split} row {row}, column {column!r}"
+        where = place(split, row, column)
         if single is None or single == "":
             raise DataError(f"{where}: the label is missing (got {single!r}). Fill it in or remove the row.")
+        if not isinstance(single, LABEL_TYPES) or (isinstance(single, float) and not isfinite(single)):
+            raise DataError(f"{where}: a label must be text or a whole number, got {shown(single)}. Correct it or remove the row.")
         if _is_fraction(single):
             raise DataError(
                 f"{where}: {single!r} is a fraction, but classification needs classes. "
                 "Pass --problem_type regression, or turn scores into classes first."
             )
         # 1.0 and True name the same class wherever they come from
-        names.append(str(int(single)) if isinstance(single, (float, bool, np.bool_)) else str(single))
+        names.append(str(int(single)) if isinstance(single, (float, bool, np.bool_)) else whole_text(str(single)))
     return names
+
+
+def one_label(values: list[Any], column: str, split: str, row: int) -> Any:
+    """Return the label of a cell that must hold exactly one; raise a DataError if it holds another number of them."""
+    if len(values) == 1:
+        return values[0]
+    raise DataError(
+        f"{place(split, row, column)}: a text needs one label, got {len(values)}. Pass --problem_type multi_label_classification if texts "
+        "have several, or correct the row."
+    )
 
 
 def feature_names(dataset: AnyDataset, column: str) -> list[str] | None:
@@ -72,7 +91,7 @@ def collect_labels(splits: Splits, column: str, names: dict[str, list[str] | Non
             new = set(label_values(named_cell(cell, names[split]), column, split, row)) - found[source]
             if new and split != source and not allow_new:
                 raise DataError(
-                    f"{split} row {row}, column {column!r}: label {min(new)!r} does not occur in the {source} split, whose labels are "
+                    f"{place(split, row, column)}: label {min(new)!r} does not occur in the {source} split, whose labels are "
                     f"{order_labels(found[source])[:20]}. Correct it, or pass --unknown_labels wrong to count such rows as wrong."
                 )
             found[split] |= new
@@ -84,17 +103,17 @@ def _cells(dataset: AnyDataset, column: str) -> Iterable[Any]:
 
 
 def named_cell(cell: Any, names: list[str] | None) -> Any:
-    """Turn class numbers of the Hub's own features into names."""
-    if names is None or cell is None:
-        return cell
-    return [names[index] for index in cell] if isinstance(cell, list) else names[cell]
+    """Turn class numbers of the Hub's own features into names; -1 stands there for a label that is missing."""
+    if names is None or cell is None or cell == -1:
+        return cell if names is None else None
+    return [named_cell(index, names) for index in cell] if isinstance(cell, list) else names[cell]
 
 
 def order_labels(labels: Iterable[str]) -> list[str]:
-    """Sort label names: numbers by value, then "O", then the rest by code point."""
+    """Sort label names: numbers by value and, where values are equal, by code point; then "O", then the rest by code point."""
 
     def key(label: str) -> tuple[int, float, str]:
-        return (0, int(label), "") if label.lstrip("-").isdecimal() else (1 if label == "O" else 2, 0, label)
+        return (0, int(label), label) if WHOLE_NUMBER.fullmatch(label) else (1 if label == "O" else 2, 0, label)
 
     return sorted(labels, key=key)
 
@@ -104,5 +123,5 @@ def label_ids(cell: Any, column: str, split: str, row: int, label2id: dict[str, 
     labels = label_values(cell, column, split, row)
     for label in labels:
         if label not in label2id:
-            raise DataError(f"{split} row {row}, column {column!r}: unknown label {label!r}; known are {list(label2id)[:20]}.")
+            raise DataError(f"{place(split, row, column)}: unknown label {shown(label)}; known are {list(label2id)[:20]}.")
     return [label2id[label] for label in labels]

@@ -1,15 +1,24 @@
-"""Read rows from txt, csv, tsv, json, jsonl, CoNLL and CoNLL-U files, plain or gzip-compressed; errors name the place and the remedy."""
+"""Read rows from txt, csv, tsv, json, jsonl, CoNLL and CoNLL-U files, plain or gzip-compressed, and parquet; errors name the place."""
 
 import csv
 import gzip
 import json
+import re
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
+from transformers.utils.logging import get_logger
+
+logger = get_logger(__name__)
+
 Row = dict[str, Any]
 
+# half of a pair of UTF-16, which JSON can spell and no file can hold
+LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+# bytes of a cell of a table
+LARGEST_CELL = 2**31 - 1
 CONLLU_COLUMNS = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
 
 
@@ -17,28 +26,32 @@ class DataError(ValueError):
     """Data that cannot be used as it is."""
 
 
+def whole_text(text: str) -> str:
+    """Replace what is no character, halves of pairs of UTF-16, by U+FFFD."""
+    return LONE_SURROGATE.sub("\ufffd", text) if LONE_SURROGATE.search(text) else text
+
+
 def read_rows(path: str) -> Iterator[Row]:
     """Yield the rows of a file as dictionaries, read according to its ending.
 
     A tagged sentence (.conll, .bio, .iob2, .conllu) is one row: a list a column, "column_0", "column_1", ... for CoNLL columns
     and the names of `CONLLU_COLUMNS` for CoNLL-U. Tab-separated files are read without quoting: a quote is a character. Every line
-    of a .txt file is a row with the column "text". A further ending .gz means that the file is compressed.
+    of a .txt file is a row with the column "text". A further ending .gz means that the file is compressed. Lone surrogates in JSON are
+    replaced by U+FFFD, with a warning that counts them.
 
     Raises:
         DataError: The file is missing, empty, of an unknown kind, not UTF-8, or malformed.
     """
     suffix = Path(path[:-3] if _is_compressed(path) else path).suffix.lower()
-    if suffix not in READERS:
+    if suffix not in READERS and suffix != ".parquet":
         raise DataError(f"{path}: the ending must be one of {(*READERS, '.parquet')}, got {suffix!r}. Rename or convert the file.")
     if not Path(path).is_file():
-        raise DataError(f"{path}: there is no such file. Check the path.")
+        raise DataError(f"{path}: {'this is a folder' if Path(path).is_dir() else 'there is no such file'}. Check the path.")
     count = 0
     try:
-        # utf-8-sig: a byte-order mark is not part of the first column's name
-        with _opener(path)(path, "rt", encoding="utf-8-sig", newline="") as file:
-            for row in READERS[suffix](path, file):
-                count += 1
-                yield row
+        for row in _read_parquet(path) if suffix == ".parquet" else _read_text(path, READERS[suffix]):
+            count += 1
+            yield row
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise DataError(
             f"{path}: not a whole gzip file ({error}). Compress it again, or drop the ending .gz if it is plain text."
@@ -47,6 +60,27 @@ def read_rows(path: str) -> Iterator[Row]:
         raise DataError(_locate_bad_byte(path, error)) from None
     if not count:
         raise DataError(f"{path}: the file holds no rows. Check that it is the right one and was written completely.")
+
+
+def _read_text(path: str, reader: Callable[[str, TextIO], Iterator[Row]]) -> Iterator[Row]:
+    # utf-8-sig: a byte-order mark is not part of the first column's name
+    with _opener(path)(path, "rt", encoding="utf-8-sig", newline="") as file:
+        yield from reader(path, file)
+
+
+def _read_parquet(path: str) -> Iterator[Row]:
+    if _is_compressed(path):
+        raise DataError(f"{path}: parquet files are compressed inside. Unpack the file and drop the ending .gz.")
+    # part of the training extra
+    from pyarrow import ArrowException
+    from pyarrow.parquet import ParquetFile
+
+    try:
+        with ParquetFile(path) as file:
+            for batch in file.iter_batches(1000):
+                yield from batch.to_pylist()
+    except (ArrowException, OSError) as error:
+        raise DataError(f"{path}: no whole parquet file ({' '.join(str(error).split())[:200]}). Write it again.") from None
 
 
 def _is_compressed(path: str) -> bool:
@@ -84,7 +118,11 @@ def _read_tsv(path: str, file: TextIO) -> Iterator[Row]:
 
 
 def _read_table(path: str, reader: Any) -> Iterator[Row]:
-    header = next(reader, None)
+    csv.field_size_limit(LARGEST_CELL)
+    try:
+        header = next(reader, None)
+    except csv.Error as error:
+        raise DataError(f"{path}, line 1: {error}. {_remedy(error)}") from None
     if not header:
         raise DataError(f"{path}: the file is empty, expected a header line with the names of the columns.")
     twice = sorted({name for name in header if header.count(name) > 1})
@@ -104,35 +142,93 @@ def _read_table(path: str, reader: Any) -> Iterator[Row]:
                 )
             yield dict(zip(header, values, strict=True))
     except csv.Error as error:
-        raise DataError(
-            f"{path}, row {number + 1} (line {reader.line_num}): {error}. Close the quote, or write the file as tsv or jsonl."
-        ) from None
+        raise DataError(f"{path}, row {number + 1} (line {reader.line_num}): {error}. {_remedy(error)}") from None
+
+
+def _remedy(error: csv.Error) -> str:
+    if "unexpected end" in str(error):
+        return "Close the quote, or write the file as tsv or jsonl."
+    return "Double the quotes inside values, or write the file as tsv or jsonl."
 
 
 def _read_jsonl(path: str, file: TextIO) -> Iterator[Row]:
+    replaced = 0
     for number, line in enumerate(file, start=1):
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
+            row, count = _parse_json(line)
         except json.JSONDecodeError as error:
             raise DataError(f"{path}, line {number}: not JSON ({error.msg} at column {error.colno}): {line.strip()[:80]!r}.") from None
+        except ValueError as error:
+            raise DataError(f"{path}, line {number}: {error}: {line.strip()[:80]!r}.") from None
         if not isinstance(row, dict):
             raise DataError(f'{path}, line {number}: expected an object like {{"text": ..., "label": ...}}, got {line.strip()[:80]!r}.')
+        replaced += count
         yield row
+    _tell_replaced(path, replaced)
 
 
 def _read_json(path: str, file: TextIO) -> Iterator[Row]:
     text = file.read()
     try:
-        content = json.loads(text) if text.strip() else []
+        content, replaced = _parse_json(text) if text.strip() else ([], 0)
     except json.JSONDecodeError as error:
         remedy = "If every line is an object of its own, name the file .jsonl."
         raise DataError(f"{path}, line {error.lineno}: not JSON ({error.msg} at column {error.colno}). {remedy}") from None
+    except ValueError as error:
+        raise DataError(f"{path}: {error}.") from None
     rows = content.get("data") if isinstance(content, dict) else content
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+    if not isinstance(rows, list):
         raise DataError(f'{path}: expected a list of objects, or an object whose "data" is one, got {type(content).__name__}.')
-    yield from rows
+    for number, row in enumerate(rows):
+        if not isinstance(row, dict):
+            raise DataError(f'{path}, row {number}: expected a list of objects like {{"text": ..., "label": ...}}, got {str(row)[:80]!r}.')
+        yield row
+    _tell_replaced(path, replaced)
+
+
+def _parse_json(text: str) -> tuple[Any, int]:
+    """Return what JSON holds and how many of its strings held lone surrogates, which are replaced.
+
+    Raises:
+        ValueError: It is no JSON, holds a name twice in one object, or is too deep or a number too long to read.
+    """
+    replaced = 0
+
+    def clean(value: Any) -> Any:
+        nonlocal replaced
+        if isinstance(value, str):
+            whole = whole_text(value)
+            replaced += whole != value
+            return whole
+        return [clean(single) for single in value] if isinstance(value, list) else value
+
+    def build(pairs: list[tuple[str, Any]]) -> Row:
+        row = dict(pairs)
+        if len(row) < len(pairs):
+            names = [name for name, _ in pairs]
+            twice = next(name for name in names if names.count(name) > 1)
+            raise ValueError(f"the name {twice!r} stands twice in one object. Remove one")
+        return {clean(name): clean(value) for name, value in pairs} if may_be_broken else row
+
+    # escapes of surrogates begin with d in any case
+    may_be_broken = re.search(r"\\u[dD]", text) is not None
+    try:
+        return clean(json.loads(text, object_pairs_hook=build)), replaced
+    except RecursionError:
+        raise ValueError("nested too deep to be read. Flatten it") from None
+    except json.JSONDecodeError:
+        raise
+    except ValueError as error:
+        if "digits" in str(error):
+            raise ValueError("a number with thousands of digits. Write it in quotes, or correct it") from None
+        raise
+
+
+def _tell_replaced(path: str, count: int) -> None:
+    if count:
+        logger.warning_once(f"{path}: {count} strings hold lone surrogates, which are no characters: replaced by U+FFFD.")
 
 
 def _read_blocks(path: str, file: TextIO, parse: Callable[[int, str], list[str] | None]) -> Iterator[list[list[str]]]:

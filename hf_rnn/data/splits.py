@@ -8,6 +8,8 @@ import numpy as np
 from datasets import Dataset, DatasetDict, IterableDataset, IterableDatasetDict, load_dataset
 from datasets.exceptions import DatasetGenerationError
 
+from .cells import as_text, place
+from .kinds import infer_features
 from .readers import DataError, read_rows
 
 Splits: TypeAlias = DatasetDict | IterableDatasetDict
@@ -47,21 +49,32 @@ def load_splits(
 
 
 def _load_file(path: str, streaming: bool) -> AnyDataset:
-    if path.endswith(".parquet"):
-        return load_dataset("parquet", data_files=path, split="train", streaming=streaming)
     if streaming:
-        return IterableDataset.from_generator(read_rows, gen_kwargs={"path": path})
+        return IterableDataset.from_generator(_read_alike, gen_kwargs={"path": path})
+    is_json = path.lower().removesuffix(".gz").endswith((".json", ".jsonl"))
     # size and time of change are part of the cache's fingerprint
     stat = os.stat(path) if os.path.isfile(path) else None
     stamp = (stat.st_size, stat.st_mtime_ns) if stat else None
     try:
-        return Dataset.from_generator(_read_stamped, gen_kwargs={"path": path, "stamp": stamp})
+        # all rows decide what a column holds, not the first ones
+        features = infer_features(path, read_rows(path)) if is_json else None
+        return Dataset.from_generator(_read_stamped, features=features, gen_kwargs={"path": path, "stamp": stamp})
     except DatasetGenerationError as error:
-        raise (error.__cause__ if isinstance(error.__cause__, DataError) else error) from None
+        if isinstance(error.__cause__, (DataError, OSError)):
+            raise error.__cause__ from None
+        raise DataError(f"{path}: its rows make no table ({error.__cause__}). Write all values of a column in one form.") from error
 
 
 def _read_stamped(path: str, stamp: tuple[int, int] | None) -> Iterator[dict[str, Any]]:
     yield from read_rows(path)
+
+
+def _read_alike(path: str) -> Iterator[dict[str, Any]]:
+    """Yield rows with the columns of the first; a cell that a row lacks is empty."""
+    columns: list[str] | None = None
+    for row in read_rows(path):
+        columns = columns or list(row)
+        yield {name: row.get(name) for name in columns}
 
 
 def column_names(dataset: AnyDataset) -> list[str]:
@@ -122,13 +135,14 @@ def first_rows(dataset: AnyDataset, limit: int | None) -> AnyDataset:
     return dataset.select(range(min(limit, len(dataset)))) if isinstance(dataset, Dataset) else dataset.take(limit)
 
 
-def iterate_texts(dataset: AnyDataset, column: str) -> Iterator[str]:
-    """Yield the texts of a column one by one, tokens joined by spaces; what is neither is left to the encoder to report."""
-    for cell in iterate_cells(dataset, column):
-        if isinstance(cell, str):
-            yield cell
-        elif isinstance(cell, list) and all(isinstance(token, str) for token in cell):
-            yield " ".join(cell)
+def iterate_texts(dataset: AnyDataset, column: str, split: str = "train") -> Iterator[str]:
+    """Yield the texts of a column one by one, tokens joined by spaces.
+
+    Raises:
+        DataError: A cell holds neither.
+    """
+    for row, cell in enumerate(iterate_cells(dataset, column)):
+        yield as_text(cell, place(split, row, column))
 
 
 def iterate_cells(dataset: AnyDataset, column: str) -> Iterator[Any]:

@@ -76,10 +76,14 @@ def _read_vectors(path: str, size: int) -> Iterator[tuple[str, np.ndarray]]:
                     f"{path}, line {number}: {len(parts) - 1} values, but the embedding has {size}. Pass --embedding_size {len(parts) - 1}."
                 )
             try:
-                vector = np.array(values, dtype=np.float32)
+                with np.errstate(over="ignore"):
+                    vector = np.array(values, dtype=np.float32)
             except ValueError:
                 bad = next(value for value in values if not _is_number(value))
                 raise DataError(f"{path}, line {number}: {bad!r} is not a number (word {word!r}). Mend or remove the line.") from None
+            if not np.isfinite(vector).all():
+                bad = next(value for value in values if not np.isfinite(np.float32(value)))
+                raise DataError(f"{path}, line {number}: {bad!r} is no finite number in fp32 (word {word!r}). Mend or remove the line.")
             if len(parts) > size + 1 and all(_is_number(part) for part in parts[1:]):
                 raise DataError(
                     f"{path}, line {number}: {len(parts) - 1} values, but the embedding has {size}. Pass --embedding_size {len(parts) - 1}."

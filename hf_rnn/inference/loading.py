@@ -4,8 +4,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from safetensors import SafetensorError
-from transformers import AutoConfig, AutoModelForSequenceClassification, AutoModelForTokenClassification, AutoTokenizer
+from transformers import AutoConfig, AutoModelForSequenceClassification, AutoModelForTokenClassification
 
+from ..data.loading import load_tokenizer
 from .predicting import Predictor
 
 HEADS = (AutoModelForSequenceClassification, AutoModelForTokenClassification)
@@ -32,7 +33,7 @@ def load(name: str, trust_remote_code: bool = False, **kwargs: Any) -> Predictor
         if auto_class is None:
             raise ValueError(f"{name!r} must be a classifier or a tagger, got {head or 'a model of unknown kind'}. Train one first.")
         model, report = auto_class.from_pretrained(name, output_loading_info=True, **options, **kwargs)
-        tokenizer = AutoTokenizer.from_pretrained(name, **options)
+        tokenizer = load_tokenizer(name, trust_remote_code)
     except (SafetensorError, RuntimeError, TypeError, KeyError, AttributeError, RecursionError) as error:
         # what the libraries raise on files that are not what their names say
         reason = " ".join(str(error).split())[:300]

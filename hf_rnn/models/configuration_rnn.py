@@ -1,14 +1,14 @@
 """Configuration of LSTM and GRU models."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from huggingface_hub.dataclasses import strict
 from transformers.configuration_utils import PreTrainedConfig
 
 CELL_TYPES = ("lstm", "gru")
 POOLINGS = ("last", "mean", "max", "attention")
-# a config from elsewhere must not keep a loader busy for ever
-MAX_LAYERS = 1000
+# a config from elsewhere must not keep a loader busy for ever, or fill the memory
+MAX_LAYERS, MAX_LABELS, MAX_WEIGHTS = 1000, 100_000, 2**32
 WORD_POOLINGS = ("first", "mean", "max", "rnn")
 
 
@@ -82,6 +82,14 @@ class RnnConfig(PreTrainedConfig):
     embedding_initializer_range: float | int = 0.1
     tie_word_embeddings: bool = True
 
+    def __post_init__(self, **kwargs: Any) -> None:
+        # the base class makes a name for every label
+        asked = kwargs.get("num_labels")
+        count = len(self.id2label or ()) if asked is None else asked
+        if not isinstance(count, int) or not 0 <= count <= MAX_LABELS:
+            raise ValueError(f"`num_labels` must be in [0, {MAX_LABELS}], got {count!r}. Is the config what it should be?")
+        super().__post_init__(**kwargs)
+
     @property
     def num_directions(self) -> int:
         """Return 2 for a bidirectional model, else 1."""
@@ -131,6 +139,20 @@ class RnnConfig(PreTrainedConfig):
             raise ValueError(
                 f"`pad_token_id` must be None or in [0, vocab_size) = [0, {self.vocab_size}), got {self.pad_token_id}. "
                 "Take it from the tokenizer, and `vocab_size` from len(tokenizer)."
+            )
+
+    def validate_weights(self) -> None:
+        """Check that all sizes together make a model that a machine can hold, before it is built."""
+        width, words = self.embedding_size, self.vocab_size + self.word_vocab_size
+        cells = 4 * self.hidden_size * (self.direction_size + max(width, self.hidden_size)) * self.num_hidden_layers
+        labels = self.num_labels or 0
+        weights = words * width + cells + 2 * width**2 + labels * (self.hidden_size + (labels if self.use_crf else 0))
+        if weights > MAX_WEIGHTS:
+            sizes = ("vocab_size", "word_vocab_size", "embedding_size", "hidden_size", "num_hidden_layers", "num_labels")
+            largest = max(sizes, key=lambda name: getattr(self, name) or 0)
+            raise ValueError(
+                f"The config asks for {weights:.0e} weights, more than {MAX_WEIGHTS:.0e}: `{largest}` is {getattr(self, largest)}. "
+                "Choose smaller sizes."
             )
 
     def validate_probabilities(self) -> None:

@@ -37,6 +37,8 @@ AUTO_MAP = {
     "AutoModelForCausalLM": "modeling_rnn.RnnForCausalLM",
 }
 
+# special, start of a word, continuation, white space of raw text
+MOST_PIECE_TYPE = 3
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
 # what a training run writes beside a model
 RUN_FILES = ("README.md", "curves.png", "confusion_matrix.png", "report.txt", "eval_results.json", "test_results.json")
@@ -141,7 +143,8 @@ class RnnPreTrainedModel(PreTrainedModel):
         """Load as transformers does, from safetensors alone, with every weight a number.
 
         Raises:
-            ValueError: The index of a checkpoint in parts names files elsewhere, or a weight is NaN or infinite.
+            ValueError: The index of a checkpoint in parts names files elsewhere, a weight is NaN or infinite, or what is known of words
+                cannot be.
             OSError: There is no checkpoint, or it is a pickle.
         """
         kwargs.setdefault("use_safetensors", True)
@@ -154,6 +157,7 @@ class RnnPreTrainedModel(PreTrainedModel):
                     f"{pretrained_model_name_or_path}: weight {name!r} holds NaN or infinity. Download the checkpoint again, or train "
                     "again with a smaller --learning_rate."
                 )
+        _check_buffers(model, str(pretrained_model_name_or_path))
         return loaded
 
     def _upload_modified_files(self, working_dir: Any, repo_id: str, *args: Any, **kwargs: Any) -> Any:
@@ -174,9 +178,10 @@ class RnnPreTrainedModel(PreTrainedModel):
         """Return the path of a file of the folder or repository that the model was loaded from, if there is one."""
         if not self.name_or_path:
             return None
-        return cached_file(
+        path = cached_file(
             self.name_or_path, name, _raise_exceptions_for_missing_entries=False, _raise_exceptions_for_connection_errors=False
         )
+        return None if path and leads_out(Path(path), Path(self.name_or_path)) else path
 
     @property
     def recurrence_backend(self) -> str:
@@ -259,6 +264,16 @@ class RnnPreTrainedModel(PreTrainedModel):
         return embeddings.word_pooling is not None and bool((embeddings.piece_types == WORD_START).all())
 
 
+def leads_out(path: Path, folder: Path) -> bool:
+    """Return whether a file of a folder is a link to something that is not in it; in the Hub's cache, to another repository."""
+    if not folder.is_dir():
+        return False
+    whole = folder.resolve()
+    # the cache keeps the files of all revisions of a repository beside them
+    root = whole.parents[1] if whole.parent.name == "snapshots" else whole
+    return not path.resolve().is_relative_to(root)
+
+
 def name_in_card(path: Path, repo_id: str) -> None:
     """Let the examples of a card load the model by its name on the Hub."""
     card = path.read_text(encoding="utf-8")
@@ -268,11 +283,29 @@ def name_in_card(path: Path, repo_id: str) -> None:
 
 
 def _check_index(path: Path) -> None:
-    """Raise a ValueError if an index of weights in parts names a file outside its folder."""
+    """Raise a ValueError if an index of weights in parts is none, or names a file outside its folder."""
     if not path.is_file():
         return
-    for name in set(json.loads(path.read_text(encoding="utf-8")).get("weight_map", {}).values()):
-        if Path(name).name != name:
+    try:
+        names = set(json.loads(path.read_text(encoding="utf-8"))["weight_map"].values())
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise ValueError(f"{path} is no index of weights. Download or save the checkpoint again.") from None
+    for name in names:
+        if not isinstance(name, str) or Path(name).name != name or leads_out(path.parent / name, path.parent):
             raise ValueError(
                 f"{path} names {name!r}, a file outside the checkpoint. Download the checkpoint again from a source you trust."
             )
+
+
+def _check_buffers(model: nn.Module, name: str) -> None:
+    """Raise a ValueError if a piece is of no type, or hashes of words are not in order."""
+    for module in model.modules():
+        if not isinstance(module, RnnEmbeddings) or module.piece_types.is_meta:
+            continue
+        if int(module.piece_types.max()) > MOST_PIECE_TYPE:
+            got = int(module.piece_types.max())
+            raise ValueError(f"{name}: `piece_types` must be at most {MOST_PIECE_TYPE}, got {got}. Download the checkpoint again.")
+        keys = getattr(module, "word_keys", None)
+        # unused ones come last and are equal
+        if keys is not None and len(keys) and (int(keys[0]) < 0 or not ((keys[1:] > keys[:-1]) | (keys[1:] == UNUSED_KEY)).all()):
+            raise ValueError(f"{name}: `word_keys` must ascend from 0 on. Download the checkpoint again.")

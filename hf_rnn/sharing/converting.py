@@ -5,8 +5,13 @@ import shutil
 from pathlib import Path
 
 import torch
+from transformers.utils.logging import get_logger
 
+from ..data.writing import check_output_dir
 from ..inference.predicting import Predictor
+from ..models.pretrained import leads_out
+
+logger = get_logger(__name__)
 
 DTYPES = ("float16", "bfloat16", "float32")
 # the card, its pictures and the figures that it quotes
@@ -25,14 +30,16 @@ def convert(predictor: Predictor, source: str | Path, folder: str | Path, dtype:
     Raises:
         ValueError: The folders are the same, or a weight is beyond the range of the dtype.
     """
+    check_output_dir(str(folder), "output_dir", str(source))
     source, folder = Path(source), Path(folder)
-    if source.resolve() == folder.resolve():
-        raise ValueError(f"`output_dir` {str(folder)!r} is the folder of the model itself. Pass another --output_dir.")
     target = getattr(torch, dtype)
     for name, parameter in predictor.model.named_parameters():
         if not parameter.to(target).isfinite().all():
             raise ValueError(f"Weight {name!r} has values beyond the range of {dtype}. Pass --dtype bfloat16.")
     for path in (path for pattern in KEPT for path in source.glob(pattern)):
+        if leads_out(path, source) or not path.is_file():
+            logger.warning(f"{path} is no file of the folder, and is left out.")
+            continue
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, folder / path.name)
     copy.deepcopy(predictor.model).to(target).save_pretrained(folder)

@@ -1,20 +1,25 @@
 """Push a folder to the Hub: in one commit, after it has proved itself in a clean process."""
 
+import difflib
 import json
 import os
+import site
 import subprocess
 import sys
 import tempfile
 from fnmatch import fnmatch
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import torch
 import transformers
 from huggingface_hub import CommitInfo, HfApi, ModelCard
-from huggingface_hub.errors import HfHubHTTPError
+from huggingface_hub.errors import HfHubHTTPError, HTTPError, OfflineModeIsEnabled
+from huggingface_hub.utils import validate_repo_id
 from safetensors.torch import load_file
-from transformers import AutoTokenizer
 
+from ..data.loading import load_tokenizer
 from ..models.pretrained import AUTO_MAP, name_in_card
 
 NEEDED = {
@@ -29,14 +34,20 @@ SHARED = (
     "tokenizer_config.json",
     "special_tokens_map.json",
     "generation_config.json",
-    "*.png",
-    "*_results.json",
+    "curves.png",
+    "confusion_matrix.png",
+    "train_results.json",
+    "eval_results.json",
+    "test_results.json",
+    "all_results.json",
     "report.txt",
     "*.onnx",
 )
 # all that travels with a checkpoint
-CODE = tuple(sorted(path.name for path in (Path(__file__).parents[1] / "models").glob("*.py") if path.stem != "__init__"))
-SECRETS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
+PACKAGE_CODE = Path(__file__).parents[1] / "models"
+CODE = tuple(sorted(path.name for path in PACKAGE_CODE.glob("*.py") if path.stem != "__init__"))
+# variables with such words in their names stay out of the clean process
+SECRETS = ("TOKEN", "SECRET", "PASSWORD", "CREDENTIAL", "API_KEY", "ACCESS_KEY")
 
 
 def push(
@@ -47,6 +58,7 @@ def push(
     revision: str | None = None,
     create_pr: bool = False,
     token: str | None = None,
+    trust_remote_code: bool = False,
 ) -> CommitInfo:
     """Push card, weights, tokenizer, curves and code of a folder in one commit, once `verify` has passed.
 
@@ -61,14 +73,32 @@ def push(
         revision (`str`, *optional*): Branch.
         create_pr (`bool`): Whether to open a pull request.
         token (`str`, *optional*): That of the login or of HF_TOKEN by default.
+        trust_remote_code (`bool`): Whether to run code of the folder that is not the package's.
 
     Raises:
-        ValueError: The folder lacks something or does not work.
+        ValueError: The name is none, the folder lacks something or does not work, or the Hub cannot be reached.
         HfHubHTTPError: The Hub refuses.
     """
+    validate_repo_id(repo_id)
     included, _ = plan(folder)
-    verify(folder)
-    api = HfApi(token=token)
+    verify(folder, trust_remote_code)
+    try:
+        return _send(
+            HfApi(token=token),
+            folder,
+            repo_id,
+            private,
+            included,
+            {"commit_message": commit_message, "revision": revision, "create_pr": create_pr},
+        )
+    except HfHubHTTPError:
+        raise
+    except (HTTPError, OfflineModeIsEnabled) as error:
+        raise ValueError(f"The Hub cannot be reached ({error}). Nothing was changed there; try again when the network is back.") from error
+
+
+def _send(api: HfApi, folder: str | Path, repo_id: str, private: bool | None, included: list[str], options: dict[str, Any]) -> CommitInfo:
+    """Make the repository and commit the files."""
     try:
         repo_id = api.create_repo(repo_id, private=private, exist_ok=True).repo_id
     except HfHubHTTPError as error:
@@ -85,9 +115,7 @@ def push(
         folder_path=folder,
         allow_patterns=included,
         delete_patterns=stale,
-        commit_message=commit_message,
-        revision=revision,
-        create_pr=create_pr,
+        **options,
     )
 
 
@@ -134,13 +162,44 @@ transformers.AutoTokenizer.from_pretrained(folder)(["a b"])
 """
 
 
-def verify(folder: str | Path) -> None:
-    """Load a folder in a process that cannot import hf_rnn, sees no token and no network, and compare what it computes.
+def check_code(folder: str | Path) -> None:
+    """Raise a ValueError that shows the difference if the code of a folder, or what its config asks to run, is not the package's."""
+    folder = Path(folder)
+    for name in CODE:
+        ours, theirs = ((path / name).read_text(encoding="utf-8", errors="replace").splitlines() for path in (PACKAGE_CODE, folder))
+        changed = list(islice(difflib.unified_diff(ours, theirs, f"hf_rnn/models/{name}", str(folder / name), lineterm="", n=1), 40))
+        if changed:
+            raise ValueError(
+                f"{folder / name} is not the code of this package, and checking the folder would run it. Load the model and save it again, "
+                "or pass --trust_remote_code true if you have read it:\n" + "\n".join(changed)
+            )
+    for name in ("config.json", "tokenizer_config.json"):
+        path = folder / name
+        maps = json.loads(path.read_text(encoding="utf-8")).get("auto_map") or {} if path.is_file() else {}
+        foreign = [value for key, value in maps.items() if value != AUTO_MAP.get(key)]
+        if foreign:
+            raise ValueError(
+                f"{path}: `auto_map` asks for code that is not this package's: {foreign[0]!r}. Load the model and save it again, or pass "
+                "--trust_remote_code true if you trust it."
+            )
+
+
+def verify(folder: str | Path, trust_remote_code: bool = False) -> None:
+    """Load a folder in a process that cannot import hf_rnn, and compare what it computes.
+
+    The process has an empty home, no variables that look like secrets, and the Hub switched off. That keeps honest code from using what
+    is not in the folder; it is no prison for hostile code, so code that is not the package's is shown and not run.
+
+    Args:
+        folder (`str`): Folder of a saved model.
+        trust_remote_code (`bool`): Whether to run code of the folder that is not the package's.
 
     Raises:
-        ValueError: It does not load there, computes something else, or something that is no number.
+        ValueError: It does not load there, computes something else, something that is no number, or holds other code.
     """
     folder = Path(folder).resolve()
+    if not trust_remote_code:
+        check_code(folder)
     config = transformers.AutoConfig.from_pretrained(folder)
     head = (config.architectures or [""])[0]
     auto_class = next((auto for auto, target in AUTO_MAP.items() if target.endswith(f".{head}")), None)
@@ -152,7 +211,7 @@ def verify(folder: str | Path) -> None:
     model = getattr(transformers, auto_class).from_pretrained(folder, dtype="auto").eval()
     with torch.inference_mode():
         expected = model(torch.tensor(ids)).to_tuple()[0]
-    vocabulary = len(AutoTokenizer.from_pretrained(folder))
+    vocabulary = len(load_tokenizer(str(folder)))
     if vocabulary > config.vocab_size:
         raise ValueError(
             f"{folder}: the tokenizer has {vocabulary} entries, the embedding {config.vocab_size} rows. Save the one it learnt with."
@@ -160,8 +219,10 @@ def verify(folder: str | Path) -> None:
     if not expected.isfinite().all():
         raise ValueError(f"{folder}: the model computes NaN or infinity. Train again with a smaller --learning_rate.")
     with tempfile.TemporaryDirectory() as scratch:
-        environment = {name: value for name, value in os.environ.items() if name not in SECRETS}
-        environment |= {"HF_HOME": scratch, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": str(torch.get_num_threads())}
+        environment = {name: value for name, value in os.environ.items() if not any(word in name.upper() for word in SECRETS)}
+        # packages may be installed in the home that is left behind
+        environment |= {"HOME": scratch, "PYTHONUSERBASE": site.getuserbase(), "HF_HOME": scratch, "HF_HUB_OFFLINE": "1"}
+        environment["OMP_NUM_THREADS"] = str(torch.get_num_threads())
         output = str(Path(scratch) / "output.safetensors")
         arguments = [str(folder), auto_class, json.dumps(ids), output]
         done = subprocess.run(

@@ -1,6 +1,7 @@
 """Turn the weights of a PyTorch classifier or tagger (embedding, `nn.LSTM` or `nn.GRU`, linear) into a checkpoint."""
 
 import re
+import zipfile
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -25,13 +26,32 @@ def read_weights(path: str) -> dict[str, Tensor]:
     """
     if not Path(path).is_file():
         raise ValueError(f"`weights_file` {path!r} is no file. Pass --weights_file.")
+    _check_archive(path)
     try:
         state = load_file(path) if path.endswith(".safetensors") else torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, UnpicklingError, RuntimeError, EOFError) as error:
-        raise ValueError(f"`weights_file` {path!r} is no state dict of tensors: {str(error).splitlines()[0]}") from error
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+    except (SafetensorError, UnpicklingError, RuntimeError, EOFError, LookupError, TypeError, ValueError, AttributeError) as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise ValueError(f"`weights_file` {path!r} is no state dict of tensors: {reason}") from error
+    if not isinstance(state, dict) or not all(isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()):
         raise ValueError(f"`weights_file` {path!r} must hold a state dict, names with tensors. Save model.state_dict().")
+    size = Path(path).stat().st_size
+    for name, value in state.items():
+        if value.layout != torch.strided or not value.is_floating_point():
+            raise ValueError(
+                f"`weights_file` {path!r}: {name!r} must hold plain floating-point numbers, got {value.dtype}, {value.layout}."
+            )
+        if value.numel() * value.element_size() > size:
+            raise ValueError(f"`weights_file` {path!r}: {name!r} claims {value.numel():.1e} numbers, more than the file holds.")
     return state
+
+
+def _check_archive(path: str) -> None:
+    """Raise a ValueError if a file would be larger unpacked: PyTorch packs its files without compression."""
+    if path.endswith(".safetensors") or not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        if sum(entry.file_size for entry in archive.infolist()) > Path(path).stat().st_size:
+            raise ValueError(f"`weights_file` {path!r} is compressed, which torch.save does not do. Save the state dict again.")
 
 
 def import_state(
@@ -95,6 +115,10 @@ def _describe(parts: dict[str, dict[str, Tensor]], labels: list[str] | None, poo
         raise ValueError(
             f"The state dict needs embedding.weight, rnn.weight_hh_l0 and linear.weight; got { {k: list(v) for k, v in parts.items()} }."
         )
+    for name, tensor in (("embedding", parts["embedding"]["weight"]), ("rnn", rnn.get("weight_hh_l0")), ("linear", linear["weight"])):
+        if tensor is None or tensor.dim() != 2 or 0 in tensor.shape:
+            shape = None if tensor is None else list(tensor.shape)
+            raise ValueError(f"The weights of `{name}` must be a matrix, got {shape}. Pass the name of the right part as --{name}.")
     gates, size = rnn["weight_hh_l0"].shape
     if gates // size not in CELLS or gates % size:
         raise ValueError(f"`rnn.weight_hh_l0` must have 4 (LSTM) or 3 (GRU) times as many rows as columns, got {(gates, size)}.")

@@ -1,13 +1,14 @@
 """Options of training: model, data, card and `RnnTrainingArguments`."""
 
 from dataclasses import dataclass
-from typing import Any
+from importlib.util import find_spec
+from typing import Any, ClassVar
 
 import torch
 from transformers import TrainingArguments
 
 from ..models.configuration_rnn import RnnConfig
-from ..options import option
+from ..options import check_ranges, option
 
 # what fields of a config are when neither options nor a command say more
 CONFIG_DEFAULTS = {name: each.default for name, each in RnnConfig.__dataclass_fields__.items()}
@@ -22,19 +23,19 @@ class ModelArguments:
     tokenizer_name: str | None = option("Tokenizer (folder or Hub name); without it one is trained on the training split.")
     trust_remote_code: bool = option("Run model code that comes with a checkpoint.", False)
     cell_type: str | None = option("lstm or gru.", essential=True)
-    embedding_size: int | None = option("Width of an embedding.")
-    hidden_size: int | None = option("Width of a layer's output, both directions together.", essential=True)
-    num_hidden_layers: int | None = option("Recurrent layers.")
+    embedding_size: int | None = option("Width of an embedding.", within="[1, inf)")
+    hidden_size: int | None = option("Width of a layer's output, both directions together.", essential=True, within="[1, inf)")
+    num_hidden_layers: int | None = option("Recurrent layers.", within="[1, 1000]")
     bidirectional: bool | None = option("Whether to read rows from both ends.")
-    embedding_dropout: float | None = option("Probability of dropping a whole token vector.")
-    input_dropout: float | None = option("Locked dropout on embeddings.")
-    hidden_dropout: float | None = option("Locked dropout on the output of each layer.")
-    weight_dropout: float | None = option("DropConnect on recurrent weights.")
-    classifier_dropout: float | None = option("Dropout before the output layer.")
+    embedding_dropout: float | None = option("Probability of dropping a whole token vector.", within="[0, 1)")
+    input_dropout: float | None = option("Locked dropout on embeddings.", within="[0, 1)")
+    hidden_dropout: float | None = option("Locked dropout on the output of each layer.", within="[0, 1)")
+    weight_dropout: float | None = option("DropConnect on recurrent weights.", within="[0, 1)")
+    classifier_dropout: float | None = option("Dropout before the output layer.", within="[0, 1)")
     pooling: str | None = option("last, mean, max or attention.")
     word_pooling: str | None = option("first, mean, max or rnn: run the recurrence over words; 'none' for pieces.")
-    word_vocab_size: int | None = option("Words with a vector of their own, beside that of their pieces.")
-    wide_size: int | None = option("Words and n-grams with weights in a linear model beside the recurrence; 0 for none.")
+    word_vocab_size: int | None = option("Words with a vector of their own, beside that of their pieces.", within="[0, inf)")
+    wide_size: int | None = option("Words and n-grams with weights in a linear model beside the recurrence; 0 for none.", within="[0, inf)")
     use_crf: bool | None = option("Whether a tagger ends in a CRF.")
     crf_constraints: str | None = option("bio or bioes: forbid tag sequences that break the scheme.")
     vectors_file: str | None = option("word2vec, GloVe or fastText vectors as text (plain or .gz) to start embeddings from.")
@@ -42,7 +43,7 @@ class ModelArguments:
         "Encoder of the Hub, or static embeddings (Model2Vec, sentence-transformers), whose tokenizer and vectors to start from."
     )
     tokenizer_type: str | None = option("unigram, bpe, wordpiece, word or char.")
-    vocab_size: int | None = option("Size of the vocabulary to train.")
+    vocab_size: int | None = option("Size of the vocabulary to train.", within="[5, 10000000]")
     lowercase: bool = option("Whether the trained tokenizer lower-cases.", False)
     split_punctuation: bool = option("Whether punctuation makes words of its own.", False)
     decompose: bool = option("Whether letters are taken apart, Hangul syllables into jamo.", False)
@@ -61,19 +62,23 @@ class DataArguments:
     label_column_name: str | None = option("Column of labels or of lists of tags.", essential=True)
     intent_column_name: str | None = option("Column of a class for each whole sentence, for a tagger to learn beside the tags.")
     problem_type: str | None = option("single_label_classification (default), multi_label_classification or regression.")
-    validation_share: float | None = option("Share of the training rows carved off when there is no validation split; by their number.")
-    split_seed: int = option("Seed of that draw.", 42)
+    validation_share: float | None = option(
+        "Share of the training rows carved off when there is no validation split; by their number.", within="(0, 1)"
+    )
+    split_seed: int = option("Seed of that draw.", 42, within="[0, inf)")
     unknown_labels: str = option(
         "Labels that only validation or test have: 'error', or 'wrong' to count them as wrong.", "error", choices=["error", "wrong"]
     )
     max_length: int | None = option(
-        "Tokens to which texts are truncated (default 256); sentences to tag are never cut.", aliases=["--max_seq_length"]
+        "Tokens to which texts are truncated (default 256); sentences to tag are never cut.",
+        aliases=["--max_seq_length"],
+        within="[1, inf)",
     )
-    max_train_samples: int | None = option("Use only so many training rows.")
-    max_eval_samples: int | None = option("Use only so many validation rows.")
-    max_predict_samples: int | None = option("Use only so many test rows.")
+    max_train_samples: int | None = option("Use only so many training rows.", within="[1, inf)")
+    max_eval_samples: int | None = option("Use only so many validation rows.", within="[1, inf)")
+    max_predict_samples: int | None = option("Use only so many test rows.", within="[1, inf)")
     streaming: bool = option("Read rows as they are needed; needs --max_steps.", False)
-    preprocessing_num_workers: int | None = option("Processes that tokenise.")
+    preprocessing_num_workers: int | None = option("Processes that tokenise.", within="[1, inf)")
 
 
 @dataclass
@@ -91,35 +96,53 @@ class CardArguments:
 class RnnTrainingArguments(TrainingArguments):
     """`transformers.TrainingArguments` with defaults that suit a recurrent model trained from scratch."""
 
+    # of what the base class declares without a range
+    ranges: ClassVar[dict[str, str]] = {
+        **dict.fromkeys(("gradient_accumulation_steps", "eval_accumulation_steps", "ddp_timeout"), "[1, inf)"),
+        **dict.fromkeys(("logging_steps", "save_steps", "eval_steps"), "(0, inf)"),
+        **dict.fromkeys(("adam_beta1", "adam_beta2", "label_smoothing_factor"), "[0, 1)"),
+        **dict.fromkeys(("seed", "data_seed"), "[0, 4294967295]"),
+        **dict.fromkeys(("eval_delay", "dataloader_prefetch_factor"), "[0, inf)"),
+        "adam_epsilon": "(0, inf)",
+        "dataloader_num_workers": "[0, 256]",
+        "max_steps": "[1, inf)",
+    }
+
     output_dir: str = option("Folder for checkpoints and results.", "outputs", essential=True)
     do_train: bool = option("Train.", False, essential=True)
     do_eval: bool = option("Evaluate after every epoch and keep the best.", False, essential=True)
     do_predict: bool = option("Predict the test rows at the end.", False, essential=True)
-    learning_rate: float = option("Peak learning rate of AdamW.", 2e-3, essential=True)
+    learning_rate: float = option("Peak learning rate of AdamW.", 2e-3, essential=True, within="(0, inf)")
     lr_scheduler_type: str = option("Schedule of the learning rate.", "linear")
-    warmup_steps: float = option("Steps of warm-up, or a share of all steps below 1.", 0.02)
-    max_grad_norm: float = option("Gradients are clipped to this norm.", 1.0)
-    weight_decay: float = option("Weight decay on matrices other than embeddings.", 0.01)
-    per_device_train_batch_size: int = option("Rows in a training batch.", 64, essential=True)
-    per_device_eval_batch_size: int = option("Rows in an evaluation batch.", 256)
-    num_train_epochs: float = option("Epochs.", 5.0, essential=True)
+    warmup_steps: float = option("Steps of warm-up, or a share of all steps below 1.", 0.02, within="[0, inf)")
+    max_grad_norm: float = option("Gradients are clipped to this norm.", 1.0, within="[0, inf)")
+    weight_decay: float = option("Weight decay on matrices other than embeddings.", 0.01, within="[0, inf)")
+    per_device_train_batch_size: int = option("Rows in a training batch.", 64, essential=True, within="[1, inf)")
+    per_device_eval_batch_size: int = option("Rows in an evaluation batch.", 256, within="[1, inf)")
+    num_train_epochs: float = option("Epochs.", 5.0, essential=True, within="(0, 1000000]")
     eval_strategy: str = option("When to evaluate: 'auto' means every epoch with --do_eval, else never.", "auto")
     save_strategy: str = option("When to save.", "epoch")
     logging_strategy: str = option("When to log the training loss.", "epoch")
-    save_total_limit: int | None = option("Checkpoints kept.", 2)
+    save_total_limit: int | None = option("Checkpoints kept.", 2, within="[1, inf)")
     load_best_model_at_end: bool = option("End with the weights of the best evaluation.", True)
     metric_for_best_model: str | None = option("Metric that chooses the best epoch; 'auto' leaves it to the task.", "auto")
-    early_stopping_patience: int | None = option("Stop after so many evaluations without a better one.", 3)
+    early_stopping_patience: int | None = option("Stop after so many evaluations without a better one.", 3, within="[0, inf)")
     max_tokens_per_batch: int | None = option(
-        "Batches of as many rows of similar length as hold so many tokens, padding included, in place of a number of rows."
+        "Batches of as many rows of similar length as hold so many tokens, padding included, in place of a number of rows.",
+        within="[1, inf)",
     )
-    adversarial_epsilon: float = option("Norm of an adversarial perturbation of each row's embeddings; 0 for none. Doubles the time.", 0.0)
-    train_sampling_strategy: str = option("group_by_length or random.", "group_by_length")
+    adversarial_epsilon: float = option(
+        "Norm of an adversarial perturbation of each row's embeddings; 0 for none. Doubles the time.", 0.0, within="[0, inf)"
+    )
+    train_sampling_strategy: str = option(
+        "group_by_length or random.", "group_by_length", choices=["group_by_length", "random", "sequential", "batch_rebalance"]
+    )
     restore_callback_states_from_checkpoint: bool = option("Restore early stopping on resume.", True)
     hub_strategy: str = option("When --push_to_hub pushes: 'end' with card and curves, or as in transformers.", "end")
     hub_private_repo: bool | None = option("Whether --push_to_hub makes a new repository private.", True)
 
     def __post_init__(self) -> None:
+        check_ranges(type(self), vars(self))
         # bf16 without an accelerator runs on the CPU, which the base class wants to be told
         if self.bf16 and not torch.accelerator.is_available():
             self.use_cpu = True
@@ -127,8 +150,10 @@ class RnnTrainingArguments(TrainingArguments):
             self.eval_strategy = "epoch" if self.do_eval else "no"
         if "no" in (self.eval_strategy, self.save_strategy):
             self.load_best_model_at_end = False
-        if self.adversarial_epsilon < 0:
-            raise ValueError(f"`adversarial_epsilon` must not be negative, got {self.adversarial_epsilon}. Pass 0 to do without.")
+        if self.deepspeed and find_spec("deepspeed") is None:
+            raise ValueError("`deepspeed` needs the package deepspeed, which is not installed. Leave it out: these models fit one device.")
+        if self.neftune_noise_alpha is not None:
+            raise ValueError("`neftune_noise_alpha` is made for transformers. Pass --adversarial_epsilon, such as 0.5, instead.")
         super().__post_init__()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -140,6 +165,6 @@ class RnnTrainingArguments(TrainingArguments):
 class LabelledTrainingArguments(RnnTrainingArguments):
     """`RnnTrainingArguments` of the commands that learn from labelled rows: what is left out follows from their number."""
 
-    learning_rate: float | None = option("Peak learning rate of AdamW.", essential=True)  # type: ignore[assignment]
-    per_device_train_batch_size: int | None = option("Rows in a training batch.", essential=True)  # type: ignore[assignment]
-    num_train_epochs: float | None = option("Epochs.", essential=True)  # type: ignore[assignment]
+    learning_rate: float | None = option("Peak learning rate of AdamW.", essential=True, within="(0, inf)")  # type: ignore[assignment]
+    per_device_train_batch_size: int | None = option("Rows in a training batch.", essential=True, within="[1, inf)")  # type: ignore[assignment]
+    num_train_epochs: float | None = option("Epochs.", essential=True, within="(0, 1000000]")  # type: ignore[assignment]

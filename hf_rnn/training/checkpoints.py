@@ -1,30 +1,72 @@
-"""Checkpoints to resume from: which are whole, and which is the last."""
+"""Checkpoints to resume from: their checksums, which of them are whole, and which is the last."""
 
+import hashlib
 import json
 import zipfile
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from transformers import TrainingArguments
 from transformers.utils import logging
 
+from ..data.writing import written_whole
+
 logger = logging.get_logger(__name__)
 # every file that a checkpoint to resume from must hold, whole
 CHECKPOINT_FILES = ("config.json", "model.safetensors", "optimizer.pt", "scheduler.pt", "trainer_state.json", "training_args.bin")
+CHECKSUMS = "checksums.json"
+
+
+def write_checksums(folder: str | Path) -> None:
+    """Write the SHA-256 of every file of a checkpoint beside them, as its last file."""
+    folder = Path(folder)
+    sums = {path.name: _digest(path) for path in sorted(folder.iterdir()) if path.is_file() and path.name != CHECKSUMS}
+    with written_whole(folder / CHECKSUMS) as file:
+        json.dump(sums, file, indent=1)
+
+
+def _digest(path: Path) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(2**20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def checkpoint_problem(folder: Path, world_size: int = 1) -> str | None:
-    """Return what is missing or broken in a checkpoint folder, or None if training can resume from it."""
-    for name in (*CHECKPOINT_FILES, *_rng_files(world_size)):
-        path = folder / name
+    """Return what is missing or broken in a checkpoint folder, or None if training can resume from it.
+
+    Checkpoints of versions that wrote no checksums are checked for what their formats tell.
+    """
+    missing = next((name for name in (*CHECKPOINT_FILES, *_rng_files(world_size)) if not (folder / name).is_file()), None)
+    if missing:
+        return f"{missing} is missing"
+    return _wrong_sum(folder) if (folder / CHECKSUMS).exists() else _broken_file(folder)
+
+
+def _wrong_sum(folder: Path) -> str | None:
+    sums = _read_json(folder / CHECKSUMS)
+    if not isinstance(sums, dict):
+        return f"{CHECKSUMS} is damaged"
+    for name, value in sums.items():
+        path = folder / Path(name).name
         if not path.is_file():
             return f"{name} is missing"
-        if path.suffix in (".pt", ".pth", ".bin") and not zipfile.is_zipfile(path):
-            return f"{name} is cut off"
-    try:
-        json.loads((folder / "trainer_state.json").read_text())
-    except ValueError:
-        return "trainer_state.json is cut off"
+        if _digest(path) != value:
+            return f"{name} is damaged: its checksum is not the one in {CHECKSUMS}"
+    return None
+
+
+def _broken_file(folder: Path) -> str | None:
+    for path in sorted(folder.iterdir()):
+        if path.suffix in (".pt", ".pth", ".bin") and (not zipfile.is_zipfile(path) or zipfile.ZipFile(path).testzip()):
+            return f"{path.name} is cut off or damaged"
+    if not isinstance(_read_json(folder / "config.json"), dict):
+        return "config.json is cut off or damaged"
+    state = _read_json(folder / "trainer_state.json")
+    if not isinstance(state, dict) or not isinstance(state.get("global_step"), int):
+        return "trainer_state.json is cut off or damaged"
     try:
         with safe_open(folder / "model.safetensors", "pt"):
             pass
@@ -33,13 +75,21 @@ def checkpoint_problem(folder: Path, world_size: int = 1) -> str | None:
     return None
 
 
+def _read_json(path: Path) -> Any:
+    """Return what a JSON file holds, or None if it holds none."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError):
+        return None
+
+
 def _rng_files(world_size: int) -> list[str]:
     return ["rng_state.pth"] if world_size == 1 else [f"rng_state_{rank}.pth" for rank in range(world_size)]
 
 
 def last_complete_checkpoint(output_dir: str, world_size: int = 1) -> str | None:
-    """Return the newest checkpoint of a run that is whole; a half-written one is named in a warning and passed over."""
-    folders = [path for path in Path(output_dir).glob("checkpoint-*") if path.name.split("-")[1].isdigit()]
+    """Return the newest checkpoint of a run that is whole; a half-written or damaged one is named in a warning and passed over."""
+    folders = [path for path in Path(output_dir).glob("checkpoint-*") if path.name.split("-")[1].isdecimal()]
     for folder in sorted(folders, key=lambda path: int(path.name.split("-")[1]), reverse=True):
         problem = checkpoint_problem(folder, world_size)
         if problem is None:

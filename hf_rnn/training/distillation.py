@@ -10,7 +10,7 @@ from transformers.utils.logging import get_logger
 from ..data.labels import label_values, named_cell
 from ..data.readers import DataError, read_rows
 from ..data.splits import TEXT_COLUMNS, TOKEN_COLUMNS, Splits, choose_column, load_splits
-from ..options import option
+from ..options import check_ranges, option
 from .augmentation import make_up_rows
 from .teachers import EmbeddingTeacher, load_teachers
 
@@ -25,18 +25,15 @@ class DistillationArguments:
         "Trained models (folders or Hub names) of any kind with the same labels, or encoders, on whose vectors a regression is fitted; of "
         "several the mean probability counts."
     )
-    augment: int = option("Made-up rows for the teacher to answer, from the training rows; 30000 for a few thousand rows.", 0)
+    augment: int = option(
+        "Made-up rows for the teacher to answer, from the training rows; 30000 for a few thousand rows.", 0, within="[0, 10000000]"
+    )
     unlabeled_file: str | None = option("Texts without labels, for the teacher to answer; txt, csv and the like.")
-    distillation_alpha: float = option("Weight of the teacher's answers beside that of the labels, 1 - alpha.", 0.7)
-    distillation_temperature: float = option("Temperature that softens the teacher's answers.", 2.0)
+    distillation_alpha: float = option("Weight of the teacher's answers beside that of the labels, 1 - alpha.", 0.7, within="(0, 1]")
+    distillation_temperature: float = option("Temperature that softens the teacher's answers.", 2.0, within="(0, inf)")
 
     def __post_init__(self) -> None:
-        if not 0 < self.distillation_alpha <= 1:
-            raise ValueError(f"`distillation_alpha` must be above 0 and at most 1, got {self.distillation_alpha}. Pass 0.7, for example.")
-        if self.distillation_temperature <= 0:
-            raise ValueError(f"`distillation_temperature` must be positive, got {self.distillation_temperature}. Pass 2, for example.")
-        if self.augment < 0:
-            raise ValueError(f"`augment` must not be negative, got {self.augment}. Pass 0 to make up no rows.")
+        check_ranges(type(self), vars(self))
         for name in ("unlabeled_file", "augment"):
             if getattr(self, name) and not self.teacher_name_or_path:
                 raise ValueError(f"`{name}` needs a teacher to answer its texts. Pass --teacher_name_or_path.")

@@ -1,5 +1,6 @@
 """Trainer for recurrent models: batches of similar length, accuracy while training, teachers, adversarial embeddings."""
 
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -9,15 +10,41 @@ from datasets import Dataset
 from huggingface_hub import CommitInfo
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Sampler, SequentialSampler
-from transformers import Trainer
+from transformers import EarlyStoppingCallback, Trainer, TrainerCallback
+from transformers.trainer_callback import ExportableState
 from transformers.utils import logging
 
 from ..sharing import hub
+from .checkpoints import checkpoint_problem, last_complete_checkpoint, write_checksums
 from .distillation import DistillationArguments
 from .regularization import AdversarialEmbeddings, distillation_loss
 from .samplers import LengthGroupedSampler, TokenBudgetSampler, row_lengths
 
 logger = logging.get_logger(__name__)
+
+
+class TrainingDivergedError(ValueError):
+    """The loss or a weight stopped being a number."""
+
+
+class TotalLoss(TrainerCallback, ExportableState):
+    """Keep the sum of the losses of all steps in the checkpoints, so that a resumed run reports their mean.
+
+    Args:
+        total (`float`): The sum so far.
+    """
+
+    def __init__(self, total: float = 0.0) -> None:
+        self.total = total
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Start anew with a run that does."""
+        if not state.global_step:
+            self.total = 0.0
+
+    def state(self) -> dict[str, dict[str, float]]:
+        """Return what a checkpoint holds of it."""
+        return {"args": {"total": self.total}, "attributes": {}}
 
 
 class RnnTrainer(Trainer):
@@ -26,13 +53,15 @@ class RnnTrainer(Trainer):
     With `train_sampling_strategy="group_by_length"` training batches are of similar length while evaluation keeps the order of the
     data set. Rows with `teacher_logits` are learnt from a teacher too, as `distillation` says. The accuracy on the training batches
     is logged beside the loss. Embeddings and CRF scores have no weight decay. A model that runs over words and was never told where
-    they start reads it from `processing_class`.
+    they start reads it from `processing_class`. A run whose loss or weights are no numbers any more stops with a
+    `TrainingDivergedError`; checkpoints come with checksums; a run that had stopped early does not train on when resumed.
     """
 
     def __init__(self, *args: Any, distillation: DistillationArguments | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.distillation = distillation or DistillationArguments()
         self._train_counts: Tensor | None = None
+        self.add_callback(TotalLoss())
         if getattr(self.model, "needs_piece_types", False) and getattr(self.processing_class, "is_fast", False):
             self.model.set_piece_types(self.processing_class)
         if self.label_smoother is not None and getattr(self.model.config, "use_crf", False):
@@ -120,20 +149,80 @@ class RnnTrainer(Trainer):
         """Take a step; with `adversarial_epsilon`, add the gradient of the loss at perturbed embeddings."""
         epsilon = getattr(self.args, "adversarial_epsilon", 0.0)
         if not epsilon:
-            return super().training_step(model, inputs, num_items_in_batch)
+            return self._count_loss(super().training_step(model, inputs, num_items_in_batch))
         adversary = AdversarialEmbeddings(self.accelerator.unwrap_model(model).get_input_embeddings(), epsilon)
         inputs = self._prepare_inputs(inputs)
         with adversary.record():
             loss = super().training_step(model, dict(inputs), num_items_in_batch)
         with adversary.perturb(inputs["attention_mask"]):
-            super().training_step(model, dict(inputs), num_items_in_batch)
+            perturbed = super().training_step(model, dict(inputs), num_items_in_batch)
+        return self._count_loss(loss, perturbed)
+
+    @property
+    def _total_loss(self) -> TotalLoss:
+        # resuming replaces the callbacks
+        return next(callback for callback in self.callback_handler.callbacks if isinstance(callback, TotalLoss))
+
+    def _count_loss(self, loss: Tensor, *others: Tensor) -> Tensor:
+        """Add a loss to the total; stop the run if it, or another one, is no number."""
+        for value in (float(loss), *map(float, others)):
+            if not isfinite(value):
+                raise self._diverged(f"the loss is {value}")
+        self._total_loss.total += float(loss)
         return loss
+
+    def _diverged(self, what: str) -> TrainingDivergedError:
+        last = last_complete_checkpoint(self.args.output_dir, self.args.world_size)
+        kept = f"The last good checkpoint is {last}." if last else "No checkpoint was written before."
+        return TrainingDivergedError(
+            f"Training stopped at step {self.state.global_step + 1}: {what}. {kept} Lower --learning_rate (it is "
+            f"{self.args.learning_rate:g}) or --max_grad_norm ({self.args.max_grad_norm:g}), and look for extreme values in the data."
+        )
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """Save the model, unless a weight is NaN or infinite: no checkpoint holds such weights.
+
+        Raises:
+            TrainingDivergedError: There is such a weight.
+        """
+        for name, parameter in self.model.named_parameters():
+            if not parameter.isfinite().all():
+                raise self._diverged(f"weight {name!r} is NaN or infinite")
+        super().save_model(output_dir, _internal_call)
+
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        if self.args.world_size > 1:
+            total = torch.tensor(self._total_loss.total, device=self.args.device)
+            self._total_loss.total = self.accelerator.reduce(total, reduction="mean").item()
+        for callback in (*self.callback_handler.callbacks, self.control):
+            # the base class fails on those that an older checkpoint did not know
+            if isinstance(callback, ExportableState):
+                self.state.stateful_callbacks.setdefault(type(callback).__name__, {})
+        super()._save_checkpoint(model, trial)
+        self.accelerator.wait_for_everyone()
+        if self.args.should_save:
+            write_checksums(Path(self._get_output_dir(trial)) / f"checkpoint-{self.state.global_step}")
+
+    def _run_epoch(self, **kwargs: Any) -> None:
+        # a checkpoint of a run that had stopped early: to train on would end elsewhere than the run itself
+        stopping = [callback for callback in self.callback_handler.callbacks if isinstance(callback, EarlyStoppingCallback)]
+        if any(callback.early_stopping_patience_counter >= callback.early_stopping_patience for callback in stopping):
+            self.control.should_training_stop = True
+            return
+        super()._run_epoch(**kwargs)
+
+    def _load_best_model(self) -> None:
+        problem = checkpoint_problem(Path(self.state.best_model_checkpoint), self.args.world_size)
+        if problem is None or self.args.save_only_model:
+            super()._load_best_model()
+        else:
+            logger.warning(f"The best checkpoint {self.state.best_model_checkpoint} is lost ({problem}): the last weights are kept.")
 
     def compute_loss(self, model: nn.Module, inputs: dict[str, Any], return_outputs: bool = False, **kwargs: Any) -> Any:
         """Return the loss, mixed with a teacher's if there is one, counting right answers on the way while training."""
         labels, teacher = inputs.get("labels"), inputs.pop("teacher_logits", None)
-        if teacher is not None and kwargs.get("num_items_in_batch") == 0:
-            # no row of the batch has a label
+        if kwargs.get("num_items_in_batch") == 0:
+            # no row of the batch has a label: a teacher's alone count, or none do
             kwargs["num_items_in_batch"] = 1
         loss, outputs = super().compute_loss(model, inputs, return_outputs=True, **kwargs)
         logits = outputs.get("logits")
@@ -165,4 +254,11 @@ class RnnTrainer(Trainer):
             right, total = self.accelerator.reduce(self._train_counts, reduction="sum").tolist()
             logs["accuracy"] = right / max(total, 1)
             self._train_counts = None
+        if "train_loss" in logs:
+            # of all steps, those before a resumption too
+            logs["train_loss"] = self._mean_loss()
         super().log(logs, start_time)
+
+    def _mean_loss(self) -> float:
+        total = torch.tensor(self._total_loss.total, device=self.args.device)
+        return self.accelerator.reduce(total, reduction="mean").item() / max(self.state.global_step, 1)

@@ -178,7 +178,7 @@ def test_streaming(tmp_path):
     ("arguments", "message"),
     [
         ([], "Nothing to do: pass --do_train"),
-        (["--do_train", "--mlm_probability", "1.5"], "`mlm_probability` must be between 0 and 1, got 1.5"),
+        (["--do_train", "--mlm_probability", "1.5"], "`mlm_probability` must be above 0 and below 1, got 1.5"),
         (["--do_train"], "Give either --dataset_name or files"),
         (["--do_train", "--train_files", "nowhere.txt"], "nowhere.txt: there is no such file"),
     ],

@@ -53,7 +53,7 @@ def test_bad_rows_are_located(tokenizer):
     """Unknown labels, numbers that are none, and texts that are none."""
     with pytest.raises(DataError, match=r"train row 1, column 'label': unknown label 'c'; known are \['a', 'b'\]"):
         encode_texts(tokenizer, {"text": ["x", "y"], "label": ["a", "c"]})
-    with pytest.raises(DataError, match="train row 0, column 'label': 'high' is not a number"):
+    with pytest.raises(DataError, match="train row 0, column 'label': 'high' is not a finite number"):
         encode_texts(tokenizer, {"text": ["x"], "label": ["high"]}, "regression")
     with pytest.raises(DataError, match="train row 1, column 'text': expected text, got None"):
         encode_texts(tokenizer, {"text": ["x", None], "label": ["a", "a"]})

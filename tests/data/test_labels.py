@@ -1,9 +1,9 @@
 """Names and order of labels."""
 
 import pytest
-from datasets import ClassLabel, Dataset, DatasetDict, Features, List
+from datasets import ClassLabel, Dataset, DatasetDict, Features, IterableDataset, IterableDatasetDict, List
 
-from hf_rnn.data.labels import collect_labels, feature_names, order_labels
+from hf_rnn.data.labels import collect_labels, feature_names, named_cell, one_label, order_labels
 from hf_rnn.data.readers import DataError
 
 
@@ -11,6 +11,12 @@ def test_labels_have_a_stable_order():
     """Numbers by value, "O" before the rest."""
     assert order_labels({"10", "9", "-1"}) == ["-1", "9", "10"]
     assert order_labels({"I-X", "O", "B-X"}) == ["O", "B-X", "I-X"]
+
+
+def test_ties_have_an_order_too():
+    """Labels of equal value, in any script, have the order of their characters; what only looks like a number is a name."""
+    names = ["001", "01", "1", "3", "٣", "O", "--5", "-", "9" * 5000]
+    assert order_labels(names) == order_labels(reversed(names)) == ["001", "01", "1", "3", "٣", "O", "-", "--5", "9" * 5000]
 
 
 def collect(splits, allow_new=False, column="label"):
@@ -34,12 +40,39 @@ def test_collect_labels():
 
 
 @pytest.mark.parametrize(
-    ("value", "message"), [("0.5", "'0.5' is a fraction"), (0.5, "0.5 is a fraction"), (None, "missing"), ("", "missing")]
+    ("value", "message"),
+    [
+        ("0.5", "'0.5' is a fraction"),
+        (0.5, "0.5 is a fraction"),
+        (None, "missing"),
+        ("", "missing"),
+        (float("nan"), "a label must be text or a whole number, got nan"),
+        ([["a"]], r"a label must be text or a whole number, got \['a'\]"),
+        ({"a": 1}, "a label must be text or a whole number, got {'a': 1}"),
+    ],
 )
 def test_bad_labels_are_located(value, message):
     """Split, row, column, value and remedy."""
+    names, rows = {"train": None}, IterableDataset.from_generator(lambda: ({"label": cell} for cell in ("a", value)))
     with pytest.raises(DataError, match=rf"train row 1, column 'label'.*{message}"):
-        collect({"train": [type(value)(1) if value else "1", value]})
+        collect_labels(IterableDatasetDict(train=rows), "label", names, False)
+
+
+@pytest.mark.parametrize("cell", [[], ["a", "b"]])
+def test_one_label(cell):
+    """Where a text has one label, none or several are an error rather than nothing or the first."""
+    assert one_label([7], "label", "train", 3) == 7
+    with pytest.raises(
+        DataError, match=rf"train row 3, column 'label': a text needs one label, got {len(cell)}. Pass --problem_type multi"
+    ):
+        one_label(cell, "label", "train", 3)
+
+
+def test_missing_classes_of_the_hub():
+    """-1 is no class, and never the last one."""
+    assert named_cell([1, -1], ["a", "b"]) == ["b", None]
+    assert named_cell(-1, ["a", "b"]) is None
+    assert named_cell(-1, None) == -1
 
 
 def test_declared_classes_keep_their_order():

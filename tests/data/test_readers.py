@@ -1,10 +1,14 @@
 """Files are read as they are meant, and what is wrong with one is said with file, row, column, value and remedy."""
 
 import gzip
+import json
 
+import pyarrow.parquet
 import pytest
 
+from hf_rnn.data import readers
 from hf_rnn.data.readers import DataError, read_rows
+from hf_rnn.data.splits import load_splits
 
 
 def write(tmp_path, name, content):
@@ -82,6 +86,15 @@ def test_conllu_skips_what_is_no_word(tmp_path):
         ("a.conll", "a O\nb X O\n", "line 2: 3 columns where the sentence's first token has 2"),
         ("a.conll", "alone\n", "line 1: expected a token and a tag, got 'alone'"),
         ("a.conllu", "1\ta\tb\n", "line 1: CoNLL-U has 10 columns separated by tabs, got 3"),
+        ("a.csv", 'text,label\n"a"b,1\n', r"row 1 \(line 2\): ',' expected after '\"'. Double the quotes"),
+        ("a.csv", '"text', "line 1: unexpected end of data. Close the quote"),
+        ("a.jsonl", '{"a": ' + "[" * 10**5 + "\n", "line 1: nested too deep to be read. Flatten it"),
+        ("a.jsonl", '{"a": ' + "9" * 5000 + "}\n", "line 1: a number with thousands of digits. Write it in quotes"),
+        ("a.jsonl", '{"a": 1, "b": {"c": 1, "c": 2}}\n', "line 1: the name 'c' stands twice in one object"),
+        ("a.json", '[{"a": 1}, 2]', "row 1: expected a list of objects .* got '2'"),
+        ("a.json", "[" * 10**5, "nested too deep"),
+        ("a.parquet", "none", "no whole parquet file .*Write it again"),
+        ("a.parquet.gz", "none", "drop the ending .gz"),
         ("a.xlsx", "", r"the ending must be one of .*'.csv'.* got '.xlsx'"),
     ],
 )
@@ -93,7 +106,36 @@ def test_what_is_wrong_is_said(tmp_path, name, content, message):
     assert path in str(error.value)
 
 
-def test_missing_file():
+def test_missing_file(tmp_path):
     """The path is named."""
+    (tmp_path / "folder.csv").mkdir()
+    with pytest.raises(DataError, match=r"folder.csv: this is a folder"):
+        list(read_rows(str(tmp_path / "folder.csv")))
     with pytest.raises(DataError, match=r"nowhere.csv: there is no such file"):
         list(read_rows("nowhere.csv"))
+
+
+def test_lone_surrogates_are_replaced(tmp_path, monkeypatch):
+    """JSON can spell half of a character: the rest of the file is read, and the number of such strings is told."""
+    told = []
+    monkeypatch.setattr(readers.logger, "warning_once", told.append)
+    rows = [
+        {"text": "a\ud800b", "tokens": ["\udfff", "ok"]},
+        {"text": "\U0001f600 \ud83d\ude00".encode("utf-16", "surrogatepass").decode("utf-16")},
+    ]
+    path = write(tmp_path, "a.jsonl", "\n".join(json.dumps(row) for row in rows))
+    assert list(read_rows(path)) == [{"text": "a\ufffdb", "tokens": ["\ufffd", "ok"]}, {"text": "\U0001f600 \U0001f600"}]
+    path = write(tmp_path, "a.json", json.dumps(rows))
+    assert [row["text"] for row in read_rows(path)] == ["a\ufffdb", "\U0001f600 \U0001f600"]
+    assert len(told) == 2
+    assert all("2 strings hold lone surrogates" in message for message in told)
+
+
+def test_large_cells_and_parquet(tmp_path):
+    """A cell of any size is a cell; parquet is read row by row, and one that is none is said to be none."""
+    (row,) = read_rows(write(tmp_path, "a.csv", "text,label\n" + "x" * 200_000 + ",1\n"))
+    assert len(row["text"]) == 200_000
+    table = pyarrow.table({"text": ["a", "b"], "label": [1, 0]})
+    pyarrow.parquet.write_table(table, tmp_path / "a.parquet")
+    assert list(read_rows(str(tmp_path / "a.parquet"))) == [{"text": "a", "label": 1}, {"text": "b", "label": 0}]
+    assert load_splits(files={"train": str(tmp_path / "a.parquet")})["train"]["label"][:] == [1, 0]

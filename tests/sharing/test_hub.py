@@ -248,7 +248,7 @@ def test_what_does_not_work_is_not_pushed(model, change, message):
     """Each fault is named before anything is sent."""
     change(model)
     with pytest.raises(ValueError, match=message):
-        hub.push(model, "tester/never")
+        hub.push(model, "tester/never", trust_remote_code=True)
 
 
 def change_config(folder, **fields):

@@ -1,6 +1,9 @@
 """Weights of plain PyTorch models become checkpoints that compute the same, and what does not fit is named."""
 
 import pickle
+import re
+import resource
+import zipfile
 
 import pytest
 import torch
@@ -110,3 +113,55 @@ def test_nothing_is_unpickled(name, tmp_path, monkeypatch):
         with pytest.raises(ValueError, match="is no state dict of tensors"):
             read_weights(str(tmp_path / name))
     assert not (tmp_path / "executed").exists()
+
+
+def zipped(path):
+    """Write a file that is small and unpacks to a hundred megabytes."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("weights/data.pkl", bytes(10**8))
+
+
+ODD = {
+    "a bomb": (zipped, "is compressed, which torch.save does not do"),
+    "nothing": (lambda path: torch.save({}, path), "has no embedding called 'emb'"),
+    "no names": (lambda path: torch.save({1: torch.ones(2)}, path), "names with tensors"),
+    "no dictionary": (lambda path: torch.save([1], path), "must hold a state dict"),
+    "one number seen a trillion times": (
+        lambda path: torch.save({"emb.weight": torch.zeros(1).expand(10**6, 10**6)}, path),
+        "'emb.weight' claims 1.0e.12 numbers, more than the file holds",
+    ),
+    "complex numbers": (lambda path: torch.save({"emb.weight": torch.zeros(9, 9, dtype=torch.complex64)}, path), "got torch.complex64"),
+    "whole numbers": (lambda path: torch.save({"emb.weight": torch.zeros(9, 9, dtype=torch.int8)}, path), "got torch.int8"),
+    "sparse numbers": (lambda path: torch.save({"emb.weight": torch.zeros(9, 9).to_sparse()}, path), "torch.sparse_coo"),
+    "a vector": (
+        lambda path: torch.save({**Plain().state_dict(), "emb.weight": torch.zeros(9)}, path),
+        "`embedding` must be a matrix, got .9.",
+    ),
+    "no width": (lambda path: torch.save({**Plain().state_dict(), "emb.weight": torch.zeros(9, 0)}, path), "`embedding` must be a matrix"),
+    "no first layer": (
+        lambda path: torch.save({k: v for k, v in Plain().state_dict().items() if "hh_l0" not in k}, path),
+        "`rnn` must be a matrix, got None",
+    ),
+    "a billion layers": (
+        lambda path: torch.save({**Plain().state_dict(), "encoder.weight_hh_l1000000000": torch.zeros(16, 4)}, path),
+        "`num_hidden_layers` must be at most",
+    ),
+    "text": (lambda path: path.write_text("weights"), "is no state dict of tensors"),
+    "no bytes": (lambda path: path.write_bytes(b""), "is no state dict of tensors"),
+}
+
+
+@pytest.mark.parametrize("kind", ODD)
+def test_odd_files_end_in_a_line(kind, tmp_path, capsys):
+    """Whatever the file holds, the command says what is wrong, and unpacks and builds nothing large."""
+    write, message = ODD[kind]
+    write(tmp_path / "weights.pt")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    names = ["--embedding", "emb", "--rnn", "encoder", "--linear", "out"]
+    status = cli.main(["import", "--weights_file", str(tmp_path / "weights.pt"), *names, "--output_dir", str(tmp_path / "out")])
+    error = capsys.readouterr().err
+    assert status == 1
+    assert re.search(message, error), error
+    assert len(error.strip().splitlines()) == 1
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 80_000
+    assert not (tmp_path / "out").exists()

@@ -9,9 +9,12 @@ from pathlib import Path
 
 import pytest
 import torch
+import transformers
 from safetensors.torch import load_file, save_file
 
+import hf_rnn
 from hf_rnn.commands import cli
+from hf_rnn.sharing import hub
 
 
 class Bomb:
@@ -49,6 +52,13 @@ def tokenizer(folder, **fields):
     """Change fields of the tokenizer's config."""
     content = json.loads((folder / "tokenizer_config.json").read_text())
     (folder / "tokenizer_config.json").write_text(json.dumps({**content, **fields}))
+
+
+def normalizer(folder, *rules):
+    """Put rules in place of the tokenizer's normalizer."""
+    content = json.loads((folder / "tokenizer.json").read_text())
+    content["normalizer"] = {"type": "Sequence", "normalizers": list(rules)}
+    (folder / "tokenizer.json").write_text(json.dumps(content))
 
 
 def entry(**fields):
@@ -123,7 +133,23 @@ HOSTILE = {
     "config that is a list": (lambda f, _: (f / "config.json").write_text("[]"), "error: .*config"),
     "text for a size": (lambda f, _: config(f, hidden_size="8; import os"), "hidden_size.*int"),
     "negative size": (lambda f, _: config(f, vocab_size=-5), "`vocab_size` must be at least 1, got -5"),
-    "vocabulary larger than memory": (lambda f, _: config(f, vocab_size=10**12), "no whole checkpoint: .*mismatch"),
+    "vocabulary larger than memory": (lambda f, _: config(f, vocab_size=10**12), "`vocab_size` is 1000000000000. Choose smaller sizes"),
+    "width beyond any machine": (lambda f, _: config(f, hidden_size=2**40), "`hidden_size` is 1099511627776. Choose smaller sizes"),
+    "a billion labels": (lambda f, _: config(f, num_labels=10**9, id2label=None), "`num_labels` must be in .0, 100000., got 1000000000"),
+    "labels without a number": (lambda f, _: config(f, num_labels="9; 9", id2label=None), "`num_labels` must be in .*got '9; 9'"),
+    "a million labels": (
+        lambda f, _: config(f, id2label={str(i): str(i) for i in range(10**6)}),
+        "`num_labels` must be in .0, 100000., got 1000000",
+    ),
+    "pieces of no type": (
+        lambda f, _: weights(f, lambda t: t["model.embeddings.piece_types"].fill_(7)),
+        "`piece_types` must be at most 3, got 7",
+    ),
+    "normalizer that blows up": (
+        lambda f, _: normalizer(f, *({"type": "Replace", "pattern": {"String": "a"}, "content": "a" * 1000} for _ in range(6))),
+        "normalizer of the tokenizer makes 1e\\+18 characters of one",
+    ),
+    "index that is none": (lambda f, _: (f / "model.safetensors.index.json").write_text("[]"), "index.json is no index of weights"),
     "a billion layers": (lambda f, _: config(f, num_hidden_layers=10**9), "`num_hidden_layers` must be at most"),
     "labels that do not fit": (lambda f, _: config(f, id2label={str(i): str(i) for i in range(9)}), "no whole checkpoint: .*mismatch"),
     "another architecture": (lambda f, _: config(f, architectures=["os.system"]), "must be a classifier or a tagger, got os.system"),
@@ -164,6 +190,84 @@ def test_hostile_folders(classifier, kind, tmp_path, capsys, monkeypatch):
     assert printed.out == ""
     assert "Traceback" not in printed.err
     assert re.search(message, printed.err, re.DOTALL), printed.err
+
+
+def words(keys):
+    """Put keys in place of the hashes of words."""
+    return lambda tensors: tensors["model.embeddings.word_keys"][: len(keys)].copy_(torch.tensor(keys))
+
+
+@pytest.mark.parametrize("keys", [[-5, 3], [3, 2, 1], [2, 2]])
+def test_words_out_of_order(tagger, keys, tmp_path):
+    """Hashes that do not ascend would find the wrong words or none."""
+    folder = shutil.copytree(tagger[0], tmp_path / "model", ignore=shutil.ignore_patterns("checkpoint-*"))
+    weights(folder, words(keys))
+    with pytest.raises(ValueError, match="`word_keys` must ascend"):
+        hf_rnn.load(str(folder))
+
+
+def test_links_do_not_lead_out(classifier, tmp_path, monkeypatch):
+    """What a link in a folder points at elsewhere is neither converted, nor planned to be pushed, nor pushed from Python."""
+    secret = tmp_path / "secret"
+    secret.write_text("secret")
+    folder = shutil.copytree(classifier[0], tmp_path / "model", ignore=shutil.ignore_patterns("checkpoint-*"))
+    for name in ("report.txt", "all_results.json", "tokenizer_config.json"):
+        (folder / name).unlink()
+        (folder / name).symlink_to(secret)
+    (folder / "curves.png").unlink()
+    (folder / "curves.png").symlink_to("confusion_matrix.png")
+    assert "report.txt" not in hub.plan(folder)[0]
+    (folder / "tokenizer_config.json").unlink()
+    shutil.copy(classifier[0] / "tokenizer_config.json", folder)
+    cli.main(["convert", "--model_name_or_path", str(folder), "--output_dir", str(tmp_path / "half")])
+    assert (tmp_path / "half" / "curves.png").is_file()
+    assert not {"report.txt", "all_results.json"} & {path.name for path in (tmp_path / "half").iterdir()}
+    sent = {}
+
+    def record(self, working_dir, repo_id, *args, **kwargs):
+        sent.update({path.name: path.read_bytes() for path in Path(working_dir).iterdir()})
+
+    monkeypatch.setattr(transformers.utils.hub.PushToHubMixin, "_upload_modified_files", record)
+    model = hf_rnn.RnnForSequenceClassification.from_pretrained(folder)
+    model.save_pretrained(tmp_path / "sent")
+    shutil.copy(folder / "README.md", tmp_path / "sent")
+    model._upload_modified_files(tmp_path / "sent", "me/model")
+    assert {"tokenizer.json", "model.safetensors"} <= set(sent)
+    assert "report.txt" not in sent
+    assert b"secret" not in sent.values()
+
+
+def test_a_dry_run_runs_no_foreign_code(classifier, tmp_path, capsys):
+    """Code that is not the package's is shown and not run, nor what the config asks for; with consent it runs."""
+    folder = shutil.copytree(classifier[0], tmp_path / "model", ignore=shutil.ignore_patterns("checkpoint-*"))
+    mark, push = tmp_path / "executed", ["push", "--model_path", str(folder), "--repo_id", "me/model", "--dry_run", "true"]
+    for name in ("configuration_rnn.py", "modeling_rnn.py"):
+        content = (folder / name).read_text()
+        (folder / name).write_text(content + EVIL.format(path=str(mark)))
+        assert cli.main(push) == 1
+        assert not mark.exists()
+        error = capsys.readouterr().err
+        assert f"{name} is not the code of this package" in error and "+pathlib.Path(" in error and "trust_remote_code" in error
+        (folder / name).write_text(content)
+    (folder / "evil.py").write_text(EVIL.format(path=str(mark)))
+    maps = json.loads((folder / "config.json").read_text())["auto_map"]
+    config(folder, auto_map={**maps, "AutoModelForSequenceClassification": "evil.Evil"})
+    assert cli.main(push) == 1
+    assert "`auto_map` asks for code that is not this package's: 'evil.Evil'" in capsys.readouterr().err
+    config(folder, auto_map=maps)
+    assert cli.main(push) == 0
+    assert "evil.py" in capsys.readouterr().out.partition("Left out:")[2]
+    content = (folder / "modeling_rnn.py").read_text()
+    (folder / "modeling_rnn.py").write_text(content + EVIL.format(path=str(mark)))
+    assert cli.main([*push, "--trust_remote_code", "true"]) == 0
+    assert mark.exists()
+
+
+@pytest.mark.parametrize("name", ["../up", "a/b/c", "a//b", "me/model.git", "me/ model", "x" * 120])
+def test_names_of_repositories_are_checked(classifier, name, capsys):
+    """Before anything is loaded or sent, in a dry run too."""
+    assert cli.main(["push", "--model_path", str(classifier[0]), "--repo_id", name, "--dry_run", "true"]) == 1
+    assert "epo" in (error := capsys.readouterr().err) and name in error
 
 
 def test_bombs_work(tmp_path):

@@ -111,7 +111,7 @@ def test_students_learn_from_answers_alone(classifier, tagger, tmp_path):
     ("fields", "message"),
     [
         ({"distillation_alpha": 0.0}, "`distillation_alpha` must be above 0 and at most 1, got 0.0"),
-        ({"distillation_temperature": 0.0}, "`distillation_temperature` must be positive"),
+        ({"distillation_temperature": 0.0}, "`distillation_temperature` must be above 0"),
         ({"unlabeled_file": "a.txt"}, "`unlabeled_file` needs a teacher"),
     ],
 )

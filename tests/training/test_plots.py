@@ -27,11 +27,13 @@ def test_curves(tmp_path):
     assert lines[("accuracy", "validation")] == [(1.0, 0.7), (2.0, 0.75)]
 
 
-@pytest.mark.parametrize("size", [2, 17, 70])
+@pytest.mark.parametrize("size", [2, 17, 50])
 def test_confusion_matrix(size, tmp_path):
     """Every label stands on both axes; labels do not overlap; counts stand in the cells of small matrices."""
-    counts = np.arange(size * size).reshape(size, size)
-    figure = plots.plot_confusion_matrix(counts, [f"B-label_{index}" for index in range(size)], tmp_path / "m.png")
+    pairs = [(row, column) for row in range(size) for column in range(size) for _ in range((row * size + column) % 40)]
+    counts = np.zeros((size, size), dtype=int)
+    np.add.at(counts, tuple(np.array(pairs).T), 1)
+    figure = plots.plot_confusion_matrix(*zip(*pairs, strict=True), [f"B-label_{index}" for index in range(size)], tmp_path / "m.png")
     FigureCanvasAgg(figure).draw()
     axis = figure.axes[0]
     assert [label.get_text() for label in axis.get_yticklabels()] == [f"B-label_{index}" for index in range(size)]
@@ -40,6 +42,25 @@ def test_confusion_matrix(size, tmp_path):
     texts = {text.get_text() for text in axis.texts}
     assert texts >= ({str(count) for count in counts.flatten() if count} if size <= 25 else {str(counts[-1, -1])})
     assert (axis.get_xlabel(), axis.get_ylabel()) == ("predicted", "true")
+
+
+def test_labels_are_no_formulas(tmp_path):
+    """Names that matplotlib would read as mathematics, and long ones, are drawn as they stand."""
+    labels = ["$x^$", r"$\frac{$", "a\nb", "long " * 40]
+    figure = plots.plot_confusion_matrix([0, 1, 2, 3], [0, 1, 3, 3], labels, tmp_path / "m.png")
+    assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == [*labels[:3], ("long " * 40)[:37] + "..."]
+
+
+def test_many_labels_are_summed_up(tmp_path):
+    """Of 10,000 labels those most confused are drawn alone, and no row is lost; what is needed does not grow with their square."""
+    generator = np.random.default_rng(0)
+    references, answers = generator.integers(10_000, size=(2, 5000))
+    references[:200], answers[:200] = 7777, 8888
+    labels = [f"L{index}" for index in range(10_000)]
+    names, counts = plots.count_confusions(references, answers, labels)
+    assert (len(names), names[-1], counts.sum()) == (plots.MOST_LABELS, f"{10_001 - plots.MOST_LABELS} others", 5000)
+    assert counts[names.index("L7777"), names.index("L8888")] >= 200
+    plots.plot_confusion_matrix(references, answers, labels, tmp_path / "m.png")
 
 
 def test_empty_log_draws_no_legend(tmp_path):

@@ -1,0 +1,62 @@
+"""What a cell of a row is read as: a text, tokens, or a number; whatever it is instead is said with its place and a remedy."""
+
+from math import isfinite, nan
+from typing import Any
+
+from .readers import DataError, whole_text
+
+
+def place(source: str, row: int, column: str) -> str:
+    """Return how errors name a cell: the split or file, the row and the column."""
+    return f"{source} row {row}, column {column!r}"
+
+
+def shown(value: Any) -> str:
+    """Return a value as an error shows it: a line of at most 80 characters."""
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def as_text(cell: Any, where: str) -> str:
+    """Return the text of a cell, tokens joined by spaces.
+
+    Raises:
+        DataError: It is neither.
+    """
+    if isinstance(cell, str):
+        return whole_text(cell)
+    if _is_tokens(cell):
+        return whole_text(" ".join(cell))
+    raise DataError(f"{where}: expected text, got {shown(cell)}. Mend or remove the row, or choose another --text_column_name.")
+
+
+def as_tokens(cell: Any, where: str) -> list[str]:
+    """Return the tokens of a cell.
+
+    Raises:
+        DataError: It is no list of strings.
+    """
+    if _is_tokens(cell):
+        return [whole_text(token) for token in cell]
+    raise DataError(
+        f"{where}: expected a list of tokens, got {shown(cell)}. Split it into tokens, or choose another column with --text_column_name."
+    )
+
+
+def _is_tokens(cell: Any) -> bool:
+    return isinstance(cell, list | tuple) and all(isinstance(token, str) for token in cell)
+
+
+def as_number(cell: Any, where: str) -> float:
+    """Return the number in a cell.
+
+    Raises:
+        DataError: It is none, or NaN or infinite.
+    """
+    try:
+        number = float(cell)
+    except (TypeError, ValueError, OverflowError):
+        number = nan
+    if not isfinite(number):
+        raise DataError(f"{where}: {shown(cell)} is not a finite number. Correct it, or leave --problem_type out.")
+    return number

@@ -1,0 +1,154 @@
+"""Bulk prediction: in order, nothing lost, to be gone on with, the same by several processes and in any batch."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from runs import SAMPLES, SCRIPTS
+
+import hf_rnn
+from hf_rnn.commands import cli, predict
+from hf_rnn.data.readers import DataError, read_rows
+from hf_rnn.inference import bulk
+
+WORDS = [row["document"] for row in read_rows(str(SAMPLES / "nsmc_test.tsv"))]
+
+
+@pytest.fixture
+def small_windows(monkeypatch):
+    """Let windows hold ten rows."""
+    monkeypatch.setattr(bulk, "WINDOW_ROWS", 10)
+
+
+def write(path, texts):
+    """Write texts as JSON lines."""
+    path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts), encoding="utf-8")
+    return str(path)
+
+
+def answers(path):
+    """Return the rows of an output."""
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def run(model, source, output, *more):
+    """Predict a file."""
+    predict.main(["--model_name_or_path", str(model), "--input_file", str(source), "--output_file", str(output), *more])
+
+
+def test_batches_are_of_similar_length():
+    """Every row once; rows times the largest stay within the budget, unless it is one; what is in a window too."""
+    generator = random.Random(0)
+    sizes = [generator.choice((1, 5, 30, 200, 5000, 100_000)) for _ in range(500)]
+    found = list(bulk.batches(sizes, 64))
+    assert sorted(row for batch in found for row in batch) == list(range(500))
+    assert all(len(batch) == 1 or len(batch) * max(sizes[row] for row in batch) <= bulk.BATCH_CHARACTERS for batch in found)
+    assert max(map(len, found)) == 64
+    texts = ["x" * value for value in sizes]
+    found = list(bulk.windows(texts))
+    assert [text for window in found for text in window] == texts
+    assert all(sum(map(len, window[:-1])) < bulk.WINDOW_CHARACTERS for window in found)
+
+
+def test_order_is_kept(classifier, tmp_path, small_windows):
+    """Rows of all lengths come back in their order with the answers that they get one by one."""
+    texts = [*WORDS[:20], "", "영화 " * 400, *WORDS[20:33], " "]
+    run(classifier[0], write(tmp_path / "in.jsonl", texts), tmp_path / "out.jsonl", "--batch_size", "4")
+    predictor = hf_rnn.load(str(classifier[0]))
+    for row, text in zip(answers(tmp_path / "out.jsonl"), texts, strict=True):
+        (alone,) = predictor.predict(text)
+        assert (row["text"], row["label"]) == (text, alone["label"])
+        assert row["score"] == pytest.approx(alone["score"], abs=1e-5)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.jsonl", "out.jsonl"]
+
+
+def test_the_input_is_never_lost(classifier, tmp_path, capsys):
+    """An output that is the input is refused; one that is there stays until it is replaced by a whole one."""
+    source = write(tmp_path / "in.jsonl", ["a"])
+    assert cli.main(["predict", "--model_name_or_path", str(classifier[0]), "--input_file", source, "--output_file", source]) == 1
+    assert "is the input itself" in capsys.readouterr().err
+    assert answers(tmp_path / "in.jsonl") == [{"text": "a"}]
+    (tmp_path / "out.jsonl").write_text("old")
+    (tmp_path / "bad.jsonl").write_text('{"text": "a"}\n{"text": 5}\n')
+    with pytest.raises(DataError, match=r"bad.jsonl, row 1, column 'text': expected text, got 5"):
+        run(classifier[0], tmp_path / "bad.jsonl", tmp_path / "out.jsonl")
+    assert (tmp_path / "out.jsonl").read_text() == "old"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.jsonl", "in.jsonl", "out.jsonl"]
+
+
+def test_going_on(classifier, tmp_path, small_windows):
+    """After a bad row the error says what is answered; mended and resumed, the output is that of a run without a stop."""
+    write(tmp_path / "in.jsonl", WORDS[:35])
+    run(classifier[0], tmp_path / "in.jsonl", tmp_path / "whole.jsonl")
+    lines = (tmp_path / "in.jsonl").read_text().splitlines()
+    (tmp_path / "in.jsonl").write_text("\n".join([*lines[:24], '{"text": null}', *lines[25:]]))
+    with pytest.raises(DataError, match=r"row 24, column 'text': .* 20 rows before it are answered, in .*part-0-of-1; pass --resume true"):
+        run(classifier[0], tmp_path / "in.jsonl", tmp_path / "out.jsonl")
+    assert not (tmp_path / "out.jsonl").exists()
+    (tmp_path / "in.jsonl").write_text("\n".join(lines))
+    with pytest.raises(DataError, match="left of a run that did not finish. Pass --resume true to go on"):
+        run(classifier[0], tmp_path / "in.jsonl", tmp_path / "out.jsonl")
+    with pytest.raises(DataError, match="is of a run with another model, input or number of processes"):
+        run(classifier[0], tmp_path / "in.jsonl", tmp_path / "out.jsonl", "--resume", "true", "--batch_size", "3")
+    part = tmp_path / "out.jsonl.part-0-of-1"
+    # a line that was being written when the process died
+    part.write_text(part.read_text()[:-20])
+    run(classifier[0], tmp_path / "in.jsonl", tmp_path / "out.jsonl", "--resume", "true")
+    assert (tmp_path / "out.jsonl").read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.jsonl", "out.jsonl", "whole.jsonl"]
+
+
+def test_other_texts_are_noticed(classifier, tmp_path, small_windows):
+    """A part that answers other texts is not gone on with; it can be started again."""
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in WORDS[:15]) + "{\n")
+    with pytest.raises(DataError, match="10 rows before it"):
+        run(classifier[0], tmp_path / "in.jsonl", tmp_path / "out.jsonl")
+    write(tmp_path / "in.jsonl", WORDS[20:35])
+    with pytest.raises(DataError, match="holds answers to other texts"):
+        run(classifier[0], tmp_path / "in.jsonl", tmp_path / "out.jsonl", "--resume", "true")
+    run(classifier[0], tmp_path / "in.jsonl", tmp_path / "out.jsonl", "--resume", "false")
+    assert [row["text"] for row in answers(tmp_path / "out.jsonl")] == WORDS[20:35]
+
+
+def test_tokens_and_lines_of_the_input(tagger, tmp_path, monkeypatch):
+    """A tagger takes lists of tokens, empty ones too, and lines of the standard input."""
+    (tmp_path / "in.jsonl").write_text('{"tokens": ["We", "flew", "."]}\n{"tokens": []}\n{"tokens": ["\\ud800"]}\n')
+    run(tagger[0], tmp_path / "in.jsonl", tmp_path / "out.jsonl")
+    assert [(row["tokens"], len(row["tags"])) for row in answers(tmp_path / "out.jsonl")] == [
+        (["We", "flew", "."], 3),
+        ([], 0),
+        (["\ufffd"], 1),
+    ]
+    monkeypatch.setattr("sys.stdin", iter(["We flew\n", "\n"]))
+    run(tagger[0], "-", tmp_path / "lines.jsonl")
+    assert [row["text"] for row in answers(tmp_path / "lines.jsonl")] == ["We flew", ""]
+
+
+def test_two_processes_and_a_kill(classifier, tmp_path):
+    """Two processes share a file and make one output, that of one process; killed and resumed they go on."""
+    texts = [f"{text} {index}" for index, text in enumerate(WORDS * 18)]
+    write(tmp_path / "in.jsonl", texts)
+    run(classifier[0], tmp_path / "in.jsonl", tmp_path / "one.jsonl")
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    launch = "-m accelerate.commands.launch --multi_gpu --num_processes 2 --num_machines 1 --mixed_precision no --dynamo_backend no"
+    arguments = ["--model_name_or_path", str(classifier[0]), "--input_file", str(tmp_path / "in.jsonl")]
+    command = [sys.executable, *launch.split(), "--main_process_port", "0", str(SCRIPTS / "predict.py"), *arguments]
+    command += ["--output_file", str(tmp_path / "two.jsonl")]
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, start_new_session=True)
+    while process.poll() is None and not any(path.stat().st_size for path in tmp_path.glob("two.jsonl.part-1-of-2")):
+        time.sleep(0.05)
+    time.sleep(1)
+    os.killpg(process.pid, signal.SIGKILL)
+    _, error = process.communicate()
+    if (tmp_path / "two.jsonl.run").exists():
+        assert not (tmp_path / "two.jsonl").exists()
+        done = subprocess.run([*command, "--resume", "true"], env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr[-2000:]
+    assert (tmp_path / "two.jsonl").exists(), error.decode()[-2000:]
+    assert (tmp_path / "two.jsonl").read_bytes() == (tmp_path / "one.jsonl").read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.jsonl", "one.jsonl", "two.jsonl"]

@@ -1,0 +1,49 @@
+"""Outputs are whole or not there, and never take the place of an input."""
+
+import os
+
+import pytest
+
+from hf_rnn.data.readers import DataError
+from hf_rnn.data.writing import check_output_dir, check_output_file, written_whole
+
+
+def test_a_failure_leaves_what_was_there(tmp_path):
+    """The old file stays whole and nothing lies beside it; a block that ends well replaces it."""
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+
+    with pytest.raises(UnicodeEncodeError), written_whole(path) as file:
+        file.write("new \ud800")
+    assert path.read_text() == "old"
+    with written_whole(path) as file:
+        file.write("new")
+        assert path.read_text() == "old"
+    assert path.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_outputs_are_no_inputs(tmp_path):
+    """The same file under another name, or through a link, counts as the same; so does a folder in place of a file."""
+    source = tmp_path / "in.txt"
+    source.write_text("text")
+    (tmp_path / "link.txt").symlink_to(source)
+    os.link(source, tmp_path / "second.txt")
+    for name in ("in.txt", "./in.txt", "link.txt", "second.txt"):
+        with pytest.raises(DataError, match="is the input itself, which would be lost. Pass another --output_file"):
+            check_output_file(f"{tmp_path}/{name}", "output_file", str(source))
+    with pytest.raises(DataError, match="is a folder"):
+        check_output_file(str(tmp_path), "output_file")
+    with pytest.raises(DataError, match="there is no folder"):
+        check_output_file(str(tmp_path / "no" / "a.txt"), "output_file")
+    check_output_file(str(tmp_path / "out.txt"), "output_file", str(source), None)
+    (tmp_path / "model").mkdir()
+    (tmp_path / "same").symlink_to(tmp_path / "model")
+    with pytest.raises(DataError, match="is the folder of the model itself"):
+        check_output_dir(str(tmp_path / "same"), "output_dir", str(tmp_path / "model"))
+    for path in (source, source / "deeper"):
+        with pytest.raises(DataError, match="in.txt' is a file. Pass a folder as --output_dir"):
+            check_output_dir(str(path))
+    with pytest.raises(DataError, match="is empty"):
+        check_output_dir("")
+    check_output_dir(str(tmp_path / "new" / "er"))

@@ -1,0 +1,145 @@
+"""Checkpoints are whole or passed over; runs that diverge stop; runs that had stopped early end as they would have."""
+
+import json
+import shutil
+from pathlib import Path
+
+import matplotlib.figure
+import pytest
+import torch
+from runs import reviews
+from safetensors.torch import load_file
+
+from hf_rnn.commands import cli, steps, text_classification
+from hf_rnn.training.checkpoints import CHECKPOINT_FILES, CHECKSUMS, checkpoint_problem, last_complete_checkpoint
+
+SHORT = ["--max_train_samples", "160", "--per_device_train_batch_size", "16", "--save_total_limit", "99"]
+
+
+def flip(content):
+    """Change one bit in the middle."""
+    middle = len(content) // 2
+    return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+
+
+DAMAGES = {
+    "a flipped bit": flip,
+    "a zeroed tail": lambda content: content[: -(len(content) // 4)] + bytes(len(content) // 4),
+    "cut off": lambda content: content[: len(content) // 2],
+    "empty": lambda content: b"",
+    "another type": lambda content: b"[]",
+}
+
+
+@pytest.fixture
+def run(classifier, tmp_path):
+    """Return a copy of the folder of a run."""
+    return Path(shutil.copytree(classifier[0], tmp_path / "run"))
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_damaged_files_are_found(run, damage):
+    """Whatever happens to whichever file of a checkpoint, it is passed over for the one before, and named."""
+    first, last = sorted(run.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
+    assert checkpoint_problem(last) is None
+    for name in (*CHECKPOINT_FILES, "rng_state.pth"):
+        content = (last / name).read_bytes()
+        (last / name).write_bytes(DAMAGES[damage](content))
+        assert f"{name} is damaged" in str(checkpoint_problem(last))
+        assert last_complete_checkpoint(str(run)) == str(first)
+        (last / name).write_bytes(content)
+    (last / CHECKSUMS).write_bytes(DAMAGES[damage]((last / CHECKSUMS).read_bytes()))
+    assert checkpoint_problem(last)
+
+
+def test_checkpoints_without_checksums(run):
+    """Those of earlier versions are judged by what their formats tell."""
+    last = max(run.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
+    (last / CHECKSUMS).unlink()
+    assert checkpoint_problem(last) is None
+    cut = [(name, DAMAGES["cut off"]) for name in CHECKPOINT_FILES]
+    for name, damage in [
+        *cut,
+        ("trainer_state.json", lambda _: b"[]"),
+        ("config.json", lambda _: b"{"),
+        ("scheduler.pt", DAMAGES["a zeroed tail"]),
+    ]:
+        content = (last / name).read_bytes()
+        (last / name).write_bytes(damage(content))
+        assert name in str(checkpoint_problem(last))
+        (last / name).write_bytes(content)
+
+
+@pytest.mark.parametrize("options", [[], ["--optim", "sgd", "--max_grad_norm", "1e9"], ["--save_strategy", "no"]])
+def test_divergence_stops_the_run(tmp_path, options, capsys):
+    """A run that leaves the numbers ends at once with what to lower, and saves no weights."""
+    arguments = reviews(tmp_path / "out", *SHORT, "--do_train", "--do_eval", "--learning_rate", "1e30", *options)
+    assert cli.main(["text-classification", *arguments]) == 1
+    assert "Training stopped at step " in (error := capsys.readouterr().err)
+    assert "Lower --learning_rate (it is 1e+30)" in error
+    assert not list((tmp_path / "out").rglob("model.safetensors"))
+
+
+def test_divergence_keeps_the_last_good_checkpoint(tmp_path, monkeypatch):
+    """The message names it, and the run can be resumed from there."""
+    compute = text_classification.steps.RnnTrainer.compute_loss
+
+    def explode(self, model, inputs, return_outputs=False, **kwargs):
+        loss, outputs = compute(self, model, inputs, return_outputs=True, **kwargs)
+        loss = loss * float("nan") if model.training and self.state.global_step == 12 else loss
+        return (loss, outputs) if return_outputs else loss
+
+    monkeypatch.setattr(steps.RnnTrainer, "compute_loss", explode)
+    arguments = reviews(tmp_path / "out", *SHORT, "--do_train", "--do_eval")
+    with pytest.raises(ValueError, match=r"stopped at step 13: the loss is nan. The last good checkpoint is .*checkpoint-8\. Lower"):
+        text_classification.main(arguments)
+    monkeypatch.undo()
+    text_classification.main([*arguments, "--resume_from_checkpoint", "last"])
+    assert (tmp_path / "out" / "model.safetensors").exists()
+
+
+def test_early_stopping_survives_resumption(tmp_path, monkeypatch):
+    """Killed after any checkpoint and resumed, a run that stops early ends with the same weights and the same mean loss."""
+    worse = iter(range(10**6))
+    monkeypatch.setattr(
+        text_classification.TextClassification, "compute_metrics", lambda self, prediction: {"accuracy": 1 / (1 + next(worse))}
+    )
+    options = ["--do_train", "--do_eval", "--early_stopping_patience", "2", "--num_train_epochs", "9"]
+    text_classification.main(reviews(tmp_path / "whole", *SHORT, *options))
+    whole = load_file(tmp_path / "whole" / "model.safetensors")
+    results = json.loads((tmp_path / "whole" / "train_results.json").read_text())
+    names = sorted((path.name for path in (tmp_path / "whole").glob("checkpoint-*")), key=lambda name: int(name.split("-")[1]))
+    assert len(names) == 3
+    for count in range(1, len(names) + 1):
+        folder = tmp_path / f"killed{count}"
+        for name in names[:count]:
+            shutil.copytree(tmp_path / "whole" / name, folder / name)
+            state = json.loads((folder / name / "trainer_state.json").read_text())
+            assert str(tmp_path / "whole") in state["best_model_checkpoint"]
+        text_classification.main(reviews(folder, *SHORT, *options, "--resume_from_checkpoint", "last"))
+        resumed = load_file(folder / "model.safetensors")
+        assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+        assert json.loads((folder / "train_results.json").read_text())["train_loss"] == results["train_loss"]
+        assert len(list(folder.glob("checkpoint-*"))) == 3
+
+
+def test_ornaments_cannot_lose_the_model(tmp_path, monkeypatch):
+    """When no picture, report or card can be made, model and predictions are there and each failure is a warning."""
+
+    def fail(*_, **__):
+        raise MemoryError("no room")
+
+    monkeypatch.setattr(matplotlib.figure.Figure, "savefig", fail)
+    monkeypatch.setattr(text_classification, "classification_report", fail)
+    monkeypatch.setattr(steps, "write_card", fail)
+    warnings = []
+    monkeypatch.setattr(steps.logger, "warning", warnings.append)
+    metrics = text_classification.main(reviews(tmp_path / "out", *SHORT, "--do_train", "--do_predict"))
+    assert metrics["test_accuracy"] > 0
+    assert {"model.safetensors", "predictions.jsonl"} <= {path.name for path in (tmp_path / "out").iterdir()}
+    assert [what for what in ("curves", "report", "confusion matrix", "card") if f"The {what} could not be written" in str(warnings)] == [
+        "curves",
+        "report",
+        "confusion matrix",
+        "card",
+    ]
