@@ -5,8 +5,8 @@ from torch import nn
 
 from hf_rnn import RnnConfig, RnnForSequenceClassification, RnnForTokenClassification, RnnModel
 from hf_rnn.models.ngrams import encode_piece
-from hf_rnn.models.wide import WidePath
-from hf_rnn.training.linear import choose_features
+from hf_rnn.models.wide import WideEmissions, WidePath
+from hf_rnn.training.linear import choose_features, frequent_keys
 
 PIECE_TYPES = [0] + [1] * 11 + [2] * 8
 TINY = {"vocab_size": 20, "embedding_size": 6, "hidden_size": 8, "num_labels": 3}
@@ -61,6 +61,7 @@ SETTINGS = [
     *[("classifier", {"word_pooling": pooling, "word_vocab_size": 4}) for pooling in ("first", "mean", "max", "rnn")],
     ("tagger", {}),
     ("classifier", {"wide_size": 1}),
+    ("tagger", {"wide_size": 1, "use_crf": True}),
     ("tagger", {"use_crf": True, "word_pooling": "rnn"}),
     ("tagger", {"use_crf": True}),
 ]
@@ -71,13 +72,21 @@ PIECES = ["", "ab", "b", "cA", "d!", "e", "f-g", "h", "i", "jk", "l", "m", "n", 
 
 
 def add_wide_path(model, dtype=torch.float64):
-    """Put a linear model with random weights beside the recurrence, which knows the n-grams of some rows."""
-    path = WidePath(len(PIECES), 0, model.num_labels)
-    path.characters = torch.tensor([encode_piece(text, kind != 2) for text, kind in zip(PIECES, PIECE_TYPES, strict=True)])
-    choose_features(path, [row.tolist() for row in next(rows_and_batches())[0][:4]], 1000)
+    """Put a linear model with random weights beside the recurrence, which knows the features of some rows."""
+    characters = torch.tensor([encode_piece(text, kind != 2) for text, kind in zip(PIECES, PIECE_TYPES, strict=True)])
+    rows = next(rows_and_batches())[0][:4]
+    if isinstance(model, RnnForTokenClassification):
+        path = WideEmissions(len(PIECES), 0, model.num_labels)
+        path.characters = characters
+        found = [path.features(row[None], *model.model.words(row[None], torch.ones_like(row[None]).bool()))[0] for row in rows]
+        path.set_keys(frequent_keys([keys.numpy().ravel() for keys in found], 1000)[0])
+    else:
+        path = WidePath(len(PIECES), 0, model.num_labels)
+        path.characters = characters
+        choose_features(path, [row.tolist() for row in rows], 1000)
+        nn.init.normal_(path.bias)
     model.set_wide_path(path.to(dtype))
     nn.init.normal_(path.weight[1:])
-    nn.init.normal_(path.bias)
 
 
 def make(kind: str, cell: str, settings: dict, dtype: torch.dtype = torch.float64):

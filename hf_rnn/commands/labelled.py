@@ -12,12 +12,14 @@ from transformers.utils import logging
 
 from ..data.collator import RnnCollator
 from ..data.splits import Splits, iterate_cells, iterate_texts
+from ..models.modeling_rnn import RnnForSequenceClassification, RnnForTokenClassification
 from ..options import parse_arguments
 from ..training.arguments import CONFIG_DEFAULTS, CardArguments, DataArguments, LabelledTrainingArguments, ModelArguments
 from ..training.checkpoints import resume_point
 from ..training.defaults import FILLED, UNKNOWN, Size, describe, fill, validation_share
 from ..training.distillation import DistillationArguments, add_teacher
-from ..training.linear import WideFit
+from ..training.linear import LinearFit, WideFit
+from ..training.linear_tagger import TaggerFit
 from ..training.plots import plot_curves
 from ..training.trainer import RnnTrainer
 from . import steps
@@ -166,9 +168,15 @@ class LabelledTask(ABC):
     # a function of logits and labels that keeps less than all logits in memory
     shrink_logits: ClassVar[Any] = None
 
-    def wide_fit(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, size: int) -> WideFit | None:
-        """Return what puts a linear model beside the trained recurrence, if anything does."""
-        return None
+    def wide_fit(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, size: int) -> LinearFit | None:
+        """Take away the linear model that a checkpoint came with, and return what makes one for these rows, if anything does."""
+        size = size if self.model_args.wide_size is None else self.model_args.wide_size
+        if not isinstance(model, (RnnForSequenceClassification, RnnForTokenClassification)):
+            return None
+        model.set_wide_path(None)
+        if not size:
+            return None
+        return WideFit(model, tokenizer, size) if isinstance(model, RnnForSequenceClassification) else TaggerFit(model, tokenizer, size)
 
     @abstractmethod
     def compute_metrics(self, prediction: EvalPrediction) -> dict[str, float]:

@@ -9,7 +9,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import transformers
 from datasets import Dataset, disable_progress_bars
@@ -37,7 +36,7 @@ from ..models.configuration_rnn import RnnConfig
 from ..sharing.cards import write_card
 from ..training.arguments import CardArguments, DataArguments, ModelArguments, RnnTrainingArguments
 from ..training.defaults import validation_share
-from ..training.linear import WideFit
+from ..training.linear import LinearFit
 from ..training.trainer import RnnTrainer
 from .progress import ProgressLines, line_of, summary
 from .quiet import hide_library_bars
@@ -247,7 +246,7 @@ def run(
     training: RnnTrainingArguments,
     encoded: Splits,
     resume: str | None,
-    wide: WideFit | None = None,
+    wide: LinearFit | None = None,
     is_carved: bool = False,
 ) -> dict[str, PredictionOutput]:
     """Train, from a checkpoint or the start, evaluate and predict as asked; write model, state and metrics.
@@ -257,7 +256,7 @@ def run(
         training (`RnnTrainingArguments`): What is asked for.
         encoded: Splits.
         resume (`str`, *optional*): Checkpoint to start from.
-        wide (`WideFit`, *optional*): Puts a linear model beside the trained one.
+        wide (`LinearFit`, *optional*): Puts a linear model beside the trained one.
         is_carved (`bool`): Whether validation rows are training rows held out: once the model is chosen and its metrics are written,
             the linear model learns from them too.
 
@@ -269,7 +268,7 @@ def run(
         # at once, so that nothing after it can lose it; to the Hub it goes last, with card and curves
         trainer.save_model(_internal_call=True)
         if wide is not None:
-            wide.fit(encoded["train"], *_judge(trainer, encoded))
+            wide.fit(encoded["train"], encoded.get("validation"))
             trainer.save_model(_internal_call=True)
         trainer.save_metrics("train", result.metrics)
         trainer.save_state()
@@ -284,12 +283,6 @@ def run(
             wide.refit(encoded["train"], encoded["validation"])
             trainer.save_model(_internal_call=True)
     return outputs
-
-
-def _judge(trainer: RnnTrainer, encoded: Splits) -> tuple[Dataset | None, np.ndarray | None]:
-    """Return the validation rows and what the model answers to them, if there are any."""
-    validation = encoded.get("validation")
-    return validation, None if validation is None else trainer.predict(validation).predictions
 
 
 def finish(

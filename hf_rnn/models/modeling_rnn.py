@@ -27,7 +27,7 @@ from .prepared import prepared  # noqa: F401
 from .pretrained import RnnHeadOutput, RnnModelOutput, RnnPreTrainedModel
 from .recurrence import locked_dropout, masked_locked_dropout
 from .tags import forbidden_moves  # noqa: F401
-from .wide import WidePath
+from .wide import WideEmissions, WidePath
 from .workspace import Workspace  # noqa: F401
 
 
@@ -205,6 +205,8 @@ class RnnForTokenClassification(RnnPreTrainedModel):
         self.model = RnnModel(config)
         self.dropout = nn.Dropout(config.classifier_dropout)
         self.classifier = nn.Linear(config.hidden_size, config.num_labels)
+        if config.wide_size:
+            self.wide = WideEmissions(config.vocab_size, config.wide_size, config.num_labels)
         if config.use_crf:
             self.crf = LinearChainCRF(config.num_labels)
         if config.intents:
@@ -241,6 +243,8 @@ class RnnForTokenClassification(RnnPreTrainedModel):
         encoded = self.model(input_ids, attention_mask, inputs_embeds, state, output_hidden_states, return_dict=True)
         # (B, T, C)
         logits = self.classifier(self.dropout(encoded.last_hidden_state))
+        if hasattr(self, "wide"):
+            logits = logits + self.wide(input_ids, *self.model.words(input_ids, mask)).to(logits.dtype)
         loss = None
         if labels is not None:
             labels = labels.to(logits.device).masked_fill(~mask, -100)
