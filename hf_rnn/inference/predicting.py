@@ -12,6 +12,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..data.collator import RnnCollator
 from ..data.encoding import encode_words, first_pieces
+from .explaining import explain
 from .spans import group_spans
 
 Text = str | list[str]
@@ -52,6 +53,10 @@ class Predictor:
         while batch := list(islice(remaining, batch_size)):
             answers += answer(batch)
         return answers
+
+    def explain(self, text: str, label: str | None = None) -> dict[str, Any]:
+        """Say for each word of a text how much of the score of its label, or of another, it carries; see `explaining.explain`."""
+        return explain(self.model, self.tokenizer, text, label)
 
     def logits(self, texts: list[Text]) -> Tensor | list[Tensor]:
         """Return the logits of one batch in fp32: (B, C) of texts, or (W, C) for the tokens of each sentence."""
