@@ -6,7 +6,7 @@ Example:
 
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import TextIO
@@ -39,7 +39,8 @@ def main(argv: list[str] | None = None) -> None:
         got = "neither" if arguments.text is None else "both"
         raise ValueError(f"Give exactly one of --text and --input_file, got {got}.")
     predictor = load(arguments.model_name_or_path, arguments.trust_remote_code)
-    texts = [arguments.text] if arguments.input_file is None else read_texts(arguments.input_file, arguments.text_column_name)
+    usual = (*TEXT_COLUMNS, *(["raw_text"] if predictor.reads_raw_text else []), *TOKEN_COLUMNS)
+    texts = [arguments.text] if arguments.input_file is None else read_texts(arguments.input_file, arguments.text_column_name, usual)
     if arguments.output_file is None:
         _write(texts, arguments.batch_size, predictor, sys.stdout)
     else:
@@ -55,10 +56,10 @@ def _write(texts: Iterable[Text], batch_size: int, predictor: Predictor, file: T
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
-def read_texts(path: str, column: str | None = None) -> Iterator[Text]:
-    """Yield the texts or token lists of a file; of a .txt file, its lines."""
+def read_texts(path: str, column: str | None = None, usual: Sequence[str] = (*TEXT_COLUMNS, *TOKEN_COLUMNS)) -> Iterator[Text]:
+    """Yield the texts or token lists of a file, from a column or the first of the usual ones; of a .txt file, its lines."""
     for number, row in enumerate(read_rows(path)):
-        names = [column] if column else [name for name in (*TEXT_COLUMNS, *TOKEN_COLUMNS) if name in row]
+        names = [column] if column else [name for name in usual if name in row]
         if not names or names[0] not in row:
             raise DataError(f"{path}, row {number}: no column {column or 'of texts'}; it has {list(row)}. Pass --text_column_name.")
         yield row[names[0]]

@@ -8,7 +8,7 @@ import numpy as np
 from datasets import Dataset, DatasetDict, IterableDataset, IterableDatasetDict, load_dataset
 from datasets.exceptions import DatasetGenerationError
 
-from .readers import DataError, read_rows
+from .readers import ROWS_VERSION, DataError, read_rows
 
 Splits: TypeAlias = DatasetDict | IterableDatasetDict
 AnyDataset: TypeAlias = Dataset | IterableDataset
@@ -51,16 +51,16 @@ def _load_file(path: str, streaming: bool) -> AnyDataset:
         return load_dataset("parquet", data_files=path, split="train", streaming=streaming)
     if streaming:
         return IterableDataset.from_generator(read_rows, gen_kwargs={"path": path})
-    # size and time of change are part of the cache's fingerprint
+    # size, time of change, and what readers make of a file are part of the cache's fingerprint
     stat = os.stat(path) if os.path.isfile(path) else None
-    stamp = (stat.st_size, stat.st_mtime_ns) if stat else None
+    stamp = (stat.st_size, stat.st_mtime_ns, ROWS_VERSION) if stat else None
     try:
         return Dataset.from_generator(_read_stamped, gen_kwargs={"path": path, "stamp": stamp})
     except DatasetGenerationError as error:
         raise (error.__cause__ if isinstance(error.__cause__, DataError) else error) from None
 
 
-def _read_stamped(path: str, stamp: tuple[int, int] | None) -> Iterator[dict[str, Any]]:
+def _read_stamped(path: str, stamp: tuple[int, int, int] | None) -> Iterator[dict[str, Any]]:
     yield from read_rows(path)
 
 
