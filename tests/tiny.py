@@ -53,6 +53,7 @@ def assert_close(a, b):
 
 # layouts and settings that the mask-only form and its exports are tried with
 MASK = torch.tensor([[1, 1, 1, 1, 1, 1, 1], [1, 1, 1, 0, 0, 0, 0], [0, 0, 0, 0, 1, 1, 1], [1, 0, 1, 1, 0, 0, 1], [0] * 7])
+RAW_LABELS = ("O", "B-X", "I-X", "B-Y", "I-Y")
 MODELS = {"encoder": RnnModel, "classifier": RnnForSequenceClassification, "tagger": RnnForTokenClassification}
 SETTINGS = [
     ("encoder", {}),
@@ -64,6 +65,9 @@ SETTINGS = [
     ("tagger", {"wide_size": 1, "use_crf": True}),
     ("tagger", {"use_crf": True, "word_pooling": "rnn"}),
     ("tagger", {"use_crf": True}),
+    ("classifier", {"word_pooling": "mean", "ngram_vocab_size": 6}),
+    ("tagger", {"units": "raw", "word_pooling": "rnn", "word_vocab_size": 4, "ngram_vocab_size": 6}),
+    ("tagger", {"units": "raw", "use_crf": True, "crf_constraints": "bio", "word_pooling": "rnn"}),
 ]
 
 
@@ -91,11 +95,20 @@ def add_wide_path(model, dtype=torch.float64):
 
 def make(kind: str, cell: str, settings: dict, dtype: torch.dtype = torch.float64):
     """Return a model in evaluation mode, of which some pieces continue words and some words have vectors of their own."""
+    if settings.get("units") == "raw":
+        settings = {
+            **settings,
+            "num_labels": 5,
+            "id2label": dict(enumerate(RAW_LABELS)),
+            "label2id": {label: i for i, label in enumerate(RAW_LABELS)},
+        }
     model = build(MODELS[kind], dtype=dtype, cell_type=cell, **settings).eval()
-    model.set_piece_types([0] + [1 + index % 2 for index in range(19)])
-    if settings.get("word_vocab_size"):
-        model.set_word_vocabulary([[1, 2, 3, 4, 5, 6], [1, 2, 3, 4]], min_frequency=1)
-        torch.nn.init.normal_(model.base_model.embeddings.whole_word_embeddings.weight[1:])
+    # the last two ids are white space of raw text
+    model.set_piece_types([0] + [1 + index % 2 for index in range(17)] + [3, 3] if "units" in settings else [0] + [1, 2] * 9 + [1])
+    model.set_word_vocabulary([[1, 2, 3, 4, 5, 6], [1, 2, 3, 4]], min_frequency=1)
+    for name in ("whole_word_embeddings", "ngram_embeddings"):
+        if hasattr(model.base_model.embeddings, name):
+            torch.nn.init.normal_(getattr(model.base_model.embeddings, name).weight[1:])
     if settings.get("wide_size"):
         add_wide_path(model, dtype)
     return model

@@ -193,7 +193,7 @@ def build_model(
     wanted = {name: None if value == "none" else value for name, value in wanted.items() if name not in ("vocab_size", "wide_size")}
     if "word_pooling" in wanted and wanted["word_pooling"] is None:
         # without words there is no vocabulary of words
-        wanted.setdefault("word_vocab_size", 0)
+        wanted = {"word_vocab_size": 0, "ngram_vocab_size": 0, **wanted}
     maps = dict(fields or {})
     if labels is not None:
         maps |= {"id2label": dict(enumerate(labels)), "label2id": {label: index for index, label in enumerate(labels)}}
@@ -212,7 +212,7 @@ def build_model(
         built = auto_class.from_config(config)
         if isinstance(config, RnnConfig):
             built.set_piece_types(tokenizer)
-            if config.word_vocab_size and train is not None:
+            if (config.word_vocab_size or config.ngram_vocab_size) and train is not None:
                 built.set_word_vocabulary(iterate_cells(train, "input_ids"))
         if model.embeddings_from:
             vectors = borrow_vectors(model.embeddings_from, tokenizer, config.embedding_size)

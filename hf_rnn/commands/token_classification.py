@@ -25,11 +25,13 @@ from ..training.metrics import SpanMetric, TokenMetric, load_metric
 from ..training.plots import plot_confusion_matrix
 from . import steps
 from .labelled import LabelledTask
+from .span_labelling import SpanLabelling, reads_raw_text
 
 
 def main(argv: list[str] | None = None) -> dict[str, float]:
     """Run the command; return the metrics of all splits."""
-    return TokenClassification(argv, __doc__).run()
+    task = TokenClassification(argv, __doc__)
+    return (SpanLabelling(argv, __doc__) if reads_raw_text(task.data) else task).run()
 
 
 def _best(logits: Any, labels: Any) -> Any:

@@ -117,6 +117,9 @@ class RnnPreTrainedModel(PreTrainedModel):
                 nn.init.constant_(module.word_keys, UNUSED_KEY)
                 # an unknown word has no vector of its own; words that no gradient has reached are like it
                 nn.init.zeros_(module.whole_word_embeddings.weight)
+            if self.config.ngram_vocab_size:
+                nn.init.constant_(module.ngram_keys, UNUSED_KEY)
+                nn.init.zeros_(module.ngram_embeddings.weight)
 
         elif isinstance(module, WideTable):
             for buffer in module.buffers():
