@@ -1,0 +1,59 @@
+"""The learning curve: nested samples, a run that goes on where it stopped, a table and a picture, for texts and for tags."""
+
+import json
+
+import pytest
+
+from hf_rnn.commands import learning_curve
+from hf_rnn.training.baselines import classify_texts, tag_sentences
+
+
+def write(folder, rows):
+    """Write rows as JSON Lines, as training and test file, and return options."""
+    path = folder / "rows.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return ["--train_file", str(path), "--test_file", str(path), "--output_dir", str(folder / "out")]
+
+
+TEXTS = [{"text": f"{word} film {number % 3}", "label": label} for number in range(15) for word, label in (("good", "1"), ("bad", "0"))]
+TAGGED = [{"tokens": ["in", name], "tags": ["O", "B-city"]} for _ in range(10) for name in ("Seoul", "Busan", "Daegu")]
+
+
+@pytest.mark.parametrize("rows", [TEXTS, TAGGED])
+def test_points_table_and_picture(rows, tmp_path, monkeypatch):
+    """Both are measured at every size and seed, once."""
+    calls = []
+
+    def train(argv):
+        calls.append(argv)
+        return {"test_accuracy": 0.5, "test_f1": 0.5}
+
+    for name in ("text_classification", "token_classification"):
+        monkeypatch.setattr(getattr(learning_curve, name), "main", train)
+    options = [*write(tmp_path, rows), "--sizes", "20", "1000", "--seeds", "2"]
+    summary = learning_curve.main(options)
+    assert list(summary) == [20, 30]
+    assert summary[30]["baseline"][0] == 100
+    assert summary[30]["hf-rnn"][:2] == (50, 0)
+    assert len(calls) == 4
+    assert learning_curve.main(options) == summary
+    assert len(calls) == 4
+    assert "| 30 | 100.0 ± 0.0 | 50.0 ± 0.0 | -50.0 |" in (tmp_path / "out" / learning_curve.TABLE).read_text()
+    assert (tmp_path / "out" / learning_curve.PICTURE).stat().st_size > 1000
+
+
+def test_samples_are_nested(tmp_path):
+    """A smaller sample is the beginning of a larger one of the same seed, and another seed draws others."""
+    arguments = learning_curve.CurveArguments(*write(tmp_path, TEXTS)[1::2][:2], output_dir=str(tmp_path / "out"))
+    curve = learning_curve.LearningCurve(arguments)
+    assert curve.sizes == [30]
+    assert curve.sample(20, 0)[:10] == curve.sample(10, 0)
+    assert curve.sample(20, 0) != curve.sample(20, 1)
+
+
+def test_baselines_learn(tmp_path):
+    """What tells the rows apart is found."""
+    assert classify_texts([row["text"] for row in TEXTS], [row["label"] for row in TEXTS], ["good", "bad"]) == ["1", "0"]
+    sentences, tags = ([row[name] for row in TAGGED] for name in ("tokens", "tags"))
+    found = tag_sentences(sentences, tags, [["in", "Ulsan"]], lambda a, b: float(a == b), str(tmp_path / "crf"))
+    assert found == [["O", "B-city"]]

@@ -1,0 +1,42 @@
+"""What is left out follows from the rows: validation rows, vocabularies that hold every character, epochs that fall."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from hf_rnn.training.defaults import FEWEST_EPOCHS, Size, classifier_defaults, describe, fill, tagger_defaults, validation_share
+
+
+def test_size_is_measured():
+    """Rows, words and characters."""
+    assert Size.of(["a b", "", "bc  d"]) == Size(3, 4, 5)
+
+
+@pytest.mark.parametrize(("rows", "held_out"), [(10, 2), (100, 20), (750, 150), (1000, 150), (3000, 150), (10_000, 500)])
+def test_validation_rows(rows, held_out):
+    """A twentieth, but 150 rows, but a fifth at most."""
+    assert round(rows * validation_share(rows)) == held_out
+
+
+@pytest.mark.parametrize("choose", [classifier_defaults, tagger_defaults])
+def test_more_rows_mean_fewer_epochs_and_larger_models(choose):
+    """Nothing turns back, and long rows have fewer epochs; every character has an entry."""
+    found = [choose(Size(rows, 10 * rows, 3000)) for rows in (1, 100, 1000, 5000, 30_000, 150_000, 10**7)]
+    for name, sign in (("num_train_epochs", -1), ("vocab_size", 1), ("hidden_size", 1), ("per_device_train_batch_size", 1)):
+        values = [sign * defaults[name] for defaults in found]
+        assert values == sorted(values)
+    assert found[-1]["num_train_epochs"] == FEWEST_EPOCHS
+    assert choose(Size(5000, 10_000_000, 100))["num_train_epochs"] < choose(Size(5000, 50_000, 100))["num_train_epochs"]
+    assert all(defaults["vocab_size"] >= 6000 for defaults in found)
+
+
+def test_what_is_given_stays():
+    """Only what was left out is filled in, and the line at the start tells what is used."""
+    size, options = Size(5452, 50_000, 80), SimpleNamespace(num_train_epochs=2.0, learning_rate=None)
+    defaults = classifier_defaults(size)
+    line = describe(size, defaults, options)
+    assert line.startswith("5,452 rows: ")
+    assert "num_train_epochs 2," in line
+    fill(defaults, options)
+    assert options.num_train_epochs == 2.0
+    assert options.learning_rate == defaults["learning_rate"]
