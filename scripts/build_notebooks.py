@@ -18,8 +18,10 @@ def main() -> None:
             notebook = in_language(source, language)
             NotebookClient(notebook, timeout=600, kernel_name="python3").execute()
             for cell in notebook.cells:
-                # when a cell ran says nothing
+                # when a cell ran, and what libraries say about the machine, is nobody's business
                 cell.metadata.clear()
+                if cell.cell_type == "code":
+                    cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
             nbformat.write(notebook, FOLDER / f"{source.stem}.{language}.ipynb")
 
 

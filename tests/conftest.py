@@ -8,7 +8,7 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 import pytest
 import torch
-from runs import reviews, sentences
+from runs import reviews, sentences, spans
 
 from hf_rnn.models.workspace import Workspace
 
@@ -57,3 +57,12 @@ def tagger(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("tagger") / "pos"
     return folder, token_classification.main(sentences(folder, "--do_train", "--do_eval", "--do_predict", "--use_crf", "true"))
+
+
+@pytest.fixture(scope="session")
+def span_tagger(tmp_path_factory):
+    """Train a tagger of raw text once; return its folder and metrics."""
+    from hf_rnn.commands import token_classification
+
+    folder = tmp_path_factory.mktemp("span_tagger") / "entities"
+    return folder, token_classification.main(spans(folder, "--do_train", "--do_eval", "--do_predict"))

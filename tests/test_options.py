@@ -11,8 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hf_rnn.commands import cli, labelled, language_model
-from hf_rnn.options import HelpText, parse_arguments
-from hf_rnn.ranges import Range
+from hf_rnn.options import HelpText, Range, parse_arguments
 
 KINDS = {"labelled": labelled.KINDS, "language model": language_model.KINDS}
 # what a line may not be longer than, and no traceback is shorter than

@@ -5,8 +5,8 @@ from torch import nn
 
 from hf_rnn import RnnConfig, RnnForSequenceClassification, RnnForTokenClassification, RnnModel
 from hf_rnn.models.ngrams import encode_piece
-from hf_rnn.models.wide import WidePath
-from hf_rnn.training.linear import choose_features
+from hf_rnn.models.wide import WideEmissions, WidePath
+from hf_rnn.training.linear import choose_features, frequent_keys
 
 PIECE_TYPES = [0] + [1] * 11 + [2] * 8
 TINY = {"vocab_size": 20, "embedding_size": 6, "hidden_size": 8, "num_labels": 3}
@@ -53,6 +53,7 @@ def assert_close(a, b):
 
 # layouts and settings that the mask-only form and its exports are tried with
 MASK = torch.tensor([[1, 1, 1, 1, 1, 1, 1], [1, 1, 1, 0, 0, 0, 0], [0, 0, 0, 0, 1, 1, 1], [1, 0, 1, 1, 0, 0, 1], [0] * 7])
+RAW_LABELS = ("O", "B-X", "I-X", "B-Y", "I-Y")
 MODELS = {"encoder": RnnModel, "classifier": RnnForSequenceClassification, "tagger": RnnForTokenClassification}
 SETTINGS = [
     ("encoder", {}),
@@ -61,8 +62,12 @@ SETTINGS = [
     *[("classifier", {"word_pooling": pooling, "word_vocab_size": 4}) for pooling in ("first", "mean", "max", "rnn")],
     ("tagger", {}),
     ("classifier", {"wide_size": 1}),
+    ("tagger", {"wide_size": 1, "use_crf": True}),
     ("tagger", {"use_crf": True, "word_pooling": "rnn"}),
     ("tagger", {"use_crf": True}),
+    ("classifier", {"word_pooling": "mean", "ngram_vocab_size": 6}),
+    ("tagger", {"units": "raw", "word_pooling": "rnn", "word_vocab_size": 4, "ngram_vocab_size": 6}),
+    ("tagger", {"units": "raw", "use_crf": True, "crf_constraints": "bio", "word_pooling": "rnn"}),
 ]
 
 
@@ -71,22 +76,39 @@ PIECES = ["", "ab", "b", "cA", "d!", "e", "f-g", "h", "i", "jk", "l", "m", "n", 
 
 
 def add_wide_path(model, dtype=torch.float64):
-    """Put a linear model with random weights beside the recurrence, which knows the n-grams of some rows."""
-    path = WidePath(len(PIECES), 0, model.num_labels)
-    path.characters = torch.tensor([encode_piece(text, kind != 2) for text, kind in zip(PIECES, PIECE_TYPES, strict=True)])
-    choose_features(path, [row.tolist() for row in next(rows_and_batches())[0][:4]], 1000)
+    """Put a linear model with random weights beside the recurrence, which knows the features of some rows."""
+    characters = torch.tensor([encode_piece(text, kind != 2) for text, kind in zip(PIECES, PIECE_TYPES, strict=True)])
+    rows = next(rows_and_batches())[0][:4]
+    if isinstance(model, RnnForTokenClassification):
+        path = WideEmissions(len(PIECES), 0, model.num_labels)
+        path.characters = characters
+        found = [path.features(row[None], *model.model.words(row[None], torch.ones_like(row[None]).bool()))[0] for row in rows]
+        path.set_keys(frequent_keys([keys.numpy().ravel() for keys in found], 1000)[0])
+    else:
+        path = WidePath(len(PIECES), 0, model.num_labels)
+        path.characters = characters
+        choose_features(path, [row.tolist() for row in rows], 1000)
+        nn.init.normal_(path.bias)
     model.set_wide_path(path.to(dtype))
     nn.init.normal_(path.weight[1:])
-    nn.init.normal_(path.bias)
 
 
 def make(kind: str, cell: str, settings: dict, dtype: torch.dtype = torch.float64):
     """Return a model in evaluation mode, of which some pieces continue words and some words have vectors of their own."""
+    if settings.get("units") == "raw":
+        settings = {
+            **settings,
+            "num_labels": 5,
+            "id2label": dict(enumerate(RAW_LABELS)),
+            "label2id": {label: i for i, label in enumerate(RAW_LABELS)},
+        }
     model = build(MODELS[kind], dtype=dtype, cell_type=cell, **settings).eval()
-    model.set_piece_types([0] + [1 + index % 2 for index in range(19)])
-    if settings.get("word_vocab_size"):
-        model.set_word_vocabulary([[1, 2, 3, 4, 5, 6], [1, 2, 3, 4]], min_frequency=1)
-        torch.nn.init.normal_(model.base_model.embeddings.whole_word_embeddings.weight[1:])
+    # the last two ids are white space of raw text
+    model.set_piece_types([0] + [1 + index % 2 for index in range(17)] + [3, 3] if "units" in settings else [0] + [1, 2] * 9 + [1])
+    model.set_word_vocabulary([[1, 2, 3, 4, 5, 6], [1, 2, 3, 4]], min_frequency=1)
+    for name in ("whole_word_embeddings", "ngram_embeddings"):
+        if hasattr(model.base_model.embeddings, name):
+            torch.nn.init.normal_(getattr(model.base_model.embeddings, name).weight[1:])
     if settings.get("wide_size"):
         add_wide_path(model, dtype)
     return model

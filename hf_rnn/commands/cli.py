@@ -18,6 +18,7 @@ COMMANDS = {
     "distill": ("distill", "teach a small model what an encoder knows, and compare the two"),
     "train-tokenizer": ("train_tokenizer", "train a tokenizer"),
     "predict": ("predict", "apply a trained model to texts"),
+    "explain": ("explain", "show which words make the answer of a classifier"),
     "convert": ("convert", "save a model in half precision and measure what that costs"),
     "export": ("export", "write a model as ONNX, check it and quantise it"),
     "demo": ("demo", "write a page that runs a model in the browser"),

@@ -12,15 +12,18 @@ from transformers.utils import logging
 
 from ..data.collator import RnnCollator
 from ..data.splits import Splits, iterate_cells, iterate_texts
+from ..models.modeling_rnn import RnnForSequenceClassification, RnnForTokenClassification
 from ..options import parse_arguments
 from ..training.arguments import CONFIG_DEFAULTS, CardArguments, DataArguments, LabelledTrainingArguments, ModelArguments
 from ..training.checkpoints import resume_point
 from ..training.defaults import FILLED, UNKNOWN, Size, describe, fill, validation_share
 from ..training.distillation import DistillationArguments, add_teacher
-from ..training.linear import WideFit
+from ..training.linear import LinearFit, WideFit
+from ..training.linear_tagger import TaggerFit
 from ..training.plots import plot_curves
 from ..training.trainer import RnnTrainer
 from . import steps
+from .progress import line_of
 from .provenance import describe_data
 
 logger = logging.get_logger(__name__)
@@ -60,7 +63,7 @@ class LabelledTask(ABC):
     def run(self) -> dict[str, float]:
         """Run the command; return the metrics of all splits."""
         steps.set_up(self.training)
-        splits = steps.load_task_splits(self.data, self.training)
+        splits = self.prepare(steps.load_task_splits(self.data, self.training))
         self.choose_columns(splits, "train" if "train" in splits else next(iter(splits)))
         defaults = self._fill_defaults(splits)
         given = set(splits)
@@ -69,13 +72,10 @@ class LabelledTask(ABC):
         # what is wrong with files and options is said before an earlier run in the folder is
         resume = resume_point(self.training) if self.training.do_train else None
         steps.choose_metric(self.training, *self.metric, self.metric_names)
-        texts = iterate_texts(splits["train"], self.text_column) if "train" in splits else None
-        tokenizer = steps.get_tokenizer(self.model_args, texts, defaults, self.max_length)
+        tokenizer = self.make_tokenizer(splits, defaults)
         splits = self._add_teacher(splits)
         encoded = self.encode(splits, tokenizer)
-        model = steps.build_model(
-            self.auto_class, self.model_args, tokenizer, self.labels, defaults, encoded.get("train"), self.config_fields
-        )
+        model = self.build_model(tokenizer, encoded.get("train"), defaults)
         trainer = steps.make_trainer(
             model,
             self.training,
@@ -89,6 +89,7 @@ class LabelledTask(ABC):
         wide = self.wide_fit(model, tokenizer, defaults["wide_size"]) if self.training.do_train else None
         outputs = steps.run(trainer, self.training, encoded, resume, wide, "validation" not in given)
         _add_unseen(trainer, outputs, splits, self.text_column, self.metric[0])
+        self._complete(trainer, outputs, splits)
         if trainer.is_world_process_zero():
             self._write_files(Path(self.training.output_dir), trainer, outputs, splits)
         example = steps.choose_example(iterate_cells(splits[list(splits)[-1]], self.text_column))
@@ -108,6 +109,15 @@ class LabelledTask(ABC):
         fill(defaults, self.data, self.training)
         return defaults
 
+    def _complete(self, trainer: RnnTrainer, outputs: dict[str, PredictionOutput], splits: Splits) -> None:
+        """Add what `complete_metrics` returns to the metrics of predicted splits and their files."""
+        for split, added in self.complete_metrics(outputs, splits).items():
+            prefix = "eval" if split == "validation" else split
+            outputs[split].metrics.update({f"{prefix}_{name}": value for name, value in added.items()})
+            trainer.save_metrics(prefix, outputs[split].metrics)
+            if trainer.is_world_process_zero():
+                print(line_of({f"{prefix}_{name}": value for name, value in added.items()}))
+
     def _write_files(self, folder: Path, trainer: RnnTrainer, outputs: dict[str, PredictionOutput], splits: Splits) -> None:
         """Write the curves, and what there is to say of the last split that was predicted: the test split if there was one."""
         if trainer.state.log_history:
@@ -121,6 +131,10 @@ class LabelledTask(ABC):
         """Add a teacher's answers to the training rows, and rows for it to answer, if there is one."""
         columns = self.text_column, self.label_column
         return add_teacher(splits, self.distillation, *columns, self.labels, self.names.get("train"), self.training.seed)
+
+    def prepare(self, splits: Splits) -> Splits:
+        """Return the rows in the form that the other steps expect: as they are."""
+        return splits
 
     @abstractmethod
     def defaults(self, size: Size) -> dict[str, Any]:
@@ -154,9 +168,18 @@ class LabelledTask(ABC):
     def max_length(self) -> int:
         """Return the number of tokens to which the tokenizer truncates."""
 
+    def make_tokenizer(self, splits: Splits, defaults: dict[str, Any]) -> PreTrainedTokenizerBase:
+        """Load the tokenizer that the options name, or train one on the training rows."""
+        texts = iterate_texts(splits["train"], self.text_column) if "train" in splits else None
+        return steps.get_tokenizer(self.model_args, texts, defaults, self.max_length)
+
     @abstractmethod
     def encode(self, splits: Splits, tokenizer: PreTrainedTokenizerBase) -> Splits:
         """Turn raw rows into `input_ids` and `labels`."""
+
+    def build_model(self, tokenizer: PreTrainedTokenizerBase, train: Any, defaults: dict[str, Any]) -> PreTrainedModel:
+        """Load the model that the options name, or build one; `train` are the encoded training rows, if there are any."""
+        return steps.build_model(self.auto_class, self.model_args, tokenizer, self.labels, defaults, train, self.config_fields)
 
     @property
     def config_fields(self) -> dict[str, Any]:
@@ -166,13 +189,23 @@ class LabelledTask(ABC):
     # a function of logits and labels that keeps less than all logits in memory
     shrink_logits: ClassVar[Any] = None
 
-    def wide_fit(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, size: int) -> WideFit | None:
-        """Return what puts a linear model beside the trained recurrence, if anything does."""
-        return None
+    def wide_fit(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, size: int) -> LinearFit | None:
+        """Take away the linear model that a checkpoint came with, and return what makes one for these rows, if anything does."""
+        size = size if self.model_args.wide_size is None else self.model_args.wide_size
+        if not isinstance(model, (RnnForSequenceClassification, RnnForTokenClassification)):
+            return None
+        model.set_wide_path(None)
+        if not size:
+            return None
+        return WideFit(model, tokenizer, size) if isinstance(model, RnnForSequenceClassification) else TaggerFit(model, tokenizer, size)
 
     @abstractmethod
     def compute_metrics(self, prediction: EvalPrediction) -> dict[str, float]:
         """Return metrics from predictions and labels."""
+
+    def complete_metrics(self, outputs: dict[str, PredictionOutput], splits: Splits) -> dict[str, dict[str, float]]:
+        """Return, for each predicted split, metrics that need the rows beside predictions and labels."""
+        return {}
 
     @abstractmethod
     def write_results(self, folder: Path, split: str, output: PredictionOutput, rows: Any) -> None:

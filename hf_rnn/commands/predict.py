@@ -7,7 +7,7 @@ Example:
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ..data.cells import as_text, as_tokens, place
@@ -50,7 +50,8 @@ def main(argv: list[str] | None = None) -> None:
     if arguments.input_file is None:
         texts: Iterable[Text] = [as_text(arguments.text, "--text")]
     else:
-        texts = read_texts(arguments.input_file, arguments.text_column_name)
+        usual = (*TEXT_COLUMNS, *(["raw_text"] if predictor.reads_raw_text else []), *TOKEN_COLUMNS)
+        texts = read_texts(arguments.input_file, arguments.text_column_name, usual)
     if arguments.output_file is None:
         _print(predictor, texts, arguments.batch_size)
     else:
@@ -74,15 +75,16 @@ def _write(predictor: Predictor, texts: Iterable[Text], arguments: PredictArgume
                 answers.add(answer_window(predictor, window, arguments.batch_size))
 
 
-def read_texts(path: str, column: str | None = None) -> Iterator[Text]:
-    """Yield the texts or token lists of a file; of a .txt file, or of the standard input under the name "-", its lines.
+def read_texts(path: str, column: str | None = None, usual: Sequence[str] = (*TEXT_COLUMNS, *TOKEN_COLUMNS)) -> Iterator[Text]:
+    """Yield the texts or token lists of a file, from a column or the first of the usual ones; of a .txt file, or of the standard input
+    under the name "-", its lines.
 
     Raises:
         DataError: A row has no such column, or neither text nor tokens in it.
     """
     rows: Iterator[Row] = ({"text": line.rstrip("\r\n")} for line in sys.stdin) if path == "-" else read_rows(path)
     for number, row in enumerate(rows):
-        names = [column] if column else [name for name in (*TEXT_COLUMNS, *TOKEN_COLUMNS) if name in row]
+        names = [column] if column else [name for name in usual if name in row]
         if not names or names[0] not in row:
             raise DataError(f"{path}, row {number}: no column {column or 'of texts'}; it has {list(row)}. Pass --text_column_name.")
         cell, where = row[names[0]], place(f"{path},", number, names[0])

@@ -9,7 +9,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import transformers
 from datasets import Dataset, disable_progress_bars
@@ -37,7 +36,7 @@ from ..models.configuration_rnn import RnnConfig
 from ..sharing.cards import write_card
 from ..training.arguments import CardArguments, DataArguments, ModelArguments, RnnTrainingArguments
 from ..training.defaults import validation_share
-from ..training.linear import WideFit
+from ..training.linear import LinearFit
 from ..training.trainer import RnnTrainer
 from .progress import ProgressLines, line_of, summary
 from .quiet import hide_library_bars
@@ -194,7 +193,7 @@ def build_model(
     wanted = {name: None if value == "none" else value for name, value in wanted.items() if name not in ("vocab_size", "wide_size")}
     if "word_pooling" in wanted and wanted["word_pooling"] is None:
         # without words there is no vocabulary of words
-        wanted.setdefault("word_vocab_size", 0)
+        wanted = {"word_vocab_size": 0, "ngram_vocab_size": 0, **wanted}
     maps = dict(fields or {})
     if labels is not None:
         maps |= {"id2label": dict(enumerate(labels)), "label2id": {label: index for index, label in enumerate(labels)}}
@@ -213,7 +212,7 @@ def build_model(
         built = auto_class.from_config(config)
         if isinstance(config, RnnConfig):
             built.set_piece_types(tokenizer)
-            if config.word_vocab_size and train is not None:
+            if (config.word_vocab_size or config.ngram_vocab_size) and train is not None:
                 built.set_word_vocabulary(iterate_cells(train, "input_ids"))
         if model.embeddings_from:
             vectors = borrow_vectors(model.embeddings_from, tokenizer, config.embedding_size)
@@ -247,7 +246,7 @@ def run(
     training: RnnTrainingArguments,
     encoded: Splits,
     resume: str | None,
-    wide: WideFit | None = None,
+    wide: LinearFit | None = None,
     is_carved: bool = False,
 ) -> dict[str, PredictionOutput]:
     """Train, from a checkpoint or the start, evaluate and predict as asked; write model, state and metrics.
@@ -257,7 +256,7 @@ def run(
         training (`RnnTrainingArguments`): What is asked for.
         encoded: Splits.
         resume (`str`, *optional*): Checkpoint to start from.
-        wide (`WideFit`, *optional*): Puts a linear model beside the trained one.
+        wide (`LinearFit`, *optional*): Puts a linear model beside the trained one.
         is_carved (`bool`): Whether validation rows are training rows held out: once the model is chosen and its metrics are written,
             the linear model learns from them too.
 
@@ -269,7 +268,7 @@ def run(
         # at once, so that nothing after it can lose it; to the Hub it goes last, with card and curves
         trainer.save_model(_internal_call=True)
         if wide is not None:
-            wide.fit(encoded["train"], *_judge(trainer, encoded))
+            wide.fit(encoded["train"], encoded.get("validation"))
             trainer.save_model(_internal_call=True)
         trainer.save_metrics("train", result.metrics)
         trainer.save_state()
@@ -284,12 +283,6 @@ def run(
             wide.refit(encoded["train"], encoded["validation"])
             trainer.save_model(_internal_call=True)
     return outputs
-
-
-def _judge(trainer: RnnTrainer, encoded: Splits) -> tuple[Dataset | None, np.ndarray | None]:
-    """Return the validation rows and what the model answers to them, if there are any."""
-    validation = encoded.get("validation")
-    return validation, None if validation is None else trainer.predict(validation).predictions
 
 
 def finish(

@@ -12,7 +12,7 @@ import evaluate
 import numpy as np
 from scipy.special import expit, softmax
 from sklearn.metrics import classification_report
-from transformers import AutoModelForSequenceClassification, EvalPrediction, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoModelForSequenceClassification, EvalPrediction, PreTrainedTokenizerBase
 from transformers.trainer_utils import PredictionOutput
 from transformers.utils import logging
 
@@ -20,9 +20,7 @@ from ..data.encoding import drop_truncated, encode_texts, map_splits
 from ..data.labels import collect_labels, feature_names
 from ..data.readers import DataError
 from ..data.splits import LABEL_COLUMNS, TEXT_COLUMNS, Splits, choose_column, iterate_cells
-from ..models.modeling_rnn import RnnForSequenceClassification
 from ..training.defaults import Size, classifier_defaults
-from ..training.linear import WideFit
 from ..training.metrics import ClassificationMetric, MultiLabelMetric, RegressionMetric, load_metric
 from ..training.plots import plot_confusion_matrix
 from . import steps
@@ -142,14 +140,6 @@ class TextClassification(LabelledTask):
                 share = f"{count} of {total} {split} rows ({100 * count / total:.2f}%)"
                 logger.warning(f"{share} are longer than {self.max_length} tokens and are truncated.")
         return encoded
-
-    def wide_fit(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, size: int) -> WideFit | None:
-        """Take away the linear model that a checkpoint came with, and return what makes one for these rows."""
-        size = size if self.model_args.wide_size is None else self.model_args.wide_size
-        if not isinstance(model, RnnForSequenceClassification):
-            return None
-        model.set_wide_path(None)
-        return WideFit(model, tokenizer, size) if size else None
 
     @cached_property
     def _scorer(self) -> evaluate.Metric:

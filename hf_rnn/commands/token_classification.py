@@ -25,11 +25,13 @@ from ..training.metrics import SpanMetric, TokenMetric, load_metric
 from ..training.plots import plot_confusion_matrix
 from . import steps
 from .labelled import LabelledTask
+from .span_labelling import SpanLabelling, reads_raw_text
 
 
 def main(argv: list[str] | None = None) -> dict[str, float]:
     """Run the command; return the metrics of all splits."""
-    return TokenClassification(argv, __doc__).run()
+    task = TokenClassification(argv, __doc__)
+    return (SpanLabelling(argv, __doc__) if reads_raw_text(task.data) else task).run()
 
 
 def _best(logits: Any, labels: Any) -> Any:
@@ -49,8 +51,8 @@ class TokenClassification(LabelledTask):
     shrink_logits = staticmethod(_best)
 
     def defaults(self, size: Size) -> dict[str, Any]:
-        """Return those of a tagger."""
-        return tagger_defaults(size)
+        """Return those of a tagger; what comes with knowledge of its own has no linear model."""
+        return {**tagger_defaults(size), **({"wide_size": 0} if self.has_knowledge or self.data.streaming else {})}
 
     def choose_columns(self, splits: Splits, first: str) -> None:
         """Set both columns; every split needs them, as unlabelled sentences are for `hf-rnn predict`."""
@@ -114,8 +116,22 @@ class TokenClassification(LabelledTask):
 
     @property
     def config_fields(self) -> dict[str, Any]:
-        """Return the classes of whole sentences."""
-        return {} if self.intents is None else {"intents": self.intents}
+        """Return the classes of whole sentences, and for spans a CRF, unless the options say otherwise."""
+        fields: dict[str, Any] = {} if self.intents is None else {"intents": self.intents}
+        if self.has_chain:
+            fields["use_crf"] = True
+        return fields
+
+    @property
+    def has_chain(self) -> bool:
+        """Return whether a new model ends in a CRF because its labels are those of spans."""
+        is_free = self.model_args.use_crf is None and not self.training.label_smoothing_factor
+        return is_free and self.scheme is not None and not self.has_knowledge
+
+    @property
+    def has_knowledge(self) -> bool:
+        """Return whether the model comes from elsewhere, or its answers from a teacher."""
+        return bool(self.model_args.model_name_or_path or self.model_args.config_name or self.distillation.teacher_name_or_path)
 
     def encode(self, splits: Splits, tokenizer: PreTrainedTokenizerBase) -> Splits:
         """Tokenise sentences and align their tags with first pieces."""

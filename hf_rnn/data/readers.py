@@ -11,19 +11,19 @@ from typing import Any, TextIO
 
 from transformers.utils.logging import get_logger
 
-logger = get_logger(__name__)
+from .annotations import Row, as_object, read_annotations
+from .errors import DataError
+from .surface import place_words
 
-Row = dict[str, Any]
+logger = get_logger(__name__)
 
 # half of a pair of UTF-16, which JSON can spell and no file can hold
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 # bytes of a cell of a table
 LARGEST_CELL = 2**31 - 1
+# changes with what the rows of a file hold, so that rows an older version has cached are read again
+ROWS_VERSION = 2
 CONLLU_COLUMNS = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
-
-
-class DataError(ValueError):
-    """Data that cannot be used as it is."""
 
 
 def whole_text(text: str) -> str:
@@ -35,9 +35,10 @@ def read_rows(path: str) -> Iterator[Row]:
     """Yield the rows of a file as dictionaries, read according to its ending.
 
     A tagged sentence (.conll, .bio, .iob2, .conllu) is one row: a list a column, "column_0", "column_1", ... for CoNLL columns
-    and the names of `CONLLU_COLUMNS` for CoNLL-U. Tab-separated files are read without quoting: a quote is a character. Every line
-    of a .txt file is a row with the column "text". A further ending .gz means that the file is compressed. Lone surrogates in JSON are
-    replaced by U+FFFD, with a warning that counts them.
+    and for CoNLL-U the names of `CONLLU_COLUMNS`, with `raw_text`, the sentence as it was written, and `offsets`, the start and end
+    of its words there. Span annotations in JSON become `text` and `spans`, see `annotations.read_annotations`. Tab-separated files
+    are read without quoting: a quote is a character. Every line of a .txt file is a row with the column "text". A further ending
+    .gz means that the file is compressed. Lone surrogates in JSON are replaced by U+FFFD, with a warning that counts them.
 
     Raises:
         DataError: The file is missing, empty, of an unknown kind, not UTF-8, or malformed.
@@ -49,7 +50,8 @@ def read_rows(path: str) -> Iterator[Row]:
         raise DataError(f"{path}: {'this is a folder' if Path(path).is_dir() else 'there is no such file'}. Check the path.")
     count = 0
     try:
-        for row in _read_parquet(path) if suffix == ".parquet" else _read_text(path, READERS[suffix]):
+        rows = _read_parquet(path) if suffix == ".parquet" else _read_text(path, READERS[suffix])
+        for row in read_annotations(rows) if suffix in (".json", ".jsonl") else rows:
             count += 1
             yield row
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
@@ -158,6 +160,7 @@ def _read_jsonl(path: str, file: TextIO) -> Iterator[Row]:
             continue
         try:
             row, count = _parse_json(line)
+            row = as_object(row)
         except json.JSONDecodeError as error:
             raise DataError(f"{path}, line {number}: not JSON ({error.msg} at column {error.colno}): {line.strip()[:80]!r}.") from None
         except ValueError as error:
@@ -178,10 +181,10 @@ def _read_json(path: str, file: TextIO) -> Iterator[Row]:
         raise DataError(f"{path}, line {error.lineno}: not JSON ({error.msg} at column {error.colno}). {remedy}") from None
     except ValueError as error:
         raise DataError(f"{path}: {error}.") from None
-    rows = content.get("data") if isinstance(content, dict) else content
+    rows = content.get("data", content.get("annotations")) if isinstance(content, dict) else content
     if not isinstance(rows, list):
         raise DataError(f'{path}: expected a list of objects, or an object whose "data" is one, got {type(content).__name__}.')
-    for number, row in enumerate(rows):
+    for number, row in enumerate(map(as_object, rows)):
         if not isinstance(row, dict):
             raise DataError(f'{path}, row {number}: expected a list of objects like {{"text": ..., "label": ...}}, got {str(row)[:80]!r}.')
         yield row
@@ -266,19 +269,31 @@ def _read_conll(path: str, file: TextIO) -> Iterator[Row]:
 
 
 def _read_conllu(path: str, file: TextIO) -> Iterator[Row]:
+    # of the sentence at hand: its text, and lines of tokens as written, of which some span several words
+    texts: list[str] = []
+    written: list[list[str]] = []
+
     def parse(number: int, line: str) -> list[str] | None:
         if line.startswith("#"):
+            if line.startswith("# text ="):
+                texts.append(line.removeprefix("# text =").strip())
             return None
         columns = line.split("\t")
         if len(columns) != len(CONLLU_COLUMNS):
             raise DataError(
                 f"{path}, line {number}: CoNLL-U has {len(CONLLU_COLUMNS)} columns separated by tabs, got {len(columns)}: {line!r}."
             )
+        if columns[0].replace("-", "", 1).isdigit():
+            written.append(columns)
         # multi-word tokens (3-4) and empty nodes (8.1) are not words of the syntax
         return columns if columns[0].isdigit() else None
 
     for block in _read_blocks(path, file, parse):
-        yield dict(zip(CONLLU_COLUMNS, map(list, zip(*block, strict=True)), strict=True))
+        text, offsets = place_words(texts[-1] if texts else None, written)
+        row = dict(zip(CONLLU_COLUMNS, map(list, zip(*block, strict=True)), strict=True))
+        yield {**row, "raw_text": text, "offsets": offsets}
+        texts.clear()
+        written.clear()
 
 
 READERS: dict[str, Callable[[str, TextIO], Iterator[Row]]] = {

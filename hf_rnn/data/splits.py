@@ -10,7 +10,7 @@ from datasets.exceptions import DatasetGenerationError
 
 from .cells import as_text, place
 from .kinds import infer_features
-from .readers import DataError, read_rows
+from .readers import ROWS_VERSION, DataError, read_rows
 
 Splits: TypeAlias = DatasetDict | IterableDatasetDict
 AnyDataset: TypeAlias = Dataset | IterableDataset
@@ -52,9 +52,9 @@ def _load_file(path: str, streaming: bool) -> AnyDataset:
     if streaming:
         return IterableDataset.from_generator(_read_alike, gen_kwargs={"path": path})
     is_json = path.lower().removesuffix(".gz").endswith((".json", ".jsonl"))
-    # size and time of change are part of the cache's fingerprint
+    # size, time of change, and what readers make of a file are part of the cache's fingerprint
     stat = os.stat(path) if os.path.isfile(path) else None
-    stamp = (stat.st_size, stat.st_mtime_ns) if stat else None
+    stamp = (stat.st_size, stat.st_mtime_ns, ROWS_VERSION) if stat else None
     try:
         # all rows decide what a column holds, not the first ones
         features = infer_features(path, read_rows(path)) if is_json else None
@@ -65,7 +65,7 @@ def _load_file(path: str, streaming: bool) -> AnyDataset:
         raise DataError(f"{path}: its rows make no table ({error.__cause__}). Write all values of a column in one form.") from error
 
 
-def _read_stamped(path: str, stamp: tuple[int, int] | None) -> Iterator[dict[str, Any]]:
+def _read_stamped(path: str, stamp: tuple[int, int, int] | None) -> Iterator[dict[str, Any]]:
     yield from read_rows(path)
 
 

@@ -79,6 +79,11 @@ def train_tokenizer(
         tokenizer = _build("wordpiece", lowercase, split_punctuation, decompose)
         tokenizer.model = _wordpiece_from_bpe(pieces, vocab_size)
         tokenizer.add_special_tokens(list(SPECIAL_TOKENS))
+    return finish_tokenizer(tokenizer, model_max_length)
+
+
+def finish_tokenizer(tokenizer: Tokenizer, model_max_length: int) -> PreTrainedTokenizerFast:
+    """Let `[SEP]` end every encoding of a trained tokenizer, and wrap it for transformers."""
     tokenizer.post_processor = processors.TemplateProcessing(
         single=f"$A {SEP}", pair=f"$A {SEP} $B:1 {SEP}:1", special_tokens=[(SEP, tokenizer.token_to_id(SEP))]
     )

@@ -6,9 +6,11 @@ from typing import Any
 
 from transformers.utils.logging import get_logger
 
+from ..data.annotated import annotated_texts
 from ..data.splits import LABEL_COLUMNS, TAG_COLUMNS, TEXT_COLUMNS, TOKEN_COLUMNS, choose_column, load_splits
 from ..options import option
 from .predicting import Predictor, Text
+from .span_scores import SpanCounts
 
 logger = get_logger(__name__)
 
@@ -23,7 +25,7 @@ class ComparisonArguments:
 
 
 def compare(full: Predictor, smaller: Predictor, arguments: ComparisonArguments) -> dict[str, float]:
-    """Return and print the accuracy of a model and of a smaller one, over labels or tags, and the share of equal answers.
+    """Return and print the accuracy of a model and of a smaller one, over labels or tags, and the share of equal answers; F1 over spans.
 
     Raises:
         ValueError: The model gives no single label.
@@ -34,6 +36,8 @@ def compare(full: Predictor, smaller: Predictor, arguments: ComparisonArguments)
     problem = full.model.config.problem_type
     if problem in ("regression", "multi_label_classification"):
         raise ValueError(f"Accuracy needs one label a text, got problem_type={problem!r}. Leave --test_file out.")
+    if full.reads_raw_text:
+        return _compare_spans(full, smaller, arguments)
     texts, right = read_labelled(arguments, full.is_tagger)
     before, after = (answers_of(each, texts) for each in (full, smaller))
     shares = [share_equal(*pair) for pair in ((before, right), (after, right), (before, after))]
@@ -59,6 +63,20 @@ def answers_of(predictor: Predictor, texts: list[Text]) -> list[str]:
 def share_equal(answers: list[str], references: list[str]) -> float:
     """Return the share of answers that are as another list has them."""
     return sum(map(str.__eq__, answers, references)) / len(references)
+
+
+def _compare_spans(full: Predictor, smaller: Predictor, arguments: ComparisonArguments) -> dict[str, float]:
+    """Return and print F1 over spans of both models, and the share of texts in which they find the same."""
+    rows = load_splits(files={"test": str(arguments.test_file)})["test"]
+    texts, gold, _ = annotated_texts(rows, "test", arguments.text_column_name, arguments.label_column_name)
+    answers = [
+        [[(span["start"], span["end"], span["entity_group"]) for span in row["spans"]] for row in model.predict(texts)]
+        for model in (full, smaller)
+    ]
+    before, after = (SpanCounts.count(gold, found).metrics()["f1"] for found in answers)
+    same = sum(a == b for a, b in zip(*answers, strict=True)) / max(len(texts), 1)
+    print(f"On {len(texts)} texts: F1 over spans {before:.4f} before, {after:.4f} after; {same:.2%} of the texts have the same spans.")
+    return {"f1": before, "smaller_f1": after, "same_answers": same}
 
 
 def _flat(labels: Iterable[Any]) -> list[str]:

@@ -12,6 +12,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..data.collator import RnnCollator
 from ..data.encoding import encode_words, first_pieces
+from ..data.surface import join_tokens
+from .explaining import explain
 from .spans import group_spans
 
 Text = str | list[str]
@@ -34,6 +36,11 @@ class Predictor:
         """Return whether the model tags tokens rather than classifying texts."""
         return type(self.model).__name__.endswith("ForTokenClassification")
 
+    @property
+    def reads_raw_text(self) -> bool:
+        """Return whether the model finds spans in raw text rather than tagging tokens."""
+        return getattr(self.model.config, "units", None) == "raw"
+
     def predict(self, texts: Text | Iterable[Text], batch_size: int = 64) -> list[dict[str, Any]]:
         """Answer texts, in their order.
 
@@ -44,14 +51,19 @@ class Predictor:
         Returns:
             `list`: A dictionary for each text. Of a classifier `text` with `label` and `score` (one label), `scores` (several labels)
             or `prediction` (regression); of a tagger `tokens` and `tags`, for a string also its `text` and `spans` as pipelines give
-            them (`start`, `end`, `entity_group`, `score`, `word`), and `intent` if the model has any.
+            them (`start`, `end`, `entity_group`, `score`, `word`), and `intent` if the model has any. A tagger of raw text gives
+            `text` and `spans`, and for a list of tokens, which it reads joined by spaces, `tokens` and their BIO `tags`.
         """
         remaining = iter([texts] if isinstance(texts, str) else texts)
-        answer = self._tag if self.is_tagger else self._classify
+        answer = self._find_spans if self.reads_raw_text else self._tag if self.is_tagger else self._classify
         answers: list[dict[str, Any]] = []
         while batch := list(islice(remaining, batch_size)):
             answers += answer(batch)
         return answers
+
+    def explain(self, text: str, label: str | None = None) -> dict[str, Any]:
+        """Say for each word of a text how much of the score of its label, or of another, it carries; see `explaining.explain`."""
+        return explain(self.model, self.tokenizer, text, label)
 
     def logits(self, texts: list[Text]) -> Tensor | list[Tensor]:
         """Return the logits of one batch in fp32: (B, C) of texts, or (W, C) for the tokens of each sentence."""
@@ -100,10 +112,41 @@ class Predictor:
                     "spans": group_spans(text, offsets, answer["tags"], scores.tolist(), list(labels.values())),
                 }
             rows.append(answer)
-        if intents is not None:
-            for answer, index in zip(rows, intents.argmax(-1).tolist(), strict=True):
+        return self._with_intents(rows, intents)
+
+    @torch.inference_mode()
+    def _find_spans(self, texts: list[Text]) -> list[dict[str, Any]]:
+        plain = [_joined(text) for text in texts]
+        encoding = self.tokenizer(plain, return_offsets_mapping=True, return_special_tokens_mask=True, verbose=False)
+        batch = RnnCollator(self.tokenizer.pad_token_id)([{"input_ids": ids} for ids in encoding["input_ids"]])
+        output = self.model(**{name: value.to(self.model.device) for name, value in batch.items()})
+        scores, best = output.logits.float().softmax(-1).max(-1)
+        labels = self.model.config.id2label
+        rows = []
+        for index, (given, text) in enumerate(zip(texts, plain, strict=True)):
+            kept = [place for place, is_special in enumerate(encoding["special_tokens_mask"][index]) if not is_special]
+            offsets = [encoding["offset_mapping"][index][place] for place in kept]
+            tags = [labels[tag] for tag in best[index, kept].tolist()]
+            spans = group_spans(text, offsets, tags, scores[index, kept].tolist(), list(labels.values()))
+            rows.append({"text": text, "spans": spans} if isinstance(given, str) else {"tokens": given, "tags": _tags_of(given, spans)})
+        return self._with_intents(rows, output.get("intent_logits"))
+
+    def _with_intents(self, rows: list[dict[str, Any]], logits: Tensor | None) -> list[dict[str, Any]]:
+        """Add the class of each whole row, by logits (B, I), if the model has classes."""
+        if logits is not None:
+            for answer, index in zip(rows, logits.argmax(-1).tolist(), strict=True):
                 answer["intent"] = self.model.config.intents[index]
         return rows
+
+
+def _tags_of(tokens: list[str], spans: list[dict[str, Any]]) -> list[str]:
+    """Return the BIO tag of each of some tokens joined by spaces: that of the first span that touches it."""
+    tags, offsets = ["O"] * len(tokens), join_tokens(tokens)[1]
+    for span in reversed(spans):
+        touched = [index for index, (start, end) in enumerate(offsets) if start < span["end"] and span["start"] < end]
+        for index in touched:
+            tags[index] = f"{'B' if index == touched[0] else 'I'}-{span['entity_group']}"
+    return tags
 
 
 def _joined(text: Text) -> str:

@@ -40,8 +40,11 @@ class RnnConfig(PreTrainedConfig):
             pieces; 0 for none.
         wide_size (`int`): Words and n-grams of characters that a linear model beside the recurrence has weights for; 0 for no such
             model.
+        ngram_vocab_size (`int`): With `word_pooling`, the number of pairs and triples of neighbouring words, each as seen from one of
+            them, that have a vector of their own, added to the word's; 0 for none.
         use_crf (`bool`): Whether the token-classification head ends in a linear-chain CRF.
         crf_constraints (`str`, *optional*): Forbid tag sequences that break the scheme of the label names: `"bio"` or `"bioes"`.
+        units (`str`, *optional*): `"raw"` for a tagger of raw text, whose spans are to be grouped from the tags of pieces.
         intents (`list`, *optional*): Names of the classes of whole rows, for a tagger that classifies them too.
         pad_token_id (`int`, *optional*): Row of the embedding that stays zero.
         bos_token_id, eos_token_id (`int`, *optional*): Tokens that begin and end a text of a causal language model.
@@ -72,8 +75,10 @@ class RnnConfig(PreTrainedConfig):
     word_pooling: str | None = None
     word_vocab_size: int = 0
     wide_size: int = 0
+    ngram_vocab_size: int = 0
     use_crf: bool = False
     crf_constraints: str | None = None
+    units: str | None = None
     intents: list[str] | tuple[str, ...] | None = None
     pad_token_id: int | None = 0
     bos_token_id: int | None = None
@@ -108,6 +113,8 @@ class RnnConfig(PreTrainedConfig):
             _check_choice("word_pooling", self.word_pooling, WORD_POOLINGS)
         if self.crf_constraints is not None:
             _check_choice("crf_constraints", self.crf_constraints, ("bio", "bioes"))
+        if self.units is not None:
+            _check_choice("units", self.units, ("raw",))
 
     def validate_sizes(self) -> None:
         """Check that every size is positive and that widths divide as they must."""
@@ -128,11 +135,12 @@ class RnnConfig(PreTrainedConfig):
                 f"`embedding_size` must be even when `word_pooling` is 'rnn' (half for each direction), got {self.embedding_size}. "
                 f"Use {self.embedding_size + 1}."
             )
-        if self.word_vocab_size < 0 or (self.word_vocab_size and self.word_pooling is None):
-            raise ValueError(
-                f"`word_vocab_size` must be 0, or positive with `word_pooling`, got {self.word_vocab_size} with "
-                f"word_pooling={self.word_pooling!r}. Pass --word_pooling rnn or --word_vocab_size 0."
-            )
+        for name in ("word_vocab_size", "ngram_vocab_size"):
+            if getattr(self, name) < 0 or (getattr(self, name) and self.word_pooling is None):
+                raise ValueError(
+                    f"`{name}` must be 0, or positive with `word_pooling`, got {getattr(self, name)} with "
+                    f"word_pooling={self.word_pooling!r}. Pass --word_pooling rnn or --{name} 0."
+                )
         if self.wide_size < 0:
             raise ValueError(f"`wide_size` must be at least 0, got {self.wide_size}. Set it in RnnConfig or pass --wide_size.")
         if self.pad_token_id is not None and not 0 <= self.pad_token_id < self.vocab_size:

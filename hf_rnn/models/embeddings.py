@@ -12,7 +12,7 @@ from transformers.utils import logging
 
 from .masked import Compaction, take_positions, word_recurrence
 from .packing import Packing
-from .pieces import CONTINUATION, SPECIAL, WORD_START
+from .pieces import CONTINUATION, SPACE, SPECIAL, WORD_START
 from .recurrence import RaggedLSTM
 
 logger = logging.get_logger(__name__)
@@ -32,7 +32,7 @@ class Segments:
 
     Attributes:
         starts (`Tensor`): True where a unit starts, (B, T).
-        special (`Tensor`): True at special tokens and at positions that do not exist, (B, T).
+        special (`Tensor`): True at special tokens, at white space before the first unit, and at positions that do not exist, (B, T).
         positions (`Tensor`): Existing positions in the flattened batch, (N,).
         unit_of (`Tensor`): Unit of each of them, (N,).
     """
@@ -65,15 +65,15 @@ def check_inputs(input_ids: Tensor | None, inputs_embeds: Tensor | None, attenti
     return attention_mask.to(device=given.device, dtype=torch.bool)
 
 
-def hash_units(ids: Tensor, segments: Segments) -> Tensor:
-    """Return a 63-bit hash (U,) of the sequence of piece ids (N,) of each unit: a polynomial of mixed ids, modulo 2^64."""
+def hash_units(ids: Tensor, segments: Segments, counted: Tensor) -> Tensor:
+    """Return a 63-bit hash (U,) of the counted ones of the piece ids (N,) of each unit: a polynomial of mixed ids, modulo 2^64."""
     unit_of = segments.unit_of
     # (N,): place of each piece in its unit
     starts = torch.ones_like(unit_of, dtype=torch.bool)
     starts[1:] = unit_of[1:] != unit_of[:-1]
     index = torch.arange(len(ids), device=ids.device)
     place = index - (index * starts).cummax(0).values
-    hashes = ids.new_zeros(int(unit_of[-1]) + 1 if len(ids) else 0).index_add(0, unit_of, _hash_pieces(ids, place))
+    hashes = ids.new_zeros(int(unit_of[-1]) + 1 if len(ids) else 0).index_add(0, unit_of, _hash_pieces(ids, place) * counted)
     return _finish_hash(hashes)
 
 
@@ -88,11 +88,43 @@ def _finish_hash(hashes: Tensor) -> Tensor:
     return (hashes ^ (hashes >> 31)) & UNUSED_KEY
 
 
+def _neighbours(hashes: Tensor, segments: Segments) -> tuple[Tensor, Tensor]:
+    """Return the hashes of the units before and after each unit of its row, 0 where there is none, (U,) each."""
+    width = max(segments.starts.shape[1], 1)
+    rows = segments.starts.flatten().nonzero().squeeze(1) // width
+    same = torch.zeros_like(rows)
+    same[1:] = (rows[1:] == rows[:-1]).long()
+    return hashes.roll(1) * same, (hashes * same).roll(-1)
+
+
+def hash_ngrams(hashes: Tensor, before: Tensor, after: Tensor) -> Tensor:
+    """Return hashes (3, ...) of each unit (...) with the one before it, with the one after it, and with both."""
+    left, right = before * POWERS[1] + hashes * POWERS[2] + 1, hashes * POWERS[3] + after * POWERS[4] + 2
+    return torch.stack([_finish_hash(key * POWERS[5]) for key in (left, right, left * POWERS[6] + right)])
+
+
+def _fill_keys(keys: Tensor, counts: Counter[int], min_frequency: int) -> int:
+    """Write the hashes that occur most often into a buffer, sorted; return their number."""
+    # the order of equal counts must not depend on that of the rows
+    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    chosen = [key for key, count in ranked[: len(keys)] if count >= min_frequency]
+    keys.fill_(UNUSED_KEY)
+    keys[: len(chosen)] = torch.tensor(sorted(chosen), dtype=torch.int64)
+    return len(chosen)
+
+
+def _look_up(hashes: Tensor, keys: Tensor, vectors: nn.Embedding) -> Tensor:
+    """Return the vectors of hashes, zero for unknown ones."""
+    place = torch.searchsorted(keys, hashes).clamp(max=len(keys) - 1)
+    return vectors((place + 1) * (keys[place] == hashes))
+
+
 class RnnEmbeddings(nn.Module):
     """Embed tokens and, with word pooling, make one vector of the pieces of a word.
 
     Where a word starts is read from `piece_types`, a buffer with one entry for each id of the vocabulary, so that ids alone are
-    enough. A continuation that follows no word (at the start of a row or after a special token) starts one.
+    enough. A continuation that follows no word (at the start of a row or after a special token) starts one. White space that is a
+    piece of its own goes with the word before it.
 
     Args:
         vocab_size (`int`): V.
@@ -102,10 +134,13 @@ class RnnEmbeddings(nn.Module):
         word_vocab_size (`int`): Words that have a vector of their own beside that of their pieces, see `set_word_vocabulary`.
         dropout (`float`): Probability that a unit's whole vector is dropped while training (Iyyer et al. 2015); of words with a
             vector of their own only that is dropped, as if the word were unknown.
+        ngram_vocab_size (`int`): Pairs and triples of neighbouring words, each as seen from one of them, that have a vector of their
+            own, added to the word's, see `set_word_vocabulary`.
     """
 
     piece_types: Tensor
     word_keys: Tensor
+    ngram_keys: Tensor
 
     def __init__(
         self,
@@ -115,6 +150,7 @@ class RnnEmbeddings(nn.Module):
         word_pooling: str | None,
         word_vocab_size: int,
         dropout: float,
+        ngram_vocab_size: int = 0,
     ) -> None:
         super().__init__()
         self.word_embeddings = nn.Embedding(vocab_size, embedding_size, padding_idx=pad_token_id)
@@ -127,6 +163,9 @@ class RnnEmbeddings(nn.Module):
             # row 0 is the unknown word and stays zero
             self.whole_word_embeddings = nn.Embedding(word_vocab_size + 1, embedding_size, padding_idx=0)
             self.register_buffer("word_keys", torch.full((word_vocab_size,), UNUSED_KEY))
+        if ngram_vocab_size:
+            self.ngram_embeddings = nn.Embedding(ngram_vocab_size + 1, embedding_size, padding_idx=0)
+            self.register_buffer("ngram_keys", torch.full((ngram_vocab_size,), UNUSED_KEY))
         self.register_buffer("piece_types", torch.full((vocab_size,), WORD_START, dtype=torch.uint8))
 
     def set_piece_types(self, piece_types: list[int]) -> None:
@@ -144,7 +183,7 @@ class RnnEmbeddings(nn.Module):
         self.piece_types = torch.cat([kept, kept.new_full((vocab_size - len(kept),), WORD_START)])
 
     def set_word_vocabulary(self, rows: Iterable[list[int]], min_frequency: int = 2) -> int:
-        """Give the most frequent words of a corpus vectors of their own, found again by a hash of the ids of their pieces.
+        """Give the most frequent words and n-grams of a corpus vectors of their own, found again by a hash of the ids of their pieces.
 
         Args:
             rows (`Iterable`): `input_ids` of each row.
@@ -153,7 +192,8 @@ class RnnEmbeddings(nn.Module):
         Returns:
             `int`: Words taken, at most `word_vocab_size`.
         """
-        counts: Counter[int] = Counter()
+        words: Counter[int] = Counter()
+        ngrams: Counter[int] = Counter()
         remaining = iter(rows)
         while batch := list(islice(remaining, 1000)):
             ids = nn.utils.rnn.pad_sequence([torch.tensor(row, dtype=torch.long) for row in batch], batch_first=True)
@@ -161,13 +201,13 @@ class RnnEmbeddings(nn.Module):
             mask = torch.arange(ids.shape[1]) < lengths[:, None]
             ids, mask = ids.to(self.piece_types.device), mask.to(self.piece_types.device)
             segments = self.segment(ids, mask, by_words=True)
-            counts.update(hash_units(ids.flatten()[segments.positions], segments).tolist())
-        # the order of equal counts must not depend on that of the rows
-        ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-        keys = [key for key, count in ranked[: len(self.word_keys)] if count >= min_frequency]
-        self.word_keys.fill_(UNUSED_KEY)
-        self.word_keys[: len(keys)] = torch.tensor(sorted(keys), dtype=torch.int64)
-        return len(keys)
+            hashes = self._hash(ids.flatten()[segments.positions], segments)
+            words.update(hashes.tolist())
+            if hasattr(self, "ngram_keys"):
+                ngrams.update(hash_ngrams(hashes, *_neighbours(hashes, segments)).flatten().tolist())
+        if hasattr(self, "ngram_keys"):
+            _fill_keys(self.ngram_keys, ngrams, min_frequency)
+        return _fill_keys(self.word_keys, words, min_frequency) if hasattr(self, "word_keys") else 0
 
     def segment(self, input_ids: Tensor | None, mask: Tensor, by_words: bool) -> Segments:
         """Find the units of a batch from ids (B, T) and mask (B, T): words and special tokens if `by_words`, else positions.
@@ -179,11 +219,12 @@ class RnnEmbeddings(nn.Module):
         if input_ids is None or not by_words:
             return Segments(mask, ~mask, positions, torch.arange(len(positions), device=mask.device))
         types = self.piece_types[input_ids.flatten()[positions]]
-        special = torch.ones_like(mask).flatten().index_copy(0, positions, types == SPECIAL).view_as(mask)
         rows = positions // max(mask.shape[1], 1)
-        is_start = types != CONTINUATION
+        is_start = (types != CONTINUATION) & (types != SPACE)
         is_start[:1] = True
         is_start[1:] |= (rows[1:] != rows[:-1]) | (types[:-1] == SPECIAL)
+        is_special = (types == SPECIAL) | (is_start & (types == SPACE))
+        special = torch.ones_like(mask).flatten().index_copy(0, positions, is_special).view_as(mask)
         starts = torch.zeros_like(mask).flatten().index_copy(0, positions, is_start).view_as(mask)
         return Segments(starts, special, positions, is_start.cumsum(0) - 1)
 
@@ -202,9 +243,23 @@ class RnnEmbeddings(nn.Module):
         else:
             pieces = inputs_embeds.flatten(0, 1).index_select(0, segments.positions)
         units = pieces if self.word_pooling is None else self._pool(pieces, segments)
+        if not hasattr(self, "word_keys") and not hasattr(self, "ngram_keys"):
+            return self._drop(units), segments
+        hashes = self._hash(input_ids.flatten()[segments.positions], segments)
+        neighbours = _neighbours(hashes, segments) if hasattr(self, "ngram_keys") else ()
+        return self._add_own_vectors(units, hashes, neighbours), segments
+
+    def _hash(self, ids: Tensor, segments: Segments) -> Tensor:
+        """Return a hash (U,) of each unit from its pieces (N,), but for white space."""
+        return hash_units(ids, segments, self.piece_types[ids] != SPACE)
+
+    def _add_own_vectors(self, units: Tensor, hashes: Tensor, neighbours: tuple[Tensor, ...]) -> Tensor:
+        """Add to vectors of units (..., E) those of the words and n-grams known by the hashes (...) of units and their neighbours."""
         if hasattr(self, "word_keys"):
-            return units + self._drop(self._whole_words(input_ids.flatten()[segments.positions], segments)), segments
-        return self._drop(units), segments
+            units = units + self._drop(_look_up(hashes, self.word_keys, self.whole_word_embeddings))
+        for keys in hash_ngrams(hashes, *neighbours).unbind(0) if neighbours else ():
+            units = units + self._drop(_look_up(keys, self.ngram_keys, self.ngram_embeddings))
+        return units
 
     def _check_ids(self, input_ids: Tensor | None) -> None:
         if input_ids is None and (self.word_pooling is not None or hasattr(self, "word_keys")):
@@ -232,12 +287,12 @@ class RnnEmbeddings(nn.Module):
         if input_ids is None:
             return exists, ~exists
         types = self.piece_types[compaction.take(input_ids)]
-        special = (types == SPECIAL) | ~exists
         if not by_words:
-            return exists, special
+            return exists, (types == SPECIAL) | ~exists
         # a slice of T - 1 positions would tie a graph to rows of more than one
         follows = (types.roll(1, 1) != SPECIAL) & (torch.arange(types.shape[1], device=types.device) > 0)
-        return exists & ~(follows & (types == CONTINUATION)), special
+        starts = exists & ~(follows & ((types == CONTINUATION) | (types == SPACE)))
+        return starts, (types == SPECIAL) | (starts & (types == SPACE)) | ~exists
 
     def forward_masked(self, input_ids: Any, inputs_embeds: Any, mask: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Do what `forward` does without a shape that depends on data.
@@ -252,11 +307,15 @@ class RnnEmbeddings(nn.Module):
         units = Compaction.from_mask(starts)
         pieces = self.word_embeddings(compaction.take(input_ids)) if input_ids is not None else compaction.take(inputs_embeds)
         vectors = pieces if self.word_pooling is None else self._pool_masked(pieces, compaction, units)
-        if hasattr(self, "word_keys"):
+        if hasattr(self, "word_keys") or hasattr(self, "ngram_keys"):
             ids = compaction.take(input_ids)
             place = torch.arange(ids.shape[1], device=ids.device) - take_positions(units.order, units.rank)
-            added = _hash_pieces(ids, place) * compaction.exists
-            vectors = vectors + self._drop(self._look_up(_finish_hash(torch.zeros_like(ids).scatter_add(1, units.rank, added))))
+            added = _hash_pieces(ids, place) * (compaction.exists & (self.piece_types[ids] != SPACE))
+            hashes = _finish_hash(torch.zeros_like(ids).scatter_add(1, units.rank, added))
+            column = torch.arange(ids.shape[1], device=ids.device)
+            before = hashes.roll(1, 1) * (column > 0)
+            after = hashes.roll(-1, 1) * (column < units.lengths[:, None] - 1)
+            vectors = self._add_own_vectors(vectors, hashes, (before, after) if hasattr(self, "ngram_keys") else ())
         else:
             vectors = self._drop(vectors)
         unit_of, home = take_positions(units.rank, compaction.rank), take_positions(compaction.order, units.order)
@@ -275,16 +334,6 @@ class RnnEmbeddings(nn.Module):
             return largest.masked_fill(~units.exists.unsqueeze(2), 0.0)
         total = torch.zeros_like(pieces).scatter_add(1, index, pieces * exists)
         return total / torch.zeros_like(pieces).scatter_add(1, index, exists.to(pieces.dtype).expand_as(pieces)).clamp(min=1)
-
-    def _whole_words(self, ids: Tensor, segments: Segments) -> Tensor:
-        """Return the vectors (U, E) of the words that pieces (N,) spell, zero for unknown ones."""
-        return self._look_up(hash_units(ids, segments))
-
-    def _look_up(self, keys: Tensor) -> Tensor:
-        """Return the vectors of words by their hashes, zero for unknown ones."""
-        place = torch.searchsorted(self.word_keys, keys).clamp(max=len(self.word_keys) - 1)
-        known = self.word_keys[place] == keys
-        return self.whole_word_embeddings((place + 1) * known)
 
     def _pool(self, pieces: Tensor, segments: Segments) -> Tensor:
         """Return one vector a unit, (U, E), from those of its pieces, (N, E)."""

@@ -21,13 +21,14 @@ from .masked import Compaction, take_positions
 from .ngrams import encode_piece  # noqa: F401
 from .onednn import onednn_lstm  # noqa: F401
 from .packing import Packing
-from .pieces import piece_types  # noqa: F401
+from .piece_tags import PieceTags
+from .pieces import SPACE, piece_types  # noqa: F401
 from .pooling import Pooling
 from .prepared import prepared  # noqa: F401
 from .pretrained import RnnHeadOutput, RnnModelOutput, RnnPreTrainedModel
 from .recurrence import locked_dropout, masked_locked_dropout
 from .tags import forbidden_moves  # noqa: F401
-from .wide import WidePath
+from .wide import WideEmissions, WidePath
 from .workspace import Workspace  # noqa: F401
 
 
@@ -43,6 +44,7 @@ class RnnModel(RnnPreTrainedModel):
             config.word_pooling,
             config.word_vocab_size,
             config.embedding_dropout,
+            config.ngram_vocab_size,
         )
         sizes = [config.embedding_size] + [config.hidden_size] * (config.num_hidden_layers - 1)
         self.layers = nn.ModuleList(RnnLayer(size, config) for size in sizes)
@@ -142,6 +144,10 @@ class RnnModel(RnnPreTrainedModel):
         starts, special = self.embeddings.segment_masked(input_ids, compaction, by_words=True)
         return take_positions(starts, compaction.rank) & mask, take_positions(special, compaction.rank) | ~mask
 
+    def spaces(self, input_ids: Tensor | None, mask: Tensor) -> Tensor:
+        """Return where there is white space that is a piece of its own, (B, T)."""
+        return torch.zeros_like(mask) if input_ids is None else (self.embeddings.piece_types[input_ids] == SPACE) & mask
+
     def units(self, input_ids: Tensor | None, mask: Tensor) -> Tensor:
         """Return the positions that pooling counts, (B, T): every one, or with word pooling one a word, whatever its pieces."""
         return mask if self.config.word_pooling is None else self.words(input_ids, mask)[0]
@@ -205,8 +211,12 @@ class RnnForTokenClassification(RnnPreTrainedModel):
         self.model = RnnModel(config)
         self.dropout = nn.Dropout(config.classifier_dropout)
         self.classifier = nn.Linear(config.hidden_size, config.num_labels)
+        if config.wide_size:
+            self.wide = WideEmissions(config.vocab_size, config.wide_size, config.num_labels)
         if config.use_crf:
             self.crf = LinearChainCRF(config.num_labels)
+        if config.units == "raw":
+            self.piece_tags = PieceTags([config.id2label[index] for index in range(config.num_labels)])
         if config.intents:
             self.intent_pooling = Pooling(config.pooling, config.hidden_size, config.num_directions)
             self.intent_classifier = nn.Linear(config.hidden_size, len(config.intents))
@@ -228,7 +238,8 @@ class RnnForTokenClassification(RnnPreTrainedModel):
         """Tag positions: logits (B, T, C).
 
         With a CRF the logits are emissions while training and max-marginals in evaluation: at each word's first piece, and
-        repeated on its other pieces, their arg max is the Viterbi path over the words of the row.
+        repeated on its other pieces, their arg max is the Viterbi path over the words of the row. With `config.units="raw"` other
+        pieces say that they go on with a span, and white space whether it is inside one.
 
         Args:
             labels (`Tensor`, *optional*): Tag ids, (B, T), -100 where there is none, as on all but the first piece of a word.
@@ -241,6 +252,8 @@ class RnnForTokenClassification(RnnPreTrainedModel):
         encoded = self.model(input_ids, attention_mask, inputs_embeds, state, output_hidden_states, return_dict=True)
         # (B, T, C)
         logits = self.classifier(self.dropout(encoded.last_hidden_state))
+        if hasattr(self, "wide"):
+            logits = logits + self.wide(input_ids, *self.model.words(input_ids, mask)).to(logits.dtype)
         loss = None
         if labels is not None:
             labels = labels.to(logits.device).masked_fill(~mask, -100)
@@ -250,6 +263,8 @@ class RnnForTokenClassification(RnnPreTrainedModel):
                 loss = cross_entropy(logits.flatten(0, 1), labels.flatten(), num_items_in_batch)
         if self.config.use_crf and not self.training:
             logits = decode(self.crf, logits, *self.model.words(input_ids, mask), self._is_masked)
+        if self.config.units == "raw" and not self.training:
+            logits = self.piece_tags.spread(logits, *self.model.words(input_ids, mask), self.model.spaces(input_ids, mask))
         intent_logits = None
         if self.config.intents:
             pooled = self.intent_pooling(encoded.last_hidden_state, self.model.units(input_ids, mask))

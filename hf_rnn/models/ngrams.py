@@ -17,19 +17,22 @@ PIECE_LENGTH, MAX_NGRAM = 16, 5
 # entries of the table that are no characters: the end of a piece, and the border of a word
 NOTHING, BORDER = 0, 2
 # flags of a character, below its code
-LETTER, FLAG_BITS = 1, 2
+LETTER, UPPER, DIGIT, FLAG_BITS = 1, 2, 4, 4
 BASE = POWERS[0]
 # stands for what a vocabulary cannot spell
 UNKNOWN = "\ufffd"
-# kinds of features beside n-grams of 1 to 5 characters
-WORD, PAIR = 6, 7
+# kinds of features of rows beside n-grams of 1 to 5 characters, and the first kind of those of words
+WORD, PAIR, OF_WORDS = 6, 7, 8
+# characters of a prefix or suffix, at most
+MAX_AFFIX = 4
 
 
 def encode_piece(text: str, starts_word: bool) -> list[int]:
-    """Return the entries of the table of characters for a piece: lower-case letters with their flag, after a border at a word's start."""
+    """Return the entries of the table of characters for a piece: lower-case characters with flags, after a border at a word's start."""
     codes = [BORDER] if starts_word else []
-    for character in text.lower():
-        codes.append((ord(character) << FLAG_BITS) | (LETTER * (character.isalnum() or character == "_")))
+    for character in text:
+        flags = LETTER * (character.isalnum() or character == "_") | UPPER * character.isupper() | DIGIT * character.isdigit()
+        codes.append((ord(character.lower()[:1]) << FLAG_BITS) | flags)
     return (codes + [NOTHING] * PIECE_LENGTH)[:PIECE_LENGTH]
 
 
@@ -108,3 +111,52 @@ def word_keys(codes: Tensor, trim: bool) -> Tensor:
         positions = positions[: words.shape[1]]
     pairs = words * BASE + words.roll(-1, 1)
     return torch.cat([finish(words, positions < counts, WORD), finish(pairs, positions + 1 < counts, PAIR)], dim=1)
+
+
+def describe_words(characters: Tensor, input_ids: Tensor, word_of: Tensor, is_word: Tensor) -> Tensor:
+    """Return the keys of the usual features of taggers (Ratnaparkhi 1996), (B, T, F), words side by side at the left of each row.
+
+    A word itself, its shape, whether it has a digit, its prefixes and suffixes; the words up to two away; shape and suffix of both
+    neighbours.
+
+    Args:
+        characters (`Tensor`): Entries of each piece, (V, `PIECE_LENGTH`).
+        input_ids (`Tensor`): (B, T).
+        word_of (`Tensor`): The word of each position, counted in its row, (B, T).
+        is_word (`Tensor`): True where a position is of a word, (B, T).
+    """
+    # (B, T, L)
+    codes = characters[input_ids.masked_fill(~is_word, 0)].long()
+    compaction = Compaction.from_mask(((codes > BORDER) & is_word.unsqueeze(2)).flatten(1))
+    codes = compaction.take(codes.flatten(1)) * compaction.exists
+    # (B, P): the word of each character
+    owner = compaction.take(word_of.repeat_interleave(PIECE_LENGTH, dim=1))
+    letters, flags = codes >> FLAG_BITS, codes & (2**FLAG_BITS - 1)
+
+    def total(values: Tensor) -> Tensor:
+        """Sum values of characters (B, P) over words, (B, T)."""
+        return torch.zeros_like(input_ids).scatter_add(1, owner, values * compaction.exists)
+
+    lengths = total(torch.ones_like(codes))
+    # place of each character from the start and from the end of its word
+    place = torch.arange(codes.shape[1], device=codes.device) - (lengths.cumsum(1) - lengths).gather(1, owner)
+    behind = lengths.gather(1, owner) - 1 - place
+    powers = torch.tensor(POWERS, device=codes.device)
+    forward, backward = (mix(letters) * powers[index.clamp(0, len(POWERS) - 1)] for index in (place, behind))
+    word = total(forward)
+    shape = total(mix(torch.where(flags != 0, flags, codes)) * powers[place.clamp(0, len(POWERS) - 1)])
+    suffixes = [total(backward * (behind < size)) for size in range(1, MAX_AFFIX + 1)]
+    prefixes = [total(forward * (place < size)) for size in range(1, MAX_AFFIX + 1)]
+    has_digit = (total(flags & DIGIT) != 0).long()
+    # (B, 1)
+    count = (word_of.amax(1, keepdim=True) + 1) * is_word.any(1, keepdim=True) if word_of.shape[1] else word_of.sum(1, keepdim=True)
+    places = torch.arange(input_ids.shape[1], device=codes.device)
+
+    def beside(values: Tensor, offset: int) -> Tensor:
+        """Return those of the word `offset` further on, 0 where there is none."""
+        return values.roll(-offset, 1) * ((places + offset >= 0) & (places + offset < count))
+
+    features = [torch.zeros_like(word), word, shape, has_digit, *prefixes, *suffixes]
+    features += [beside(word, offset) for offset in (-2, -1, 1, 2)]
+    features += [beside(values, offset) for values in (shape, suffixes[2]) for offset in (-1, 1)]
+    return torch.stack([finish(values, places < count, OF_WORDS + kind) for kind, values in enumerate(features)], dim=2)

@@ -23,7 +23,7 @@ from .pieces import WORD_START
 from .pieces import piece_types as read_piece_types
 from .recurrence import RaggedGRU, RaggedLSTM, init_recurrence, is_loaded
 from .tags import forbidden_moves
-from .wide import WidePath
+from .wide import WideTable
 
 logger = logging.get_logger(__name__)
 
@@ -117,8 +117,11 @@ class RnnPreTrainedModel(PreTrainedModel):
                 nn.init.constant_(module.word_keys, UNUSED_KEY)
                 # an unknown word has no vector of its own; words that no gradient has reached are like it
                 nn.init.zeros_(module.whole_word_embeddings.weight)
+            if self.config.ngram_vocab_size:
+                nn.init.constant_(module.ngram_keys, UNUSED_KEY)
+                nn.init.zeros_(module.ngram_embeddings.weight)
 
-        elif isinstance(module, WidePath):
+        elif isinstance(module, WideTable):
             for buffer in module.buffers():
                 nn.init.constant_(buffer, UNUSED_KEY if buffer is module.keys else 0)
 
@@ -228,7 +231,7 @@ class RnnPreTrainedModel(PreTrainedModel):
         resized = super().resize_token_embeddings(new_num_tokens, pad_to_multiple_of, mean_resizing)
         self.base_model.embeddings.resize_piece_types(resized.num_embeddings)
         for module in self.modules():
-            if isinstance(module, WidePath):
+            if isinstance(module, WideTable):
                 module.resize_vocabulary(resized.num_embeddings)
         return resized
 
@@ -236,7 +239,7 @@ class RnnPreTrainedModel(PreTrainedModel):
         """Choose the words with a vector of their own from the `input_ids` of a corpus; see `RnnEmbeddings.set_word_vocabulary`."""
         return self.base_model.embeddings.set_word_vocabulary(rows, min_frequency)
 
-    def set_wide_path(self, wide: WidePath | None) -> None:
+    def set_wide_path(self, wide: WideTable | None) -> None:
         """Put a linear model beside the recurrence of a head, in place of the one that is there, or take that away."""
         self.config.wide_size = 0 if wide is None else len(wide.keys)
         if wide is not None:

@@ -36,6 +36,7 @@ class ModelArguments:
     word_pooling: str | None = option("first, mean, max or rnn: run the recurrence over words; 'none' for pieces.")
     word_vocab_size: int | None = option("Words with a vector of their own, beside that of their pieces.", within="[0, inf)")
     wide_size: int | None = option("Words and n-grams with weights in a linear model beside the recurrence; 0 for none.", within="[0, inf)")
+    ngram_vocab_size: int | None = option("Pairs and triples of neighbouring words with a vector of their own.", within="[0, inf)")
     use_crf: bool | None = option("Whether a tagger ends in a CRF.")
     crf_constraints: str | None = option("bio or bioes: forbid tag sequences that break the scheme.")
     vectors_file: str | None = option("word2vec, GloVe or fastText vectors as text (plain or .gz) to start embeddings from.")
@@ -61,6 +62,10 @@ class DataArguments:
     text_column_name: str | None = option("Column of texts or of lists of tokens.", essential=True)
     label_column_name: str | None = option("Column of labels or of lists of tags.", essential=True)
     intent_column_name: str | None = option("Column of a class for each whole sentence, for a tagger to learn beside the tags.")
+    from_text: bool | None = option(
+        "Whether a tagger learns from raw text, and finds words or entities in it, rather than from tokens; so by itself for rows of text "
+        "and spans. Treebanks tell their text, other tokens are joined by spaces."
+    )
     problem_type: str | None = option("single_label_classification (default), multi_label_classification or regression.")
     validation_share: float | None = option(
         "Share of the training rows carved off when there is no validation split; by their number.", within="(0, 1)"

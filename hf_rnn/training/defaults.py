@@ -91,14 +91,14 @@ def tagger_defaults(size: Size) -> dict[str, Any]:
         "embedding_size": 256 if is_large else 128,
         "hidden_size": 512 if is_large else 256,
         "num_hidden_layers": 2,
-        "wide_size": 0,
+        "wide_size": 2**17,
         "embedding_dropout": 0.4,
         "input_dropout": 0.5,
         "hidden_dropout": 0.5,
         "classifier_dropout": 0.5,
         "learning_rate": 2e-3,
         "per_device_train_batch_size": 32 if is_large else 16,
-        "num_train_epochs": _epochs(size, 25, 0.4, 40),
+        "num_train_epochs": _epochs(size, 20, 0.3, 20),
         "validation_share": validation_share(size.rows),
     }
 

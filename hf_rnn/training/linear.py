@@ -5,8 +5,9 @@ the logits of either are multiplied, are found on validation rows: of few rows a
 prior is log-normal, so that few validation rows move them little.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -45,6 +46,15 @@ def pad_batches(rows: Iterable[list[int]], batch_size: int = 256) -> Iterator[tu
         yield ids, torch.arange(ids.shape[1]) < torch.tensor([len(row) for row in batch])[:, None]
 
 
+def frequent_keys(found: list[np.ndarray], size: int) -> tuple[Tensor, np.ndarray]:
+    """Return the keys (K,) that occur most, at most `size`, sorted as they are looked up, and how often each occurs."""
+    keys, counts = np.unique(np.concatenate(found), return_counts=True)
+    keys, counts = keys[keys != UNUSED_KEY], counts[keys != UNUSED_KEY]
+    # of equal counts the smaller keys
+    chosen = np.sort(np.argsort(-counts, kind="stable")[:size])
+    return torch.tensor(keys[chosen]), counts[chosen]
+
+
 def choose_features(path: WidePath, rows: list[list[int]], size: int) -> None:
     """Give a wide path the features of most rows, at most `size`, and their inverse document frequencies."""
     found = []
@@ -52,14 +62,11 @@ def choose_features(path: WidePath, rows: list[list[int]], size: int) -> None:
         for keys in path.features(ids, mask):
             keys = keys.sort(1).values
             # each feature of a row once
-            first = (keys != keys.roll(1, 1)) | (torch.arange(keys.shape[1]) == 0)
-            found.append(keys[first & (keys != UNUSED_KEY)].numpy())
-    keys, frequencies = np.unique(np.concatenate(found), return_counts=True)
-    # of equal frequencies the smaller keys, sorted as they are looked up
-    chosen = np.sort(np.argsort(-frequencies, kind="stable")[:size])
-    idf = np.log((1 + len(rows)) / (1 + frequencies[chosen])) + 1
-    idf[frequencies[chosen] == 1] *= RARE
-    path.set_features(torch.tensor(keys[chosen]), torch.tensor(idf, dtype=torch.float32))
+            found.append(keys[(keys != keys.roll(1, 1)) | (torch.arange(keys.shape[1]) == 0)].numpy())
+    keys, frequencies = frequent_keys(found, size)
+    idf = np.log((1 + len(rows)) / (1 + frequencies)) + 1
+    idf[frequencies == 1] *= RARE
+    path.set_features(keys, torch.tensor(idf, dtype=torch.float32))
 
 
 def design_matrix(path: WidePath, rows: list[list[int]]) -> csr_matrix:
@@ -110,15 +117,29 @@ def cross_entropy(logits: np.ndarray, labels: np.ndarray) -> float:
     return float(-log_softmax(logits, axis=1)[np.arange(len(labels)), labels].sum())
 
 
-def choose_factors(wide: np.ndarray, recurrent: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Return the factors of two kinds of logits (N, C) whose sum predicts labels (N,) best, given the prior: (2,)."""
+def choose_factors(loss: Callable[[np.ndarray], float], centres: np.ndarray, widths: np.ndarray) -> np.ndarray:
+    """Return the factors (2,) of a linear model and of a recurrence with the least loss, given a log-normal prior.
 
-    def loss(logarithms: np.ndarray) -> float:
-        factors = np.exp(np.cumsum(logarithms))
-        prior = 0.5 * np.square((logarithms - CENTRES) / WIDTHS).sum()
-        return cross_entropy(factors[0] * wide + factors[1] * recurrent, labels) + prior
+    Args:
+        loss (`Callable`): Negative log-likelihood of validation rows, by the factors.
+        centres (`ndarray`): Centres of the logarithms of the first factor, and of the second relative to the first.
+        widths (`ndarray`): Their standard deviations.
+    """
 
-    return np.exp(np.cumsum(minimize(loss, CENTRES, method="Nelder-Mead").x))
+    def posterior(logarithms: np.ndarray) -> float:
+        return loss(np.exp(np.cumsum(logarithms))) + 0.5 * float(np.square((logarithms - centres) / widths).sum())
+
+    return np.exp(np.cumsum(minimize(posterior, centres, method="Nelder-Mead", options={"maxiter": 80, "xatol": 0.01}).x))
+
+
+class LinearFit(Protocol):
+    """What puts a linear model beside a trained recurrence."""
+
+    def fit(self, train: Dataset, validation: Dataset | None) -> None:
+        """Fit it, and weigh it against the recurrence on validation rows."""
+
+    def refit(self, *parts: Dataset) -> None:
+        """Fit it again on more rows."""
 
 
 class WideFit:
@@ -137,19 +158,14 @@ class WideFit:
         self.penalty: float | None = None
         self.factor = 1.0
 
-    def fit(self, train: Dataset, validation: Dataset | None, logits: np.ndarray | None) -> None:
-        """Fit the path on training rows, then weigh it against the recurrence.
-
-        Args:
-            train (`Dataset`): `input_ids` and `labels`.
-            validation (`Dataset`, *optional*): Rows that neither part has seen; without them the centres of the prior are taken.
-            logits (`ndarray`, *optional*): Those of the recurrence alone on them, (N, C).
-        """
+    def fit(self, train: Dataset, validation: Dataset | None) -> None:
+        """Fit the path on training rows, then weigh it against the recurrence on rows that neither has seen, if there are any."""
         path = self._fit_path(train)
         factors = np.exp(np.cumsum(CENTRES))
-        if validation is not None and logits is not None:
-            wide = design_matrix(path, validation["input_ids"]) @ path.weight[1:].numpy() + path.bias.numpy()
-            factors = choose_factors(wide, logits, np.array(validation["labels"]))
+        if validation is not None:
+            linear = design_matrix(path, validation["input_ids"]) @ path.weight[1:].numpy() + path.bias.numpy()
+            recurrent, labels = self._answer(validation["input_ids"]), np.array(validation["labels"])
+            factors = choose_factors(lambda pair: cross_entropy(pair[0] * linear + pair[1] * recurrent, labels), CENTRES, WIDTHS)
         self.factor = float(factors[0])
         with torch.no_grad():
             self.model.classifier.weight *= factors[1]
@@ -161,6 +177,13 @@ class WideFit:
     def refit(self, *parts: Dataset) -> None:
         """Fit the path again on more rows; penalty and factors stay."""
         self._attach(self._fit_path(concatenate_datasets(parts)))
+
+    @torch.no_grad()
+    def _answer(self, rows: list[list[int]]) -> np.ndarray:
+        """Return the logits (N, C) of the recurrence alone."""
+        device = self.model.device
+        answers = [self.model.eval()(ids.to(device), mask.to(device)).logits.float().cpu() for ids, mask in pad_batches(rows)]
+        return torch.cat(answers).numpy()
 
     def _fit_path(self, rows: Dataset) -> WidePath:
         labels = np.array(rows["labels"])

@@ -143,7 +143,7 @@ class RnnTrainer(Trainer):
     def get_decay_parameter_names(self, model: nn.Module) -> list[str]:
         """Return the names of the parameters that decay: matrices other than embeddings and CRF scores."""
         names = super().get_decay_parameter_names(model)
-        return [name for name in names if "word_embeddings" not in name and "crf." not in name]
+        return [name for name in names if "_embeddings" not in name and "crf." not in name]
 
     def training_step(self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Any = None) -> Tensor:
         """Take a step; with `adversarial_epsilon`, add the gradient of the loss at perturbed embeddings."""

@@ -100,7 +100,7 @@ plt.show()
 #
 # 셀의 식을 그대로 씁니다. 순서는 PyTorch와 같이 입력(i), 망각(f), 후보(g), 출력(o)입니다. 손으로 계산한 값이 모델의 값과 같은지 확인하고 그립니다.
 #
-# $$c_t = f_t \odot c_{t-1} + i_t \odot g_t \qquad h_t = o_t \odot \tanh c_t$$
+# > `c = f * c + i * g`, `h = o * tanh(c)`
 
 # %% [markdown] lang="en"
 # ## Gates and states
@@ -108,7 +108,7 @@ plt.show()
 # The equations of the cell as they stand, in PyTorch's order: input (i), forget (f), candidate (g), output (o). What is computed by hand is checked against the
 # model, and drawn.
 #
-# $$c_t = f_t \odot c_{t-1} + i_t \odot g_t \qquad h_t = o_t \odot \tanh c_t$$
+# > `c = f * c + i * g`, `h = o * tanh(c)`
 
 # %%
 sentence = data[0][0]

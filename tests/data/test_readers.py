@@ -58,7 +58,8 @@ def test_conllu_skips_what_is_no_word(tmp_path):
     (row,) = read_rows(write(tmp_path, "a.conllu", "\n".join(lines)))
     assert row["form"] == ["vamos", "nos"]
     assert row["upos"] == ["VERB", "PRON"]
-    assert list(row) == ["id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc"]
+    assert list(row) == ["id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc", "raw_text", "offsets"]
+    assert (row["raw_text"], row["offsets"]) == ("vámonos", [[0, 7], [0, 7]])
 
 
 @pytest.mark.parametrize(

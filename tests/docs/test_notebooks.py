@@ -39,3 +39,4 @@ def test_notebook_is_that_of_its_source(source, language):
     for cell in kinds["code"]:
         assert not [output for output in cell["outputs"] if output["output_type"] == "error"]
         assert bool(cell["outputs"]) >= ("print(" in "".join(cell["source"]) or "plt.show" in "".join(cell["source"]))
+        assert "site-packages" not in json.dumps(cell["outputs"])

@@ -46,7 +46,8 @@ def test_word_vocabulary_finds_words_by_their_pieces():
     ids = torch.tensor([[2, 15, 2, 1, 15, 3, 16, 16], [9, 9, 1, 9, 9, 9, 2, 15]])
     mask = torch.tensor([[1] * 8, [0, 0, 1, 0, 0, 0, 1, 1]], dtype=torch.bool)
     segments = embeddings.segment(ids, mask, by_words=True)
-    vectors = embeddings._whole_words(ids.flatten()[segments.positions], segments)
+    hashes = embeddings._hash(ids.flatten()[segments.positions], segments)
+    vectors = embeddings._add_own_vectors(torch.zeros(6, 6), hashes, ())
     # words of row 0: [2, 15], [2], [1, 15], [3, 16, 16]; of row 1: [1], [2, 15]
     known = [True, False, False, False, True, True]
     assert (vectors.abs().sum(1) > 0).tolist() == known
@@ -83,3 +84,51 @@ def test_fresh_word_vectors_are_zero():
     model = RnnModel(RnnConfig(**TINY, word_pooling="mean", word_vocab_size=5))
     assert (model.embeddings.whole_word_embeddings.weight == 0).all()
     assert model.embeddings.word_embeddings.weight.std() > 0.01
+
+
+def test_white_space_goes_with_the_unit_before_it():
+    """It starts no unit, is special where none comes before it, and does not make another word of a known one."""
+    model = build(RnnForTokenClassification, word_pooling="rnn", word_vocab_size=4)
+    embeddings = model.model.embeddings
+    model.set_piece_types([0] + [1] * 11 + [2] * 7 + [3])
+    ids = torch.tensor([[19, 19, 1, 15, 19, 2, 19, 0, 19, 1, 15]])
+    segments = embeddings.segment(ids, torch.ones_like(ids).bool(), by_words=True)
+    assert segments.starts.long().tolist() == [[1, 0, 1, 0, 0, 1, 0, 1, 1, 1, 0]]
+    assert segments.special.long().tolist() == [[1, 0, 0, 0, 0, 0, 0, 1, 1, 0, 0]]
+    hashes = embeddings._hash(ids[0], segments)
+    assert hashes[1] == hashes[5] and hashes[1] != hashes[2]
+
+
+def test_ngram_vectors_by_hand():
+    """A unit gets the vectors of itself with the unit before it, with the one after it, and with both, if the corpus has them twice."""
+    model = build(RnnModel, word_pooling="mean", ngram_vocab_size=30)
+    embeddings = model.embeddings
+    nn.init.zeros_(embeddings.ngram_embeddings.weight[0])
+    model.set_word_vocabulary([[1, 2, 3], [5, 1, 2, 3], [1, 2], [2, 1]])
+
+    def added(*rows):
+        width = max(map(len, rows))
+        ids = torch.tensor([[*row, *[9] * (width - len(row))] for row in rows])
+        mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows]).bool()
+        with_ngrams, _ = embeddings(ids, None, mask)
+        return (with_ngrams - embeddings.word_embeddings(ids)[mask]).split([len(row) for row in rows])
+
+    whole, pair, reverse, unknown = added([5, 1, 2, 3, 7], [1, 2], [2, 1], [7, 8])
+    # 2 after 1, 2 before 3, and 2 between them, but no other place is known from both sides
+    assert torch.equal(unknown, torch.zeros(2, 6, dtype=torch.float64))
+    assert_close(whole[1], added([4, 1, 2])[0][1])
+    assert_close(added([1, 2, 3])[0][1], whole[2])
+    # the start of a row is a neighbour too: 1 begins two rows
+    assert not torch.equal(pair[0], added([4, 1, 2])[0][1])
+    assert torch.equal(reverse[0], torch.zeros(6, dtype=torch.float64)) and (pair[1] != 0).all()
+
+
+def test_ngrams_see_no_other_row():
+    """Rows alone equal rows in batches, however they are padded, with vectors of n-grams."""
+    model = build(RnnForTokenClassification, word_pooling="rnn", ngram_vocab_size=40).eval()
+    rows = next(rows_and_batches())[0]
+    model.set_word_vocabulary([row.tolist() for row in rows], min_frequency=1)
+    for rows, ids, mask, order, places in rows_and_batches():
+        logits = model(ids, mask).logits
+        for index, row in enumerate(order):
+            assert_close(logits[index, places[index]], model(rows[row][None]).logits[0])

@@ -7,12 +7,13 @@ import pytest
 import torch
 from sklearn.feature_extraction.text import TfidfVectorizer
 from tiny import PIECE_TYPES, PIECES, assert_close, make, rows_and_batches
-from transformers import AutoModelForSequenceClassification
+from transformers import AutoModelForSequenceClassification, AutoModelForTokenClassification
 
+from hf_rnn import RnnConfig, RnnForTokenClassification
 from hf_rnn.data.tokenization import train_tokenizer
 from hf_rnn.models.embeddings import UNUSED_KEY
 from hf_rnn.models.ngrams import PIECE_LENGTH, character_keys, encode_piece, piece_characters, read_characters, word_keys
-from hf_rnn.models.wide import WidePath
+from hf_rnn.models.wide import WideEmissions, WidePath
 from hf_rnn.training import linear
 from hf_rnn.training.linear import choose_features, design_matrix
 
@@ -132,6 +133,69 @@ def test_saved_loaded_resized(tmp_path):
     assert_close(loaded(ids, mask).logits, model(ids, mask).logits)
     loaded.resize_token_embeddings(25)
     assert loaded.wide.characters.shape == (25, PIECE_LENGTH)
+    assert_close(loaded(ids, mask).logits, model(ids, mask).logits)
+    with pytest.raises(ValueError, match="`wide_size` needs `input_ids`"):
+        loaded(inputs_embeds=torch.zeros(1, 2, 6, dtype=torch.float64))
+
+
+def plain_features(words):
+    """Return the features of each word of a sentence in plain Python, by name."""
+    features = []
+    for index, word in enumerate(words):
+        lower, near = word.lower(), {offset: words[index + offset] for offset in (-2, -1, 1, 2) if 0 <= index + offset < len(words)}
+        row = {"word": lower, "shape": shape(word), "digit": any(c.isdigit() for c in word)}
+        row |= {f"prefix {size}": lower[:size] for size in range(1, 5)} | {f"suffix {size}": lower[-size:] for size in range(1, 5)}
+        row |= {f"word {offset}": near[offset].lower() if offset in near else None for offset in (-2, -1, 1, 2)}
+        row |= {f"shape {offset}": shape(near[offset]) if offset in near else None for offset in (-1, 1)}
+        row |= {f"suffix of {offset}": near[offset].lower()[-3:] if offset in near else None for offset in (-1, 1)}
+        features.append({("bias", None), *row.items()})
+    return features
+
+
+def shape(word):
+    """Return a word with one sign for each kind of letter."""
+    return "".join("X" if c.isupper() else "9" if c.isdigit() else "x" if c.isalnum() or c == "_" else c for c in word)
+
+
+def test_features_of_words_by_hand():
+    """Two words share as many keys as they share features, in one sentence and across sentences."""
+    sentences = [text.split() for text in (*TEXTS, "The cats sang at 10:30 , SAT 42x")]
+    tokenizer = train_tokenizer([" ".join(words) for words in sentences], "bpe", 100)
+    batch = tokenizer(sentences, is_split_into_words=True, return_tensors="pt", padding=True)
+    model = RnnForTokenClassification(RnnConfig(vocab_size=len(tokenizer), hidden_size=8))
+    model.set_piece_types(tokenizer)
+    path = WideEmissions(len(tokenizer), 0, 3)
+    path.characters = torch.tensor(piece_characters(tokenizer), dtype=torch.int32)
+    keys, _ = path.features(batch["input_ids"], *model.model.words(batch["input_ids"], batch["attention_mask"].bool()))
+    found = [set(keys[row, word].tolist()) for row, words in enumerate(sentences) for word in range(len(words))]
+    expected = [features for words in sentences for features in plain_features(words)]
+    assert all(len(features) == len(plain) == keys.shape[2] for features, plain in zip(found, expected, strict=True))
+    shared = [[len(a & b) for b in found] for a in found]
+    assert shared == [[len(a & b) for b in expected] for a in expected]
+    assert sum((row != UNUSED_KEY).any(1).sum().item() for row in keys) == len(expected)
+
+
+@pytest.mark.parametrize("backend", ["auto", "masked"])
+def test_a_tagged_row_never_sees_its_batch(backend):
+    """Emissions are the same alone and in batches laid out in any way, and zero where there is no word."""
+    model = make("tagger", "lstm", {"wide_size": 1})
+    for rows, ids, mask, order, places in rows_and_batches():
+        model.recurrence_backend = backend
+        logits = model(ids, mask).logits
+        emissions = model.wide(ids, *model.model.words(ids, mask.bool()))
+        assert not emissions[mask == 0].any()
+        model.recurrence_backend = "auto"
+        for index, row in enumerate(order):
+            assert_close(logits[index, places[index]], model(rows[row][None]).logits[0])
+    assert emissions.any()
+
+
+def test_a_linear_tagger_is_saved(tmp_path):
+    """A checkpoint holds all of it."""
+    model = make("tagger", "gru", {"wide_size": 1, "use_crf": True})
+    ids, mask = next(rows_and_batches())[1:3]
+    model.save_pretrained(tmp_path)
+    loaded = AutoModelForTokenClassification.from_pretrained(tmp_path, dtype=torch.float64)
     assert_close(loaded(ids, mask).logits, model(ids, mask).logits)
     with pytest.raises(ValueError, match="`wide_size` needs `input_ids`"):
         loaded(inputs_embeds=torch.zeros(1, 2, 6, dtype=torch.float64))

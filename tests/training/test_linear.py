@@ -53,10 +53,17 @@ def test_factors_follow_the_rows_and_without_many_the_prior():
     labels = generator.integers(0, 2, 2000)
     right = np.eye(2)[labels] * 2 + generator.normal(size=(2000, 2))
     noise = generator.normal(size=(2000, 2))
-    factors = linear.choose_factors(noise, right, labels)
+
+    def choose(rows):
+        def loss(pair):
+            return linear.cross_entropy(pair[0] * noise[:rows] + pair[1] * right[:rows], labels[:rows])
+
+        return linear.choose_factors(loss, linear.CENTRES, linear.WIDTHS)
+
+    factors = choose(2000)
     assert factors[1] > 0.5
     assert factors[1] > 5 * factors[0]
-    few = linear.choose_factors(noise[:2], right[:2], labels[:2])
+    few = choose(2)
     assert few[1] / few[0] == pytest.approx(np.exp(linear.CENTRES[1]), rel=0.5)
 
 
@@ -64,7 +71,7 @@ def test_fit_and_refit():
     """The path answers as the regression, its factor stays, and the recurrence counts for little without validation rows."""
     fit, rows = make_fit()
     before = fit.model.classifier.weight.clone()
-    fit.fit(rows, None, None)
+    fit.fit(rows, None)
     assert torch.allclose(fit.model.classifier.weight, 0.1 * before)
     ids, mask = next(linear.pad_batches(rows["input_ids"]))
     assert fit.model(ids, mask).logits.argmax(1).tolist() == LABELS
@@ -75,12 +82,13 @@ def test_fit_and_refit():
     assert fit.model.config.wide_size == len(fit.model.wide.keys)
 
 
-def test_validation_rows_choose_the_factors():
+def test_validation_rows_choose_the_factors(monkeypatch):
     """Logits that are wrong make the recurrence count for less than logits that are right."""
     shares = []
     for sign in (1, -1):
         fit, rows = make_fit()
         before = fit.model.classifier.weight.clone()
-        fit.fit(rows.select(range(8)), rows, sign * (np.eye(2)[LABELS] * 4 - 2))
+        monkeypatch.setattr(fit, "_answer", lambda rows, sign=sign: sign * (np.eye(2)[LABELS] * 4 - 2))
+        fit.fit(rows.select(range(8)), rows)
         shares.append((fit.model.classifier.weight / before).mean().item() / fit.factor)
     assert shares[0] > 0.1 > shares[1]

@@ -1,0 +1,5 @@
+"""What is raised when data cannot be used."""
+
+
+class DataError(ValueError):
+    """Data that cannot be used as it is."""
