@@ -13,17 +13,10 @@ import hf_rnn
 from hf_rnn.commands import text_classification, token_classification
 
 SAMPLES = Path(hf_rnn.__file__).parent / "samples"
+# nothing but files: what else there is follows from the number of rows
 COMMON = ["--do_train", "--do_eval", "--do_predict", "--save_total_limit", "1", "--seed", "42"]
-CLASSIFIER = [
-    *("--train_file", str(SAMPLES / "nsmc_train.tsv"), "--test_file", str(SAMPLES / "nsmc_test.tsv"), "--validation_share", "0.1"),
-    *("--vocab_size", "6000", "--embedding_size", "128", "--hidden_size", "256", "--num_train_epochs", "6"),
-    *("--embedding_dropout", "0.2", "--input_dropout", "0.5", "--hidden_dropout", "0.5", "--classifier_dropout", "0.5"),
-]
-TAGGER = [
-    *("--train_file", str(SAMPLES / "ewt_train.conllu"), "--test_file", str(SAMPLES / "ewt_test.conllu"), "--validation_share", "0.1"),
-    *("--vocab_size", "2000", "--word_vocab_size", "3000", "--embedding_size", "128", "--hidden_size", "256", "--num_train_epochs", "15"),
-    *("--per_device_train_batch_size", "16", "--embedding_dropout", "0.2"),
-]
+CLASSIFIER = ["--train_file", str(SAMPLES / "nsmc_train.tsv"), "--test_file", str(SAMPLES / "nsmc_test.tsv")]
+TAGGER = ["--train_file", str(SAMPLES / "ewt_train.conllu"), "--test_file", str(SAMPLES / "ewt_test.conllu")]
 REVIEWS = [
     "정말 재미있고 감동적인 영화였어요",
     "시간이 아깝다 최악의 영화",

@@ -17,6 +17,7 @@ from ..options import parse_arguments
 from ..training.arguments import CONFIG_DEFAULTS, CardArguments, DataArguments, LabelledTrainingArguments, ModelArguments
 from ..training.checkpoints import resume_point
 from ..training.defaults import FILLED, UNKNOWN, Size, describe, fill, validation_share
+from ..training.diagnosis import diagnose
 from ..training.distillation import DistillationArguments, add_teacher
 from ..training.linear import LinearFit, WideFit
 from ..training.linear_tagger import TaggerFit
@@ -95,6 +96,8 @@ class LabelledTask(ABC):
         example = steps.choose_example(iterate_cells(splits[list(splits)[-1]], self.text_column))
         data = describe_data(self.data, self.distillation)
         steps.finish(trainer, self.card, example, data, outputs, task=self.task, metric=self.metric[0])
+        if self.training.do_train and trainer.is_world_process_zero():
+            self._say_what_went_wrong(trainer, outputs.get("validation"))
         return {name: value for output in outputs.values() for name, value in (output.metrics or {}).items()}
 
     def _fill_defaults(self, splits: Splits) -> dict[str, Any]:
@@ -117,6 +120,12 @@ class LabelledTask(ABC):
             trainer.save_metrics(prefix, outputs[split].metrics)
             if trainer.is_world_process_zero():
                 print(line_of({f"{prefix}_{name}": value for name, value in added.items()}))
+
+    def _say_what_went_wrong(self, trainer: RnnTrainer, validation: PredictionOutput | None) -> None:
+        predictions, references = ([], []) if validation is None else self.class_ids(validation)
+        rows = 0 if validation is None else len(trainer.eval_dataset)
+        for line in diagnose(trainer.state.log_history, predictions, references, rows):
+            logger.warning(line)
 
     def _write_files(self, folder: Path, trainer: RnnTrainer, outputs: dict[str, PredictionOutput], splits: Splits) -> None:
         """Write the curves, and what there is to say of the last split that was predicted: the test split if there was one."""
@@ -206,6 +215,10 @@ class LabelledTask(ABC):
     def complete_metrics(self, outputs: dict[str, PredictionOutput], splits: Splits) -> dict[str, dict[str, float]]:
         """Return, for each predicted split, metrics that need the rows beside predictions and labels."""
         return {}
+
+    @abstractmethod
+    def class_ids(self, output: PredictionOutput) -> tuple[list[int], list[int]]:
+        """Return the class ids that were answered, of rows or words, and the right ones; nothing where there is not one class each."""
 
     @abstractmethod
     def write_results(self, folder: Path, split: str, output: PredictionOutput, rows: Any) -> None:

@@ -150,6 +150,11 @@ class SpanLabelling(LabelledTask):
         """Return the spans, counted in units, that tag ids (N, T) describe."""
         return [tag_spans([self.labels[tag] for tag in row[mask]]) for row, mask in zip(ids, label_ids != -100, strict=True)]
 
+    def class_ids(self, output: PredictionOutput) -> tuple[list[int], list[int]]:
+        """Return the tags of units."""
+        counted = output.label_ids != -100
+        return output.predictions[counted].tolist(), output.label_ids[counted].tolist()
+
     def complete_metrics(self, outputs: dict[str, PredictionOutput], splits: Splits) -> dict[str, dict[str, float]]:
         """Return the scores of spans of characters, in which spans with borders that no unit meets are missed, and the share of those."""
         added = {}

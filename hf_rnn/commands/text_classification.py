@@ -149,6 +149,12 @@ class TextClassification(LabelledTask):
         """Return the metric of the problem type from logits (N, C) and labels."""
         return self._scorer.compute(predictions=decide(prediction.predictions, self.problem), references=prediction.label_ids)
 
+    def class_ids(self, output: PredictionOutput) -> tuple[list[int], list[int]]:
+        """Return the classes of rows with one class."""
+        if self.problem != "single_label_classification" or output.label_ids is None:
+            return [], []
+        return decide(output.predictions, self.problem).tolist(), output.label_ids.tolist()
+
     def write_results(self, folder: Path, split: str, output: PredictionOutput, rows: Any) -> None:
         """Write predictions in data-set order, the per-label report and the confusion matrix."""
         answers = decide(output.predictions, self.problem)

@@ -164,6 +164,11 @@ class TokenClassification(LabelledTask):
             results |= {"intent_accuracy": float(right.mean()), "exact_match": float((right & whole).mean())}
         return results
 
+    def class_ids(self, output: PredictionOutput) -> tuple[list[int], list[int]]:
+        """Return the tags of words."""
+        answers, given = _tags_of(output.predictions), _tags_of(output.label_ids)
+        return answers[given != -100].tolist(), given[given != -100].tolist()
+
     def write_results(self, folder: Path, split: str, output: PredictionOutput, rows: Any) -> None:
         """Write predictions in data-set order, the per-label report and the confusion matrix over words."""
         answers, given = _tags_of(output.predictions), _tags_of(output.label_ids)
