@@ -3,6 +3,7 @@
 Each function takes and returns values of the graph and does what the operator of the same name does; onnxscript turns its calls into nodes.
 """
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +18,8 @@ from ..models import modeling_rnn  # noqa: F401
 # the places of ONNX's gates among PyTorch's: (input, output, forget, cell) of LSTM, (update, reset, hidden) of GRU
 GATES = {"LSTM": (0, 3, 1, 2), "GRU": (1, 0, 2)}
 INT32_TYPE, INT64_TYPE = 6, 7
+# words of more than one and up to the next many pieces are read together
+WORD_LENGTHS = (0, 4, 32, 512, 8192, 2**31)
 # of `op`, and the one that PyTorch's own translations are written in
 OPSET = 18
 
@@ -56,31 +59,38 @@ def onnx_recurrence(x: Any, lengths: Any, state: Sequence[Any], weights: Sequenc
 
 
 def onnx_word_recurrence(x: Any, unit_of: Any, lengths: Any, weights: Sequence[Any]) -> Any:
-    """Write `hf_rnn::word_recurrence`: every word becomes a row of the longest word's length; final states (B, T, 2H)."""
+    """Write `hf_rnn::word_recurrence`: words of similar length become rows of as many steps; final states (B, T, 2H).
+
+    One long word then makes no other as long: what is gathered is at most 16 times the pieces.
+    """
     size = op.Shape(x)
     batch, length, width = (op.Slice(size, _constant(axis), _constant(axis + 1)) for axis in range(3))
     # (T,), (B, T)
     positions = op.Range(op.Constant(value_int=0), op.Squeeze(length), op.Constant(value_int=1))
     exists = op.Less(positions, op.Unsqueeze(lengths, _constant(1)))
     zeros = op.ConstantOfShape(op.Concat(batch, length, axis=0), value=onnx.helper.make_tensor("zero", INT64_TYPE, [1], [0]))
-    # (B, T): pieces of each word, and their running sum before it, which gives each piece its place in its word
+    # (B, T): pieces of each word, and where the first of them is among all positions
     counts = op.ScatterElements(zeros, unit_of, op.Cast(exists, to=INT64_TYPE), axis=1, reduction="add")
-    before = op.CumSum(counts, op.Constant(value_int=1), exclusive=1)
-    place = op.Sub(positions, op.GatherElements(before, unit_of, axis=1))
-    longest = op.ReduceMax(counts, keepdims=0)
-    # pieces that do not exist go to one more place, which is cut off
-    target = op.Where(exists, op.Add(op.Mul(unit_of, longest), place), op.Mul(op.Squeeze(length), longest))
-    slots = op.Mul(length, longest)
-    room = op.Concat(batch, op.Add(slots, _constant(1)), width, axis=0)
-    index = op.Expand(op.Unsqueeze(target, _constant(2)), size)
-    spread = op.ScatterElements(op.CastLike(op.ConstantOfShape(room), x), index, x, axis=1)
-    rows = op.Slice(spread, _constant(0), slots, _constant(1))
-    # (B * T, L, E)
-    words = op.Reshape(rows, op.Concat(op.Mul(batch, length), op.Reshape(longest, _constant(1)), width, axis=0))
-    _, final = onnx_recurrence(words, op.Reshape(counts, _constant(-1)), (), weights, "LSTM", False)
-    # (2, 2, B * T, H), of which h comes first -> (B * T, 2, H) -> (B, T, 2H)
-    h = op.Transpose(op.Squeeze(op.Slice(final, _constant(0), _constant(1)), _constant(0)), perm=[1, 0, 2])
-    return op.Reshape(h, op.Concat(batch, length, _constant(-1), axis=0))
+    first_row = op.Mul(op.Range(op.Constant(value_int=0), op.Squeeze(batch), op.Constant(value_int=1)), op.Squeeze(length))
+    starts = op.Add(op.CumSum(counts, op.Constant(value_int=1), exclusive=1), op.Unsqueeze(first_row, _constant(1)))
+    # one more word, of one piece, so that no group is empty
+    counts = op.Concat(op.Reshape(counts, _constant(-1)), _constant(1), axis=0)
+    starts = op.Concat(op.Reshape(starts, _constant(-1)), _constant(0), axis=0)
+    slots = op.Mul(batch, length)
+    pieces = op.Reshape(x, op.Concat(_constant(-1), width, axis=0))
+    states = op.CastLike(op.ConstantOfShape(op.Concat(op.Add(slots, _constant(1)), _constant(2 * weights[1].shape[1]), axis=0)), x)
+    for low, high in itertools.pairwise(WORD_LENGTHS):
+        chosen = op.And(op.Greater(counts, _constant(low)), op.LessOrEqual(counts, _constant(high)))
+        # (K,), (K, L), (K, L, E)
+        words = op.Concat(op.Reshape(op.NonZero(chosen), _constant(-1)), slots, axis=0)
+        steps = op.Gather(counts, words)
+        places = op.Range(op.Constant(value_int=0), op.ReduceMax(steps, keepdims=0), op.Constant(value_int=1))
+        index = op.Min(op.Add(op.Unsqueeze(op.Gather(starts, words), _constant(1)), places), op.Sub(slots, _constant(1)))
+        _, final = onnx_recurrence(op.Gather(pieces, index, axis=0), steps, (), weights, "LSTM", False)
+        # (2, 2, K, H), of which h comes first -> (K, 2, H) -> (K, 2H)
+        h = op.Transpose(op.Squeeze(op.Slice(final, _constant(0), _constant(1)), _constant(0)), perm=[1, 0, 2])
+        states = op.ScatterND(states, op.Unsqueeze(words, _constant(1)), op.Reshape(h, _constant(0, -1)))
+    return op.Reshape(op.Slice(states, _constant(0), slots, _constant(0)), op.Concat(batch, length, _constant(-1), axis=0))
 
 
 # the types are those of onnxscript's own language, in which a function becomes a function of the ONNX model

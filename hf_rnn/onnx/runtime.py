@@ -1,5 +1,6 @@
 """Run exported models with ONNX Runtime where transformers expects a model."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import onnxruntime
@@ -21,6 +22,8 @@ from ..models.embeddings import check_inputs
 from ..models.pretrained import RnnHeadOutput, RnnModelOutput
 
 MODEL_FILE, QUANTIZED_FILE = "model.onnx", "model_quantized.onnx"
+# rows times their length that a graph computes at once
+GROUP_POSITIONS = 8192
 
 
 class OnnxRnnConfig(RnnConfig):
@@ -82,16 +85,52 @@ class OnnxRnnModel(PreTrainedModel):
             ValueError: A mask of another shape.
         """
         mask = check_inputs(input_ids, None, attention_mask).long()
-        batch_size, length = input_ids.shape
+        names = [output.name for output in self.session.get_outputs()]
+        values: list[Tensor] = []
+        for rows, width in _groups(mask):
+            parts = self._run(input_ids[rows, :width], mask[rows, :width])
+            if not values:
+                values = [part.new_empty(len(mask), *mask.shape[1:][: part.dim() - 2], part.shape[-1]) for part in parts]
+            for value, part in zip(values, parts, strict=True):
+                if part.dim() == 3:
+                    value[rows, :width] = part
+                    # the last position of a group that is cut short is padding, and so is what was cut
+                    value[rows, width:] = part[:, -1:]
+                else:
+                    value[rows] = part
+        kind = RnnModelOutput if "last_hidden_state" in names else RnnHeadOutput
+        output = kind(**dict(zip(names, values, strict=True)))
+        return output if return_dict or return_dict is None else output.to_tuple()
+
+    def _run(self, ids: Tensor, mask: Tensor) -> list[Tensor]:
+        """Return the outputs of the graph for a group of rows."""
+        batch_size, length = ids.shape
         # the runtime wants a row and a position
         missing = (0, int(length == 0), 0, int(batch_size == 0))
-        feeds = {"input_ids": nn.functional.pad(input_ids, missing).numpy(), "attention_mask": nn.functional.pad(mask, missing).numpy()}
-        names = [output.name for output in self.session.get_outputs()]
+        feeds = {"input_ids": nn.functional.pad(ids, missing).numpy(), "attention_mask": nn.functional.pad(mask, missing).numpy()}
         values = [torch.from_numpy(value)[:batch_size] for value in self.session.run(None, feeds)]
-        cut = [value[:, :length] if value.dim() == 3 else value for value in values]
-        kind = RnnModelOutput if "last_hidden_state" in names else RnnHeadOutput
-        output = kind(**dict(zip(names, cut, strict=True)))
-        return output if return_dict or return_dict is None else output.to_tuple()
+        return [value[:, :length] if value.dim() == 3 else value for value in values]
+
+
+def _groups(mask: Tensor) -> Iterator[tuple[Tensor, int]]:
+    """Yield the rows of a mask (B, T) in groups, each with the width it needs and one position of padding, if there is one.
+
+    A batch of few positions is one group. Of larger ones rows of similar length go together, so that a long row does not make others
+    as long.
+    """
+    batch_size, length = mask.shape
+    if mask.numel() <= GROUP_POSITIONS:
+        yield torch.arange(batch_size), length
+        return
+    # (B,)
+    widths = ((mask * torch.arange(1, length + 1)).amax(1) + 1).clamp(max=length)
+    order = widths.argsort(descending=True, stable=True)
+    start = 0
+    while start < batch_size:
+        width = int(widths[order[start]])
+        end = start + max(1, GROUP_POSITIONS // width)
+        yield order[start:end], width
+        start = end
 
 
 class OnnxRnnForSequenceClassification(OnnxRnnModel):

@@ -1,6 +1,8 @@
 """Exported graphs compute what PyTorch computes, for every head and layout of rows, and run where transformers expects a model."""
 
 import json
+import subprocess
+import sys
 
 import onnxruntime
 import pytest
@@ -165,3 +167,55 @@ def test_wrong_calls(arguments, message, tmp_path, capsys):
     """One line says what is wrong."""
     assert cli.main(["export", *arguments, "--output_dir", str(tmp_path)]) == 1
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("kind", "settings"), [SETTINGS[0], SETTINGS[2], SETTINGS[-1], SETTINGS[-2]])
+def test_large_batches_run_in_groups(kind, settings, tmp_path, monkeypatch):
+    """Rows of similar length are computed together, in their order, with the values of padding behind them; long words go alone."""
+    model = make(kind, "lstm", settings, torch.float32)
+    export.export_onnx(model, tmp_path)
+    exported = runtime.OnnxRnnModel(runtime.OnnxRnnConfig.from_pretrained(tmp_path), str(tmp_path / "model.onnx"))
+    monkeypatch.setattr(runtime, "GROUP_POSITIONS", 40)
+    lengths = torch.tensor([3, 90, 0, 7, 90, 4, 12, 6])
+    mask = (torch.arange(90) < lengths[:, None]).long()
+    # holes, and a word of 50 pieces
+    mask[4, ::3] = 0
+    ids = torch.randint(1, 20, mask.shape)
+    ids[1, 20:70] = 2
+    groups = list(runtime._groups(mask))
+    assert sorted(row for rows, _ in groups for row in rows.tolist()) == list(range(8))
+    assert all(len(rows) == 1 or len(rows) * width <= 40 for rows, width in groups)
+    expected, found = model(ids, mask, return_dict=False)[0], exported(ids, mask, return_dict=False)[0]
+    assert torch.allclose(expected, found, atol=1e-5)
+    assert torch.equal(expected.argmax(-1), found.argmax(-1))
+
+
+@pytest.mark.slow
+def test_one_long_row_needs_no_memory_for_all(tmp_path):
+    """64 rows of which one has 8,000 tokens stay under 2 GB and are not slower than PyTorch."""
+    code = """
+import resource, sys, time, torch
+from hf_rnn import RnnConfig, RnnForTokenClassification
+from hf_rnn.onnx import export, runtime
+torch.set_num_threads(1)
+sizes = {"vocab_size": 1000, "embedding_size": 256, "hidden_size": 512, "num_hidden_layers": 2, "num_labels": 17}
+model = RnnForTokenClassification(RnnConfig(**sizes, word_pooling="rnn", use_crf=True)).eval()
+model.set_piece_types([0] + [1 + (index % 3 > 0) for index in range(999)])
+export.export_onnx(model, sys.argv[1])
+exported = runtime.OnnxRnnModel(runtime.OnnxRnnConfig.from_pretrained(sys.argv[1]), sys.argv[1] + "/model.onnx")
+lengths = torch.cat([torch.tensor([8000]), torch.randint(5, 40, (63,))])
+ids, mask = torch.randint(1, 1000, (64, 8000)), (torch.arange(8000) < lengths[:, None]).long()
+times = []
+for run in (exported, model):
+    start = time.perf_counter()
+    with torch.inference_mode():
+        run(ids, mask)
+    times.append(time.perf_counter() - start)
+    if run is exported:
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(memory, *times)
+"""
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
+    memory, ours, pytorch = map(float, done.stdout.split()[-3:])
+    assert memory < 2e6
+    assert ours <= pytorch

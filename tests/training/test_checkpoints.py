@@ -1,13 +1,21 @@
 """Checkpoints are whole or passed over; runs that diverge stop; runs that had stopped early end as they would have."""
 
 import json
+import os
+import random
 import shutil
+import subprocess
+import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import matplotlib.figure
 import pytest
 import torch
-from runs import reviews
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from runs import SCRIPTS, reviews
 from safetensors.torch import load_file
 
 from hf_rnn.commands import cli, steps, text_classification
@@ -143,3 +151,67 @@ def test_ornaments_cannot_lose_the_model(tmp_path, monkeypatch):
         "confusion matrix",
         "card",
     ]
+
+
+def damage_anything(checkpoint, name, place, content):
+    """Write bytes into a file of a checkpoint; it is found damaged, unless they are those that stood there."""
+    path = checkpoint / name
+    before = path.read_bytes()
+    start = int(place * len(before))
+    path.write_bytes(before[:start] + content + before[start + len(content) :])
+    changed = path.read_bytes() != before
+    problem = checkpoint_problem(checkpoint)
+    path.write_bytes(before)
+    assert bool(problem) == changed
+    assert not problem or name in problem
+
+
+DAMAGED = {
+    "name": st.sampled_from((*CHECKPOINT_FILES, "rng_state.pth", CHECKSUMS)),
+    "place": st.floats(0, 1),
+    "content": st.binary(max_size=40),
+}
+
+
+@settings(max_examples=30, deadline=None)
+@given(**DAMAGED)
+def test_any_damage(classifier, name, place, content):
+    """Whatever bytes are written wherever into whichever file."""
+    damage_anything(max(classifier[0].glob("checkpoint-*")), name, place, content)
+
+
+@pytest.mark.slow
+@settings(max_examples=10_000, deadline=None)
+@given(**DAMAGED)
+def test_any_damage_at_length(classifier, name, place, content):
+    """The same, ten thousand times."""
+    damage_anything(max(classifier[0].glob("checkpoint-*")), name, place, content)
+
+
+@pytest.mark.slow
+def test_twenty_kills_of_a_run_that_stops_early(tmp_path):
+    """Killed twenty times at random moments, also after the stop, and resumed, it ends with the weights of the run left alone."""
+    generator = random.Random(0)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    options = [*SHORT, "--do_train", "--do_eval", "--early_stopping_patience", "2", "--num_train_epochs", "30", "--learning_rate", "0.05"]
+    command = [sys.executable, str(SCRIPTS / "run_text_classification.py")]
+    subprocess.run([*command, *reviews(tmp_path / "whole", *options)], env=environment, check=True, capture_output=True)
+    whole = load_file(tmp_path / "whole" / "model.safetensors")
+    for _ in range(20):
+        folder = tmp_path / "killed"
+        shutil.rmtree(folder, ignore_errors=True)
+        is_first = True
+        while not (folder / "train_results.json").is_file():
+            resumed = ["--resume_from_checkpoint", "last"] if folder.is_dir() else []
+            process = subprocess.Popen(
+                [*command, *reviews(folder, *options, *resumed)], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            )
+            while is_first and process.poll() is None and not list(folder.glob("checkpoint-*")):
+                time.sleep(0.01)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(generator.uniform(0, 3) if is_first else 600)
+            process.kill()
+            process.wait()
+            is_first = False
+        killed = load_file(folder / "model.safetensors")
+        assert all(torch.equal(whole[name], killed[name]) for name in whole)
