@@ -103,8 +103,8 @@ def make(kind: str, cell: str, settings: dict, dtype: torch.dtype = torch.float6
             "label2id": {label: i for i, label in enumerate(RAW_LABELS)},
         }
     model = build(MODELS[kind], dtype=dtype, cell_type=cell, **settings).eval()
-    # the last two ids are white space of raw text
-    model.set_piece_types([0] + [1 + index % 2 for index in range(17)] + [3, 3] if "units" in settings else [0] + [1, 2] * 9 + [1])
+    # two ids are white space of raw text
+    model.set_piece_types([0, 1, 2, 1, 2, *([3, 3] if "units" in settings else [1, 2]), *([1, 2] * 7)[:13]])
     model.set_word_vocabulary([[1, 2, 3, 4, 5, 6], [1, 2, 3, 4]], min_frequency=1)
     for name in ("whole_word_embeddings", "ngram_embeddings"):
         if hasattr(model.base_model.embeddings, name):

@@ -59,14 +59,18 @@ class SpanLabelling(LabelledTask):
     def defaults(self, size: Size) -> dict[str, Any]:
         """Return those of a tagger, but for what docs/raw-text.md was measured with."""
         dropouts = {f"{name}_dropout": 0.3 for name in ("embedding", "input", "hidden", "classifier")}
-        own = {"tokenizer_type": "units", "vocab_size": 2000, "num_hidden_layers": 1, "learning_rate": 4e-3, **dropouts}
+        own = {"tokenizer_type": "units", "vocab_size": 2000, "num_hidden_layers": 1, "wide_size": 0, "learning_rate": 4e-3, **dropouts}
         return {**tagger_defaults(size), **own}
 
     def prepare(self, splits: Splits) -> Splits:
         """Turn rows into a `text`, `offsets` of spans and their `labels`, whatever they come as."""
-        for wanted, name in ((self.data.streaming, "streaming"), (self.distillation.teacher_name_or_path, "teacher_name_or_path")):
-            if wanted:
-                raise ValueError(f"`{name}` is not there for raw text. Leave --{name} out, or pass --from_text false for tokens.")
+        given = {"streaming": self.data.streaming, "intent_column_name": self.data.intent_column_name}
+        given |= {"teacher_name_or_path": self.distillation.teacher_name_or_path, "tokenizer_type": self.model_args.tokenizer_type}
+        for name, value in given.items():
+            if value:
+                raise ValueError(
+                    f"`{name}` is not there for raw text, got {value!r}. Leave --{name} out, or pass --from_text false for tokens."
+                )
         return type(splits)({split: self._read(splits[split], split) for split in splits})
 
     def _read(self, rows: AnyDataset, split: str) -> Dataset:

@@ -63,7 +63,7 @@ def _holds_spans(cell: Any) -> bool:
 def _is_span(value: Any) -> bool:
     if isinstance(value, dict):
         return any(name in value for name in STARTS) and any(name in value for name in ENDS)
-    return isinstance(value, list) and len(value) == 3 and all(isinstance(end, int) for end in value[:2])
+    return isinstance(value, list) and len(value) == 3 and [type(part) for part in value] == [int, int, str]
 
 
 def _normalise(row: Row, columns: tuple[str, ...]) -> Iterator[Row]:
@@ -76,8 +76,15 @@ def _normalise(row: Row, columns: tuple[str, ...]) -> Iterator[Row]:
     if name is None or text is None:
         yield row
         return
-    others = {key: value for key, value in row.items() if key not in columns and isinstance(value, str | int | float)}
+    # a data set has no place for what tools nest
+    others = {key: value for key, value in row.items() if key not in columns and _is_flat(value)}
     yield {**others, "text": text, "spans": [_as_span(each) for each in row[name]]}
+
+
+def _is_flat(value: Any) -> bool:
+    """Return whether a value is a number or text, or a list of them."""
+    values = value if isinstance(value, list) else [value]
+    return all(isinstance(each, str | int | float) for each in values)
 
 
 def _as_span(value: Any) -> Row:

@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerBase
 
 from .embeddings import POWERS, UNUSED_KEY
 from .masked import Compaction
-from .pieces import BYTE_MARK, CONTINUATION, SPECIAL, WORD_MARK, WORD_START, piece_types
+from .pieces import BYTE_MARK, CONTINUATION, SPACE, SPECIAL, WORD_MARK, WORD_START, piece_types
 
 # characters kept of a piece, and the longest n-gram of characters
 PIECE_LENGTH, MAX_NGRAM = 16, 5
@@ -42,7 +42,8 @@ def piece_characters(tokenizer: PreTrainedTokenizerBase) -> list[list[int]]:
     prefix = getattr(tokenizer.backend_tokenizer.model, "continuing_subword_prefix", None) or ""
     spelled = []
     for index, (token, kind) in enumerate(zip(tokens, piece_types(tokenizer), strict=True)):
-        text = "" if kind == SPECIAL else UNKNOWN if index == tokenizer.unk_token_id else token or ""
+        # white space of raw text goes with the word before it, and is no letter of it
+        text = "" if kind in (SPECIAL, SPACE) else UNKNOWN if index == tokenizer.unk_token_id else token or ""
         text = text.removeprefix(WORD_MARK).removeprefix(BYTE_MARK) if kind == WORD_START else text.removeprefix(prefix)
         spelled.append(encode_piece(text, kind != CONTINUATION))
     return spelled

@@ -96,10 +96,11 @@ def test_wrong_spans_are_one_line(tmp_path, capsys, row, message):
     assert status == 1 and message in error and "Traceback" not in error
 
 
-def test_teachers_are_refused(tmp_path, capsys):
-    """What a tagger of raw text cannot do is said, with the way around."""
-    status, error = run(capsys, *spans(tmp_path / "a", "--do_train", "--teacher_name_or_path", "x"))
-    assert status == 1 and "`teacher_name_or_path`" in error and "--from_text false" in error
+@pytest.mark.parametrize(("name", "value"), [("teacher_name_or_path", "x"), ("intent_column_name", "y"), ("tokenizer_type", "bpe")])
+def test_what_raw_text_has_not_is_refused(tmp_path, capsys, name, value):
+    """The error names the option and the way around."""
+    status, error = run(capsys, *spans(tmp_path / "a", "--do_train", f"--{name}", value))
+    assert status == 1 and f"`{name}`" in error and "--from_text false" in error
 
 
 def test_half_precision_is_compared_by_spans(span_tagger, tmp_path, capsys):

@@ -65,6 +65,12 @@ def test_empty_lists_are_what_other_rows_tell(tmp_path):
     assert read(tmp_path, "b.jsonl", classes) == classes
 
 
+def test_columns_beside_the_spans_stay(tmp_path):
+    """Classes and lists of them do; what tools nest for themselves does not."""
+    row = {"text": TEXT, "spans": [SPAN], "topic": "travel", "labels": ["a", "b"], "meta": {"by": {"x": 1}}, "grid": [[1, 2, 3]]}
+    assert read(tmp_path, "a.jsonl", [row]) == [{"topic": "travel", "labels": ["a", "b"], "text": TEXT, "spans": [SPAN]}]
+
+
 @pytest.mark.parametrize(
     "row",
     [{"text": "a", "label": 1}, {"tokens": ["a"], "tags": ["O"]}, {"text": "a", "labels": [1, 2, 3]}, {"text": "a", "label": [0, 1, 0]}],

@@ -2,11 +2,13 @@
 
 import pytest
 import regex
+import torch
 from tokenizers import Regex, pre_tokenizers
 
 from hf_rnn.data.spans import find_units
 from hf_rnn.data.units import Cuts, find_cuts, train_unit_tokenizer
-from hf_rnn.models.pieces import SPACE, piece_types
+from hf_rnn.models.ngrams import describe_words, piece_characters
+from hf_rnn.models.pieces import SPACE, WORD_START, piece_types
 
 ODD = (
     "  Don't\r\nnaïve cafe\u0301 3.5kg 2nd 👩\u200d👩\u200d👧 中国人 カタカナー漢 홍길동이 LG전자 "
@@ -103,6 +105,17 @@ def test_pieces_are_the_text_itself():
         firsts, units = find_units(encoding["input_ids"], encoding["offset_mapping"], types)
         assert [text[start:end] for start, end in units] == units_of(text, Cuts(scripts=("Hangul",)))
         assert len(firsts) == len(units) and sum(types[piece] == SPACE for piece in encoding["input_ids"]) == sum(map(str.isspace, text))
+
+
+def test_features_of_words_know_no_white_space():
+    """What stands behind a unit is no letter of it for the linear tagger beside the recurrence."""
+    tokenizer = train_unit_tokenizer(["ab ab"], PLAIN)
+    characters = torch.tensor(piece_characters(tokenizer))
+    ids = torch.tensor([tokenizer("ab ab", add_special_tokens=False)["input_ids"]])
+    starts = torch.tensor([[piece_types(tokenizer)[piece] == WORD_START for piece in ids[0]]])
+    keys = describe_words(characters, ids, (starts.cumsum(1) - 1), torch.ones_like(starts))
+    # the word, its shape, whether it has a digit, prefixes and suffixes
+    assert torch.equal(keys[0, 0, :12], keys[0, 1, :12])
 
 
 def test_unknown_units_stay_whole():
