@@ -61,7 +61,7 @@ ODD = [
         "don't stop...",
     ),
 ]
-# posts what the page answers to each text, and how long it took for one of 20 tokens: the lower quartile, as whatever else runs slows the rest
+# posts what the page answers to each text, and how long one of 20 tokens took: the lower quartile, as what else runs slows the rest
 CHECK = """<script type="module">
 try {
   const { answer } = await (await import("./engine.js")).load();
