@@ -61,7 +61,7 @@ ODD = [
         "don't stop...",
     ),
 ]
-# posts what the page answers to each text, and how long it took for one of 20 tokens
+# posts what the page answers to each text, and how long one of 20 tokens took: the lower quartile, as what else runs slows the rest
 CHECK = """<script type="module">
 try {
   const { answer } = await (await import("./engine.js")).load();
@@ -71,7 +71,7 @@ try {
   const times = [];
   for (let i = 0; i < 50; i++) { const start = performance.now(); await answer(twenty); times.push(performance.now() - start); }
   const count = (await answer(twenty)).tokens;
-  await fetch("result", { method: "POST", body: JSON.stringify({ answers, count, milliseconds: times.sort((a, b) => a - b)[25] }) });
+  await fetch("result", { method: "POST", body: JSON.stringify({ answers, count, milliseconds: times.sort((a, b) => a - b)[12] }) });
 } catch (error) { await fetch("result", { method: "POST", body: JSON.stringify({ error: String(error.stack) }) }); }
 </script>"""
 
