@@ -78,6 +78,10 @@ def page_settings(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, ti
         raise ValueError(
             f"The model must be a classifier or a tagger of this package, got {type(model).__name__}. Pass --model_name_or_path."
         )
+    if getattr(config, "units", None) == "raw":
+        raise ValueError(
+            "The page tags words that white space separates, got a tagger of raw text. Pass a classifier or a tagger of tokens."
+        )
     labels = [config.id2label[index] for index in range(config.num_labels)]
     settings = {
         "title": title,

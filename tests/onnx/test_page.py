@@ -241,5 +241,10 @@ def test_other_models_are_refused():
     tokenizer = train_tokenizer(["a b c"] * 3, "char", 20)
     with pytest.raises(ValueError, match="must be a classifier or a tagger of this package, got RnnForMaskedLM"):
         page_settings(RnnForMaskedLM(RnnConfig(vocab_size=20, embedding_size=4, hidden_size=4)), tokenizer, "", ())
+    raw = RnnForTokenClassification(
+        RnnConfig(vocab_size=20, embedding_size=4, hidden_size=4, units="raw", id2label={0: "O", 1: "B-X", 2: "I-X"})
+    )
+    with pytest.raises(ValueError, match="got a tagger of raw text"):
+        page_settings(raw, tokenizer, "", ())
     with pytest.raises(ValueError, match="got one with the step 'ByteLevel'"):
         browser_tokenizer({"pre_tokenizer": {"type": "ByteLevel"}})
