@@ -171,7 +171,9 @@ def test_pipeline_returns_the_viterbi_path(tagger, sentence):
     words = encoding.word_ids()
     firsts = [words.index(word) for word in range(len(sentence.split()))]
     with torch.no_grad():
-        emissions = model.classifier(model.model(**encoding).last_hidden_state)[0, firsts].double()
+        emissions = model.classifier(model.model(**encoding).last_hidden_state)
+        ids, mask = encoding["input_ids"], encoding["attention_mask"].bool()
+        emissions = (emissions + model.wide(ids, *model.model.words(ids, mask)))[0, firsts].double()
         scores = all_paths(emissions, *model.crf._scores(torch.float64))
     best = [model.config.id2label[tag] for tag in max(scores, key=scores.get)]
     entities = pipeline("token-classification", model=model, tokenizer=tokenizer)(sentence)

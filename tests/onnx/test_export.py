@@ -122,7 +122,10 @@ def exported(classifier, tmp_path_factory):
 def test_command_measures_what_int8_costs(exported, classifier):
     """Both files are there, the smaller one is int8, and the figures are those of the models."""
     folder, measured = exported
-    assert (folder / "model_quantized.onnx").stat().st_size < 0.6 * (folder / "model.onnx").stat().st_size
+    sizes = [(folder / name).stat().st_size for name in ("model.onnx", "model_quantized.onnx")]
+    # a byte in place of four for every parameter; the linear model beside the recurrence stays as it is
+    saved = 3 * AutoModelForSequenceClassification.from_pretrained(classifier[0]).num_parameters()
+    assert sizes[0] - sizes[1] > 0.7 * saved
     assert measured["difference"] <= 1e-5
     rows = list(read_rows(str(SAMPLES / "nsmc_test.tsv")))
     answers = load(str(classifier[0])).predict([row["document"] for row in rows])

@@ -87,5 +87,5 @@ def test_training_uses_it(tmp_path):
 
 def test_wrong_values(tmp_path):
     """Named, with what to pass."""
-    with pytest.raises(ValueError, match="`adversarial_epsilon` must not be negative, got -1.0"):
+    with pytest.raises(ValueError, match="`adversarial_epsilon` must be at least 0, got -1.0"):
         RnnTrainingArguments(output_dir=str(tmp_path), use_cpu=True, adversarial_epsilon=-1.0)

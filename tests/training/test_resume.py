@@ -99,7 +99,7 @@ def test_two_processes_give_the_metrics_of_one(tmp_path, batching):
     for metric in ("eval_accuracy", "eval_f1_macro", "eval_recall_macro", "test_accuracy", "test_f1_micro"):
         assert two[metric] == pytest.approx(one[metric], abs=1e-9), metric
     # the Trainer averages the losses of batches, of which the last is filled up with rows seen before
-    assert two["eval_loss"] == pytest.approx(one["eval_loss"], abs=5e-3)
+    assert two["eval_loss"] == pytest.approx(one["eval_loss"], abs=2e-2)
     a, b = weights(tmp_path / "one"), weights(tmp_path / "two")
     assert all(torch.allclose(a[name], b[name], atol=1e-5) for name in a if a[name].is_floating_point())
     predictions = [(tmp_path / name / "predictions.jsonl").read_text().splitlines() for name in ("one", "two")]
