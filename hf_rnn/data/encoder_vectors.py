@@ -19,8 +19,11 @@ SIF = 1e-4
 
 def load_source_tokenizer(name: str) -> PreTrainedTokenizerBase:
     """Return the tokenizer of an encoder or of a static checkpoint (folder or Hub name)."""
-    found = _find_static(name)
-    return AutoTokenizer.from_pretrained(name, **({"subfolder": found[1]} if found and found[1] else {}))
+    return _load_tokenizer(name, _find_static(name))
+
+
+def _load_tokenizer(name: str, static: tuple[Tensor, str] | None) -> PreTrainedTokenizerBase:
+    return AutoTokenizer.from_pretrained(name, **({"subfolder": static[1]} if static and static[1] else {}))
 
 
 def borrow_vectors(name: str, tokenizer: PreTrainedTokenizerBase, size: int, scale: float = 0.1) -> Tensor:
@@ -39,7 +42,8 @@ def borrow_vectors(name: str, tokenizer: PreTrainedTokenizerBase, size: int, sca
     Raises:
         ValueError: The encoder's vectors have fewer than `size` values.
     """
-    source, static = load_source_tokenizer(name), _find_static(name)
+    static = _find_static(name)
+    source = _load_tokenizer(name, static)
     tokens = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
     ids = source.convert_tokens_to_ids(tokens)
     vectors = static[0][ids].float() if static else _encode_alone(name, source, ids)

@@ -325,14 +325,17 @@ class _RnnLanguageModel(RnnPreTrainedModel):
         While training with labels, logits are made at labelled positions only, and not returned.
         """
         hidden: Any = encoded.last_hidden_state
-        loss, logits = None, None
+        logits: Any = None
+        loss = None
+        if labels is None or not self.training:
+            logits = self._predict(hidden[:, kept])
         if labels is not None:
             # (M,): labelled positions in the flattened batch
             labelled = (labels != -100).flatten().nonzero().squeeze(1)
-            predicted = self._predict(hidden.flatten(0, 1).index_select(0, labelled))
-            loss = cross_entropy(predicted, labels.flatten()[labelled], num_items)
-        if labels is None or not self.training:
-            logits = self._predict(hidden[:, kept])
+            # logits of all positions in their order need not be made again
+            has_all = logits is not None and isinstance(kept, slice) and logits.shape[:2] == labels.shape
+            chosen = (logits if has_all else hidden).flatten(0, 1).index_select(0, labelled)
+            loss = cross_entropy(chosen if has_all else self._predict(chosen), labels.flatten()[labelled], num_items)
         output = RnnHeadOutput(loss=loss, logits=logits, state=encoded.state, hidden_states=encoded.hidden_states)
         return output if _wants_dict(return_dict, self.config) else output.to_tuple()
 

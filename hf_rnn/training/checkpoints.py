@@ -21,12 +21,13 @@ CHECKSUMS = "checksums.json"
 def write_checksums(folder: str | Path) -> None:
     """Write the SHA-256 of every file of a checkpoint beside them, as its last file."""
     folder = Path(folder)
-    sums = {path.name: _digest(path) for path in sorted(folder.iterdir()) if path.is_file() and path.name != CHECKSUMS}
+    sums = {path.name: file_digest(path) for path in sorted(folder.iterdir()) if path.is_file() and path.name != CHECKSUMS}
     with written_whole(folder / CHECKSUMS) as file:
         json.dump(sums, file, indent=1)
 
 
-def _digest(path: Path) -> str:
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file in hexadecimal digits, read block by block."""
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         while block := file.read(2**20):
@@ -53,7 +54,7 @@ def _wrong_sum(folder: Path) -> str | None:
         path = folder / Path(name).name
         if not path.is_file():
             return f"{name} is missing"
-        if _digest(path) != value:
+        if file_digest(path) != value:
             return f"{name} is damaged: its checksum is not the one in {CHECKSUMS}"
     return None
 

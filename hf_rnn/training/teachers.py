@@ -20,6 +20,7 @@ from transformers.utils.logging import get_logger
 
 from ..inference.loading import HEADS, auto_class_of, load
 from ..inference.predicting import Predictor, Text
+from .checkpoints import file_digest
 
 logger = get_logger(__name__)
 
@@ -42,7 +43,7 @@ def fingerprint(name: str) -> str:
     digest = hashlib.sha256()
     if Path(name).is_dir():
         for path in sorted(path for pattern in ("config.json", "*.safetensors", "tokenizer.json") for path in Path(name).glob(pattern)):
-            digest.update(path.name.encode() + hashlib.sha256(path.read_bytes()).digest())
+            digest.update(path.name.encode() + bytes.fromhex(file_digest(path)))
     else:
         digest.update(f"{name} {AutoConfig.from_pretrained(name)._commit_hash}".encode())
     return digest.hexdigest()[:32]
