@@ -23,11 +23,8 @@ from . import text_classification, token_classification
 logger = logging.get_logger(__name__)
 
 TASKS: dict[str, Any] = {"text-classification": text_classification, "token-classification": token_classification}
-# what suits a pretrained transformer
-FINE_TUNING = [
-    *("--learning_rate", "5e-5", "--num_train_epochs", "3", "--per_device_train_batch_size", "32"),
-    *("--warmup_steps", "0.1", "--save_total_limit", "1"),
-]
+# beside what a pretrained transformer has by default
+FINE_TUNING = ["--warmup_steps", "0.1", "--save_total_limit", "1"]
 # texts whose answers are timed, one by one and in batches
 TIMED_ALONE, TIMED_TOGETHER, BATCH, REPEATS = 50, 256, 32, 3
 

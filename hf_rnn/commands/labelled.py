@@ -16,7 +16,7 @@ from ..models.modeling_rnn import RnnForSequenceClassification, RnnForTokenClass
 from ..options import parse_arguments
 from ..training.arguments import CONFIG_DEFAULTS, CardArguments, DataArguments, LabelledTrainingArguments, ModelArguments
 from ..training.checkpoints import resume_point
-from ..training.defaults import FILLED, UNKNOWN, Size, describe, fill, validation_share
+from ..training.defaults import FILLED, UNKNOWN, Size, describe, fill, fine_tuning_defaults, validation_share
 from ..training.diagnosis import diagnose
 from ..training.distillation import DistillationArguments, add_teacher
 from ..training.linear import LinearFit, WideFit
@@ -76,7 +76,7 @@ class LabelledTask(ABC):
         tokenizer = self.make_tokenizer(splits, defaults)
         splits = self._add_teacher(splits)
         encoded = self.encode(splits, tokenizer)
-        model = self.build_model(tokenizer, encoded.get("train"), defaults)
+        model = self.build_model(tokenizer, splits.get("train"), encoded.get("train"), defaults)
         trainer = steps.make_trainer(
             model,
             self.training,
@@ -105,8 +105,9 @@ class LabelledTask(ABC):
         rows = splits.get("train")
         size = Size.of(iterate_texts(rows, self.text_column)) if isinstance(rows, Dataset) else UNKNOWN
         more = self.distillation.count_more()
+        chosen = fine_tuning_defaults if steps.is_foreign(self.model_args) else self.defaults
         # rows for a teacher are rows to learn from, but none to hold out
-        defaults = {**self.defaults(size.grown(more)), "validation_share": validation_share(size.rows)}
+        defaults = {**chosen(size.grown(more)), "validation_share": validation_share(size.rows)}
         if self.training.do_train:
             logger.warning(describe(size, defaults, self.model_args, self.data, self.training))
         fill(defaults, self.data, self.training)
@@ -177,18 +178,23 @@ class LabelledTask(ABC):
     def max_length(self) -> int:
         """Return the number of tokens to which the tokenizer truncates."""
 
+    @property
+    def model_options(self) -> ModelArguments:
+        """Return what tokenizer and model are made by: the options as they are."""
+        return self.model_args
+
     def make_tokenizer(self, splits: Splits, defaults: dict[str, Any]) -> PreTrainedTokenizerBase:
         """Load the tokenizer that the options name, or train one on the training rows."""
         texts = iterate_texts(splits["train"], self.text_column) if "train" in splits else None
-        return steps.get_tokenizer(self.model_args, texts, defaults, self.max_length)
+        return steps.get_tokenizer(self.model_options, texts, defaults, self.max_length)
 
     @abstractmethod
     def encode(self, splits: Splits, tokenizer: PreTrainedTokenizerBase) -> Splits:
         """Turn raw rows into `input_ids` and `labels`."""
 
-    def build_model(self, tokenizer: PreTrainedTokenizerBase, train: Any, defaults: dict[str, Any]) -> PreTrainedModel:
-        """Load the model that the options name, or build one; `train` are the encoded training rows, if there are any."""
-        return steps.build_model(self.auto_class, self.model_args, tokenizer, self.labels, defaults, train, self.config_fields)
+    def build_model(self, tokenizer: PreTrainedTokenizerBase, rows: Any, encoded: Any, defaults: dict[str, Any]) -> PreTrainedModel:
+        """Load the model that the options name, or build one; `rows` and `encoded` are the training rows, if there are any."""
+        return steps.build_model(self.auto_class, self.model_options, tokenizer, self.labels, defaults, encoded, self.config_fields)
 
     @property
     def config_fields(self) -> dict[str, Any]:

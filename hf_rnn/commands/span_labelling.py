@@ -116,9 +116,9 @@ class SpanLabelling(LabelledTask):
         size = self.model_args.vocab_size or defaults["vocab_size"]
         return train_unit_tokenizer(rows["text"], cuts, size, self.model_args.lowercase, self.max_length)
 
-    def build_model(self, tokenizer: PreTrainedTokenizerBase, train: Any, defaults: dict[str, Any]) -> PreTrainedModel:
+    def build_model(self, tokenizer: PreTrainedTokenizerBase, rows: Any, encoded: Any, defaults: dict[str, Any]) -> PreTrainedModel:
         """Load the model that the options name, or build one whose pieces of one script start alike."""
-        model = super().build_model(tokenizer, train, defaults)
+        model = super().build_model(tokenizer, rows, encoded, defaults)
         if not (self.model_args.model_name_or_path or self.model_args.vectors_file or self.model_args.embeddings_from):
             share_scripts(model.get_input_embeddings(), tokenizer)
         return model

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -24,7 +25,8 @@ from transformers.trainer_callback import ProgressCallback
 from transformers.trainer_utils import PredictionOutput
 from transformers.utils import logging
 
-from ..data.encoder_vectors import borrow_vectors, load_source_tokenizer
+from ..data.encoder_vectors import borrow_vectors, borrow_word_vectors, list_words, load_source_tokenizer
+from ..data.encoding import encode_words
 from ..data.loading import load_tokenizer
 from ..data.readers import DataError
 from ..data.splits import AnyDataset, Splits, carve_validation, first_rows, iterate_cells, load_splits
@@ -161,6 +163,12 @@ def get_tokenizer(model: ModelArguments, texts: Iterable[str] | None, defaults: 
     )
 
 
+def is_foreign(model: ModelArguments) -> bool:
+    """Return whether the options name a model to go on from that is none of ours, such as a pretrained transformer."""
+    name = model.model_name_or_path
+    return bool(name) and not isinstance(AutoConfig.from_pretrained(name, trust_remote_code=model.trust_remote_code), RnnConfig)
+
+
 def known_labels(model: ModelArguments) -> list[str] | None:
     """Return the label names of the checkpoint to go on from, or None if it has only placeholders or there is none."""
     if not model.model_name_or_path:
@@ -222,6 +230,18 @@ def build_model(
         coverage = load_vectors(model.vectors_file, tokenizer, built.get_input_embeddings())
         logger.warning(f"Vectors of {model.vectors_file} cover {coverage} of the vocabulary.")
     return built
+
+
+def borrow_words(model: PreTrainedModel, name: str, tokenizer: PreTrainedTokenizerBase, rows: Iterable[list[str]]) -> None:
+    """Give whole words the vectors of an encoder: those of the training rows, the most frequent first, then those that it knows itself."""
+    counts = Counter(word for row in rows for word in row)
+    own = [word for word, count in counts.most_common() if count >= 2]
+    words = list(dict.fromkeys([*own, *list_words(name)]))[: model.config.word_vocab_size]
+    ids = encode_words(tokenizer, [[word] for word in words])["input_ids"]
+    special = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
+    vectors = borrow_word_vectors(name, words, model.config.embedding_size)
+    taken = model.set_word_vectors([[index for index in row if index not in special] for row in ids], vectors)
+    logger.warning(f"{taken:,} words have vectors of {name}, {min(len(own), taken):,} of them from the training rows.")
 
 
 def make_trainer(model: PreTrainedModel, training: RnnTrainingArguments, encoded: Splits, **options: Any) -> RnnTrainer:

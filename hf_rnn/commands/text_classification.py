@@ -20,7 +20,7 @@ from ..data.encoding import drop_truncated, encode_texts, map_splits
 from ..data.labels import collect_labels, feature_names
 from ..data.readers import DataError
 from ..data.splits import LABEL_COLUMNS, TEXT_COLUMNS, Splits, choose_column, iterate_cells
-from ..training.defaults import Size, classifier_defaults
+from ..training.defaults import Size, classifier_defaults, student_defaults
 from ..training.metrics import ClassificationMetric, MultiLabelMetric, RegressionMetric, load_metric
 from ..training.plots import plot_confusion_matrix
 from . import steps
@@ -60,8 +60,9 @@ class TextClassification(LabelledTask):
 
     def defaults(self, size: Size) -> dict[str, Any]:
         """Return those of a classifier; what comes with knowledge of its own, or other problems, has no linear model."""
-        has_knowledge = self.model_args.model_name_or_path or self.distillation.teacher_name_or_path
-        if has_knowledge or self.problem != "single_label_classification" or self.data.streaming:
+        if self.distillation.teacher_name_or_path:
+            return student_defaults(size)
+        if self.model_args.model_name_or_path or self.problem != "single_label_classification" or self.data.streaming:
             return {**classifier_defaults(size), "wide_size": 0}
         return classifier_defaults(size)
 

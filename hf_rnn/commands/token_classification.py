@@ -4,6 +4,7 @@ Example:
     hf-rnn token-classification --train_file train.conllu --do_train --do_eval --output_dir outputs/pos
 """
 
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,7 +13,7 @@ import evaluate
 import numpy as np
 from seqeval.metrics import classification_report as span_report
 from sklearn.metrics import classification_report
-from transformers import AutoConfig, AutoModelForTokenClassification, EvalPrediction, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoModelForTokenClassification, EvalPrediction, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.trainer_utils import PredictionOutput
 
 from ..data.encoding import encode_tokens, map_splits
@@ -20,6 +21,7 @@ from ..data.labels import collect_labels, feature_names
 from ..data.readers import DataError
 from ..data.splits import TAG_COLUMNS, TOKEN_COLUMNS, Splits, choose_column, column_names, iterate_cells
 from ..models.tags import first_violation, guess_scheme
+from ..training.arguments import ModelArguments
 from ..training.defaults import Size, tagger_defaults
 from ..training.metrics import SpanMetric, TokenMetric, load_metric
 from ..training.plots import plot_confusion_matrix
@@ -127,6 +129,25 @@ class TokenClassification(LabelledTask):
         """Return whether a new model ends in a CRF because its labels are those of spans."""
         is_free = self.model_args.use_crf is None and not self.training.label_smoothing_factor
         return is_free and self.scheme is not None and not self.has_knowledge
+
+    @property
+    def borrows_words(self) -> bool:
+        """Return whether whole words get the vectors of an encoder, beside a tokenizer of the model's own, which sees case."""
+        options = self.model_args
+        is_new = not (options.model_name_or_path or options.config_name or options.tokenizer_name)
+        return bool(options.embeddings_from) and is_new and options.word_pooling != "none" and options.word_vocab_size != 0
+
+    @property
+    def model_options(self) -> ModelArguments:
+        """Return what tokenizer and model are made by, without an encoder's pieces where its words are borrowed."""
+        return replace(self.model_args, embeddings_from=None) if self.borrows_words else self.model_args
+
+    def build_model(self, tokenizer: PreTrainedTokenizerBase, rows: Any, encoded: Any, defaults: dict[str, Any]) -> PreTrainedModel:
+        """Load the model that the options name, or build one, whose words may have the vectors of an encoder."""
+        model = super().build_model(tokenizer, rows, encoded, defaults)
+        if self.borrows_words and rows is not None:
+            steps.borrow_words(model, str(self.model_args.embeddings_from), tokenizer, iterate_cells(rows, self.text_column))
+        return model
 
     @property
     def has_knowledge(self) -> bool:

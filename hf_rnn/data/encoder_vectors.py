@@ -1,5 +1,7 @@
 """Vectors of pieces from an encoder of the Hub, or from a checkpoint of static embeddings."""
 
+from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -46,9 +48,8 @@ def borrow_vectors(name: str, tokenizer: PreTrainedTokenizerBase, size: int, sca
     source = _load_tokenizer(name, static)
     tokens = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
     ids = source.convert_tokens_to_ids(tokens)
-    vectors = static[0][ids].float() if static else _encode_alone(name, source, ids)
-    if vectors.shape[1] < size:
-        raise ValueError(f"Vectors of {name!r} have {vectors.shape[1]} values, fewer than `embedding_size` {size}. Pass a smaller one.")
+    vectors = static[0][ids].float() if static else _encode_alone(name, source, [[index] for index in ids])
+    _check_width(name, vectors, size)
     reduced = _reduce(vectors, size)
     if not static:
         # ids of an encoder's vocabulary fall with frequency
@@ -56,6 +57,54 @@ def borrow_vectors(name: str, tokenizer: PreTrainedTokenizerBase, size: int, sca
         frequency /= frequency.sum()
         reduced *= (SIF / (SIF + frequency)).unsqueeze(1)
     return reduced * (scale / reduced.std())
+
+
+def borrow_word_vectors(name: str, words: Sequence[str], size: int, scale: float = 0.1) -> Tensor:
+    """Return one vector for each word, (W, size), from what an encoder makes of its pieces alone.
+
+    As `borrow_vectors` does for pieces, but not weighted by frequency: words of a tagger are not summed over a text.
+
+    Args:
+        name (`str`): Encoder or static checkpoint, folder or Hub name.
+        words (`Sequence`): Words, of one piece of the encoder's tokenizer or several.
+        size (`int`): Width of a vector.
+        scale (`float`): Standard deviation of the values.
+
+    Raises:
+        ValueError: The encoder's vectors have fewer than `size` values.
+    """
+    static = _find_static(name)
+    source = _load_tokenizer(name, static)
+    rows = source([f" {word}" for word in words], add_special_tokens=False, return_attention_mask=False)["input_ids"]
+    vectors = torch.stack([static[0][row].float().mean(0) for row in rows]) if static else _encode_alone(name, source, rows)
+    _check_width(name, vectors, size)
+    reduced = _reduce(vectors, size)
+    return reduced * (scale / reduced.std())
+
+
+def list_words(name: str) -> list[str]:
+    """Return the words that are a piece of their own in the vocabulary of an encoder, in the order of their ids.
+
+    Where its tokenizer lower-cases, each comes a second time with a capital, as a cased text may have it.
+    """
+    source = load_source_tokenizer(name)
+    tokens = source.convert_ids_to_tokens(list(range(len(source))))
+    texts = [source.convert_tokens_to_string([token]).strip() for token in tokens]
+    rows = source([f" {text}" for text in texts], add_special_tokens=False, return_attention_mask=False)["input_ids"]
+    special = set(source.all_special_ids)
+    words = [
+        text
+        for index, (text, row) in enumerate(zip(texts, rows, strict=True))
+        # a tokenizer that parts at white space alone takes the text "##s" for the continuation of that name
+        if row == [index] and index not in special and not text.startswith("##") and any(letter.isalnum() for letter in text)
+    ]
+    is_lower = source.tokenize("A") == source.tokenize("a")
+    return [form for word in words for form in dict.fromkeys((word, word.capitalize()) if is_lower else (word,))]
+
+
+def _check_width(name: str, vectors: Tensor, size: int) -> None:
+    if vectors.shape[1] < size:
+        raise ValueError(f"Vectors of {name!r} have {vectors.shape[1]} values, fewer than `embedding_size` {size}. Pass a smaller one.")
 
 
 def _find_static(name: str) -> tuple[Tensor, str] | None:
@@ -70,13 +119,22 @@ def _find_static(name: str) -> tuple[Tensor, str] | None:
 
 
 @torch.inference_mode()
-def _encode_alone(name: str, source: PreTrainedTokenizerBase, ids: list[int], batch_size: int = 512) -> Tensor:
-    """Return the mean state of an encoder over each piece alone between the special tokens of a text, (V, D)."""
+def _encode_alone(name: str, source: PreTrainedTokenizerBase, rows: list[list[int]], batch_size: int = 512) -> Tensor:
+    """Return the mean state of an encoder over each row of pieces alone between the special tokens of a text, (R, D)."""
     encoder: Any = AutoModel.from_pretrained(name).eval()
     before, after = _frame(source)
-    rows = torch.tensor([[*before, index, *after] for index in ids])
-    batches = tqdm(rows.split(batch_size), desc=f"Vectors of {Path(name).name}", disable=None)
-    return torch.cat([encoder(input_ids=batch).last_hidden_state.float().mean(1) for batch in batches])
+    # rows of one length together need no padding
+    order = sorted(range(len(rows)), key=lambda index: len(rows[index]))
+    states = torch.empty(len(rows), encoder.config.hidden_size)
+    with tqdm(total=len(rows), desc=f"Vectors of {Path(name).name}", disable=None) as progress:
+        for _, group in groupby(order, key=lambda index: len(rows[index])):
+            alike = list(group)
+            for start in range(0, len(alike), batch_size):
+                chosen = alike[start : start + batch_size]
+                ids = torch.tensor([[*before, *rows[index], *after] for index in chosen])
+                states[chosen] = encoder(input_ids=ids).last_hidden_state.float().mean(1)
+                progress.update(len(chosen))
+    return states
 
 
 def _frame(source: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:

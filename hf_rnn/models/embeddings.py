@@ -1,7 +1,7 @@
 """Token embeddings, and how pieces of a subword vocabulary become words."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -194,6 +194,41 @@ class RnnEmbeddings(nn.Module):
         """
         words: Counter[int] = Counter()
         ngrams: Counter[int] = Counter()
+        for hashes, segments in self._hash_rows(rows):
+            words.update(hashes.tolist())
+            if hasattr(self, "ngram_keys"):
+                ngrams.update(hash_ngrams(hashes, *_neighbours(hashes, segments)).flatten().tolist())
+        if hasattr(self, "ngram_keys"):
+            _fill_keys(self.ngram_keys, ngrams, min_frequency)
+        return _fill_keys(self.word_keys, words, min_frequency) if hasattr(self, "word_keys") else 0
+
+    def set_word_vectors(self, rows: Iterable[list[int]], vectors: Tensor) -> int:
+        """Give words vectors that are known, in place of those of `set_word_vocabulary`.
+
+        Args:
+            rows (`Iterable`): `input_ids` of each word alone, the most important first; rows that are not one word are left out.
+            vectors (`Tensor`): (number of rows, E).
+
+        Returns:
+            `int`: Words taken, at most `word_vocab_size`.
+        """
+        places: dict[int, int] = {}
+        start = 0
+        for hashes, segments in self._hash_rows(rows):
+            units = segments.starts.sum(1)
+            first = (units.cumsum(0) - units).tolist()
+            for row in (units == 1).nonzero().squeeze(1).tolist():
+                places.setdefault(int(hashes[first[row]]), start + row)
+            start += len(units)
+        chosen = sorted(list(places.items())[: len(self.word_keys)])
+        self.word_keys.fill_(UNUSED_KEY)
+        self.word_keys[: len(chosen)] = torch.tensor([key for key, _ in chosen], dtype=torch.int64)
+        with torch.no_grad():
+            self.whole_word_embeddings.weight[1 : len(chosen) + 1] = vectors[[place for _, place in chosen]].to(self.word_keys.device)
+        return len(chosen)
+
+    def _hash_rows(self, rows: Iterable[list[int]]) -> Iterator[tuple[Tensor, Segments]]:
+        """Yield the hashes (U,) of the words of rows of ids, batch by batch, and where they are."""
         remaining = iter(rows)
         while batch := list(islice(remaining, 1000)):
             ids = nn.utils.rnn.pad_sequence([torch.tensor(row, dtype=torch.long) for row in batch], batch_first=True)
@@ -201,13 +236,7 @@ class RnnEmbeddings(nn.Module):
             mask = torch.arange(ids.shape[1]) < lengths[:, None]
             ids, mask = ids.to(self.piece_types.device), mask.to(self.piece_types.device)
             segments = self.segment(ids, mask, by_words=True)
-            hashes = self._hash(ids.flatten()[segments.positions], segments)
-            words.update(hashes.tolist())
-            if hasattr(self, "ngram_keys"):
-                ngrams.update(hash_ngrams(hashes, *_neighbours(hashes, segments)).flatten().tolist())
-        if hasattr(self, "ngram_keys"):
-            _fill_keys(self.ngram_keys, ngrams, min_frequency)
-        return _fill_keys(self.word_keys, words, min_frequency) if hasattr(self, "word_keys") else 0
+            yield self._hash(ids.flatten()[segments.positions], segments), segments
 
     def segment(self, input_ids: Tensor | None, mask: Tensor, by_words: bool) -> Segments:
         """Find the units of a batch from ids (B, T) and mask (B, T): words and special tokens if `by_words`, else positions.

@@ -239,6 +239,10 @@ class RnnPreTrainedModel(PreTrainedModel):
         """Choose the words with a vector of their own from the `input_ids` of a corpus; see `RnnEmbeddings.set_word_vocabulary`."""
         return self.base_model.embeddings.set_word_vocabulary(rows, min_frequency)
 
+    def set_word_vectors(self, rows: Iterable[list[int]], vectors: Tensor) -> int:
+        """Give words vectors that are known, by the `input_ids` of each word alone; see `RnnEmbeddings.set_word_vectors`."""
+        return self.base_model.embeddings.set_word_vectors(rows, vectors)
+
     def set_wide_path(self, wide: WideTable | None) -> None:
         """Put a linear model beside the recurrence of a head, in place of the one that is there, or take that away."""
         self.config.wide_size = 0 if wide is None else len(wide.keys)

@@ -80,6 +80,34 @@ def classifier_defaults(size: Size) -> dict[str, Any]:
     }
 
 
+def student_defaults(size: Size) -> dict[str, Any]:
+    """Return the options of a classifier that learns from a teacher's answers: small, and hardly held back, as the answers are soft."""
+    return {
+        **classifier_defaults(size),
+        "embedding_size": 256,
+        "hidden_size": 384,
+        "num_hidden_layers": 1,
+        "embedding_dropout": 0.1,
+        "input_dropout": 0.2,
+        "hidden_dropout": 0.2,
+        "classifier_dropout": 0.2,
+        "wide_size": 0,
+        "per_device_train_batch_size": 64,
+        "num_train_epochs": _epochs(size, 16, 0.32, 30),
+    }
+
+
+def fine_tuning_defaults(size: Size) -> dict[str, Any]:
+    """Return the options of a pretrained transformer: three epochs, more of few rows (Mosbach et al. 2021)."""
+    return {
+        "wide_size": 0,
+        "learning_rate": 5e-5,
+        "per_device_train_batch_size": 32,
+        "num_train_epochs": float(max(3, min(20, round(9000 / max(size.rows, 1))))),
+        "validation_share": validation_share(size.rows),
+    }
+
+
 def tagger_defaults(size: Size) -> dict[str, Any]:
     """Return the options of a tagger."""
     is_large = size.words > 100_000

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import save_file
 from transformers import BertConfig, BertModel
 
-from hf_rnn.data.encoder_vectors import borrow_vectors, load_source_tokenizer
+from hf_rnn.data.encoder_vectors import borrow_vectors, borrow_word_vectors, list_words, load_source_tokenizer
 from hf_rnn.data.tokenization import train_tokenizer
 from hf_rnn.data.vocabulary import cut_vocabulary
 
@@ -71,3 +71,31 @@ def test_too_wide(encoder, tokenizer):
     """An embedding wider than the encoder is refused."""
     with pytest.raises(ValueError, match="have 24 values, fewer than `embedding_size` 30"):
         borrow_vectors(encoder, tokenizer, 30)
+
+
+def test_words_of_several_pieces_together(encoder, tokenizer):
+    """A word's vector is the mean state over all of its pieces, whatever else is asked for; cosines are those of the centred ones."""
+    words = ["cat", "mountains", "seas", "dog", "unseen"]
+    found = borrow_word_vectors(encoder, words, 24)
+    assert found.std().item() == pytest.approx(0.1)
+    model = BertModel.from_pretrained(encoder).eval()
+    rows = [tokenizer(word)["input_ids"] for word in words]
+    assert len({len(row) for row in rows}) > 1
+    with torch.no_grad():
+        states = torch.stack([model(torch.tensor([row])).last_hidden_state[0].mean(0) for row in rows])
+    assert torch.allclose(angles(found), angles(states - states.mean(0)), atol=1e-5)
+    with pytest.raises(ValueError, match="have 24 values, fewer than `embedding_size` 25"):
+        borrow_word_vectors(encoder, words, 25)
+
+
+def test_words_that_a_vocabulary_knows(tokenizer, tmp_path):
+    """Whole words, no parts and no signs; with a capital too where the tokenizer lower-cases."""
+    tokenizer.save_pretrained(tmp_path / "cased")
+    words = list_words(str(tmp_path / "cased"))
+    assert "the" in words and "The" not in words
+    assert all(len(tokenizer.tokenize(word)) == 1 for word in words)
+    assert not any(word.startswith("##") or word in tokenizer.all_special_tokens for word in words)
+    lower = train_tokenizer(TEXTS * 3, "wordpiece", 120, lowercase=True)
+    lower.save_pretrained(tmp_path / "lower")
+    both = list_words(str(tmp_path / "lower"))
+    assert both[both.index("the") + 1] == "The" and len(set(both)) == len(both)

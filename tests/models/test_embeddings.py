@@ -123,6 +123,21 @@ def test_ngram_vectors_by_hand():
     assert torch.equal(reverse[0], torch.zeros(6, dtype=torch.float64)) and (pair[1] != 0).all()
 
 
+def test_words_with_vectors_that_are_known():
+    """A word given by its pieces has its vector in any row; rows that are no single word have none, and of two the first counts."""
+    model = build(RnnForTokenClassification, word_pooling="mean", word_vocab_size=3)
+    embeddings = model.model.embeddings
+    nn.init.zeros_(embeddings.whole_word_embeddings.weight[0])
+    vectors = torch.arange(36, dtype=torch.float64).view(6, 6)
+    # words of one piece and of two, two words, none, the first again, and one for which there is no room
+    assert model.set_word_vectors([[3], [2, 15], [1, 2], [], [3], [4, 16]], vectors) == 3
+    ids = torch.tensor([[1, 2, 15, 4, 16, 3]])
+    own = embeddings(ids, None, torch.ones_like(ids).bool())[0]
+    model.set_word_vectors([], vectors[:0])
+    without = embeddings(ids, None, torch.ones_like(ids).bool())[0]
+    assert_close(own - without, torch.stack([torch.zeros(6).double(), vectors[1], vectors[5], vectors[0]]))
+
+
 def test_ngrams_see_no_other_row():
     """Rows alone equal rows in batches, however they are padded, with vectors of n-grams."""
     model = build(RnnForTokenClassification, word_pooling="rnn", ngram_vocab_size=40).eval()
