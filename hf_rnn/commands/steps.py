@@ -236,11 +236,13 @@ def borrow_words(model: PreTrainedModel, name: str, tokenizer: PreTrainedTokeniz
     """Give whole words the vectors of an encoder: those of the training rows, the most frequent first, then those that it knows itself."""
     counts = Counter(word for row in rows for word in row)
     own = [word for word, count in counts.most_common() if count >= 2]
-    words = list(dict.fromkeys([*own, *list_words(name)]))[: model.config.word_vocab_size]
-    ids = encode_words(tokenizer, [[word] for word in words])["input_ids"]
-    special = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
-    vectors = borrow_word_vectors(name, words, model.config.embedding_size)
-    taken = model.set_word_vectors([[index for index in row if index not in special] for row in ids], vectors)
+    words = list(dict.fromkeys([*own, *list_words(name)]))
+    rows_of = dict(zip(words, encode_words(tokenizer, [[word] for word in words])["input_ids"], strict=True))
+    # words with an unknown piece cannot be told apart
+    words = [word for word in words if tokenizer.unk_token_id not in rows_of[word]][: model.config.word_vocab_size]
+    special = set(tokenizer.all_special_ids)
+    ids = [[index for index in rows_of[word] if index not in special] for word in words]
+    taken = model.set_word_vectors(ids, borrow_word_vectors(name, words, model.config.embedding_size))
     logger.warning(f"{taken:,} words have vectors of {name}, {min(len(own), taken):,} of them from the training rows.")
 
 

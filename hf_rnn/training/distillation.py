@@ -29,7 +29,7 @@ class DistillationArguments:
         "Made-up rows for the teacher to answer, from the training rows; 30000 for a few thousand rows.", 0, within="[0, 10000000]"
     )
     unlabeled_file: str | None = option("Texts without labels, for the teacher to answer; txt, csv and the like.")
-    distillation_alpha: float = option("Weight of the teacher's answers beside that of the labels, 1 - alpha.", 0.7, within="(0, 1]")
+    distillation_alpha: float = option("Weight of the teacher's answers beside that of the labels, 1 - alpha.", 0.9, within="(0, 1]")
     distillation_temperature: float = option("Temperature that softens the teacher's answers.", 2.0, within="(0, inf)")
 
     def __post_init__(self) -> None:

@@ -3,13 +3,16 @@
 import json
 
 import pytest
+import torch
 from runs import SAMPLES
 from transformers import BertConfig, BertModel
 
-from hf_rnn.commands import cli, distill
+from hf_rnn.commands import cli, distill, text_classification, token_classification
+from hf_rnn.data.encoder_vectors import borrow_word_vectors, list_words
 from hf_rnn.data.readers import read_rows
 from hf_rnn.data.tokenization import train_tokenizer
 from hf_rnn.inference.loading import load
+from hf_rnn.models.embeddings import UNUSED_KEY
 from hf_rnn.training import teachers
 
 
@@ -77,6 +80,37 @@ def test_vectors_alone(data, tmp_path):
     lines = run(data, tmp_path / "student", "--fine_tune", "false")
     assert list(lines) == ["student"]
     assert not (tmp_path / "student" / "teacher").exists()
+
+
+def test_words_of_a_tagger(data, tmp_path):
+    """A tagger keeps a tokenizer of its own; its words, and those that only the encoder knows, have the encoder's vectors."""
+    rows = [{"tokens": ["좋은", "영화"], "tags": ["ADJ", "NOUN"]}, {"tokens": ["영화", "좋은"], "tags": ["NOUN", "ADJ"]}] * 8
+    (tmp_path / "tags.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    tagging = ["--train_file", str(tmp_path / "tags.jsonl"), "--embeddings_from", str(data / "encoder"), "--use_cpu", "true"]
+    sizes = ["--hidden_size", "8", "--num_hidden_layers", "1", "--num_train_epochs", "1", "--embedding_size", "16", "--wide_size", "0"]
+    output = ["--do_train", "--output_dir", str(tmp_path / "tagger")]
+    token_classification.main([*tagging, *sizes, *output, "--word_vocab_size", "50", "--learning_rate", "1e-9"])
+    student = load(str(tmp_path / "tagger"))
+    # all others have letters that the tokenizer does not know
+    unknown = student.tokenizer.unk_token_id
+    known = [word for word in list_words(str(data / "encoder")) if unknown not in student.tokenizer(word)["input_ids"]]
+    words = list(dict.fromkeys(["영화", "좋은", *known]))[:50]
+    assert len(words) > 2
+    embeddings = student.model.model.embeddings
+    assert (embeddings.word_keys < UNUSED_KEY).sum() == len(words)
+    expected = borrow_word_vectors(str(data / "encoder"), words, 16)
+    # in the order of hashes; what is learnt at no rate is what was borrowed
+    found = embeddings.whole_word_embeddings.weight[1 : len(words) + 1]
+    assert torch.allclose(found.norm(dim=1).sort().values, expected.norm(dim=1).sort().values, atol=1e-5)
+
+
+def test_a_transformer_is_trained_as_one(data, tmp_path):
+    """The encoder as a model to go on from has the learning rate of a transformer, and more epochs of few rows."""
+    options = ["--model_name_or_path", str(data / "encoder"), "--train_file", str(data / "train.jsonl"), "--use_cpu", "true"]
+    task = text_classification.TextClassification([*options, "--do_train", "--max_steps", "1", "--output_dir", str(tmp_path)], None)
+    task.run()
+    training = task.training
+    assert (training.learning_rate, training.per_device_train_batch_size, training.num_train_epochs) == (5e-5, 32, 20)
 
 
 @pytest.mark.parametrize(

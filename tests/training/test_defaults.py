@@ -4,7 +4,17 @@ from types import SimpleNamespace
 
 import pytest
 
-from hf_rnn.training.defaults import FEWEST_EPOCHS, Size, classifier_defaults, describe, fill, tagger_defaults, validation_share
+from hf_rnn.training.defaults import (
+    FEWEST_EPOCHS,
+    Size,
+    classifier_defaults,
+    describe,
+    fill,
+    fine_tuning_defaults,
+    student_defaults,
+    tagger_defaults,
+    validation_share,
+)
 
 
 def test_size_is_measured():
@@ -28,6 +38,21 @@ def test_more_rows_mean_fewer_epochs_and_larger_models(choose):
     assert found[-1]["num_train_epochs"] == FEWEST_EPOCHS
     assert choose(Size(5000, 10_000_000, 100))["num_train_epochs"] < choose(Size(5000, 50_000, 100))["num_train_epochs"]
     assert all(defaults["vocab_size"] >= 6000 for defaults in found)
+
+
+def test_a_student_stays_small():
+    """However many rows a teacher answers, the recurrence of the student is one size, and less of it is dropped than of labels alone."""
+    small, large = (student_defaults(Size(rows, 10 * rows, 80)) for rows in (1000, 200_000))
+    assert small["hidden_size"] == large["hidden_size"] and small["num_hidden_layers"] == large["num_hidden_layers"] == 1
+    assert small["hidden_dropout"] < classifier_defaults(Size(1000, 10_000, 80))["hidden_dropout"]
+    assert small["num_train_epochs"] > large["num_train_epochs"]
+
+
+@pytest.mark.parametrize(("rows", "epochs"), [(50, 20), (450, 20), (900, 10), (3000, 3), (100_000, 3)])
+def test_a_transformer_sees_few_rows_more_often(rows, epochs):
+    """Three epochs, more of few rows, at a rate that keeps what it knows."""
+    defaults = fine_tuning_defaults(Size(rows, 10 * rows, 80))
+    assert defaults["num_train_epochs"] == epochs and defaults["learning_rate"] == 5e-5
 
 
 def test_what_is_given_stays():
