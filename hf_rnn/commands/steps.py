@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import transformers
 from datasets import Dataset, disable_progress_bars
@@ -246,6 +247,12 @@ def borrow_words(model: PreTrainedModel, name: str, tokenizer: PreTrainedTokeniz
     logger.warning(f"{taken:,} words have vectors of {name}, {min(len(own), taken):,} of them from the training rows.")
 
 
+def _with_labels(rows: Dataset) -> Dataset:
+    """Return the rows that are not for a teacher alone."""
+    has_labels = [not np.all(np.equal(labels, -100)) for labels in rows["labels"]]
+    return rows if all(has_labels) else rows.select(np.flatnonzero(has_labels))
+
+
 def make_trainer(model: PreTrainedModel, training: RnnTrainingArguments, encoded: Splits, **options: Any) -> RnnTrainer:
     """Return the trainer, with early stopping when there is an evaluation to stop by."""
     stopping = training.load_best_model_at_end and training.early_stopping_patience
@@ -290,7 +297,7 @@ def run(
         # at once, so that nothing after it can lose it; to the Hub it goes last, with card and curves
         trainer.save_model(_internal_call=True)
         if wide is not None:
-            wide.fit(encoded["train"], encoded.get("validation"))
+            wide.fit(_with_labels(encoded["train"]), encoded.get("validation"))
             trainer.save_model(_internal_call=True)
         trainer.save_metrics("train", result.metrics)
         trainer.save_state()
@@ -302,7 +309,7 @@ def run(
                 print(line_of(outputs[split].metrics or {}))
             trainer.save_metrics(prefix, outputs[split].metrics)
         if split == "validation" and is_wanted and is_carved and wide is not None:
-            wide.refit(encoded["train"], encoded["validation"])
+            wide.refit(_with_labels(encoded["train"]), encoded["validation"])
             trainer.save_model(_internal_call=True)
     return outputs
 
