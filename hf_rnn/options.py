@@ -97,7 +97,7 @@ class HelpShown(SystemExit):
 
 
 def parse_arguments(
-    argv: list[str] | None, description: str | None, *kinds: type, defaults: Mapping[str, Any] | None = None
+    argv: list[str] | None, description: str | None, *kinds: type, defaults: Mapping[str, Any] | None = None, first: str | None = None
 ) -> tuple[Any, ...]:
     """Read options into dataclasses; with `--help` or `--help-all` print them and exit.
 
@@ -107,6 +107,7 @@ def parse_arguments(
         description (`str`, *optional*): What the command does, and an example.
         kinds (`type`): Dataclasses of options.
         defaults (`Mapping`, *optional*): What stands in for options that are None when left out, for the help text.
+        first (`str`, *optional*): Option that takes what stands before all options, in place of a file of options.
 
     Returns:
         `tuple`: One of each.
@@ -119,11 +120,25 @@ def parse_arguments(
     asked = {argument.replace("_", "-") for argument in argv} & {"-h", "--help", "--help-all"}
     if asked:
         groups = list(option_groups(kinds, defaults or {}))
-        print(help_text(description, groups, "--help-all" in asked))
+        print(help_text(description, groups, "--help-all" in asked, takes_file=first is None))
         raise HelpShown(groups)
+    if first is not None and argv and not argv[0].startswith("--"):
+        argv = [f"--{first}", *argv]
+    return _Parser(kinds, usage=USAGE, add_help=False, allow_abbrev=False).read(expand(argv))
+
+
+def expand(argv: list[str]) -> list[str]:
+    """Return arguments with those of a file of options, if one stands first, in its place."""
     if argv and Path(argv[0]).suffix in (".json", ".yaml", ".yml"):
-        argv = [*_flatten(argv[0]), *argv[1:]]
-    return _Parser(kinds, usage=USAGE, add_help=False, allow_abbrev=False).read(argv)
+        return [*_flatten(argv[0]), *argv[1:]]
+    return argv
+
+
+def given_options(argv: list[str], *kinds: type) -> dict[str, Any]:
+    """Return the options of some dataclasses that arguments set to something other than their defaults, as they are read."""
+    parser = _Parser(kinds, usage=USAGE, add_help=False, allow_abbrev=False)
+    namespace, _ = parser.parse_known_args(expand(argv))
+    return {name: value for name, value in vars(namespace).items() if value != parser.get_default(name)}
 
 
 class _Parser(HfArgumentParser):
@@ -227,7 +242,7 @@ def _default(each: Field, defaults: Mapping[str, Any]) -> str:
     return "" if value in (None, "", MISSING) else str(getattr(value, "value", value))
 
 
-def help_text(description: str | None, groups: list[tuple[str, list[OptionText]]], everything: bool) -> str:
+def help_text(description: str | None, groups: list[tuple[str, list[OptionText]]], everything: bool, takes_file: bool = True) -> str:
     """Return what a command does, an example, and its options: the essential ones, or all in groups."""
     blocks = [cleandoc(description or "")]
     if everything:
@@ -236,9 +251,9 @@ def help_text(description: str | None, groups: list[tuple[str, list[OptionText]]
     told = [each for _, group in groups for each in group]
     chosen = [each for each in told if each.essential] or told
     blocks.append("\n".join(_describe(each) for each in chosen))
-    blocks.append(
-        "Options may stand in a YAML or JSON file, given first." + ("" if chosen == told else f" --help-all lists all {len(told)}.")
-    )
+    closing = ["Options may stand in a YAML or JSON file, given first."] if takes_file else []
+    closing += [] if chosen == told else [f"--help-all lists all {len(told)}."]
+    blocks += [" ".join(closing)] if closing else []
     return "\n\n".join(blocks)
 
 

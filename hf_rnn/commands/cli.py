@@ -16,6 +16,7 @@ COMMANDS = {
     "masked-lm": ("language_model", "the same, by its older name"),
     "learning-curve": ("learning_curve", "measure how good a model gets with how many rows, beside a linear baseline"),
     "distill": ("distill", "teach a small model what an encoder knows, and compare the two"),
+    "compare": ("compare", "compare models on the same rows: scores with intervals, sizes, speeds"),
     "train-tokenizer": ("train_tokenizer", "train a tokenizer"),
     "predict": ("predict", "apply a trained model to texts"),
     "explain": ("explain", "show which words make the answer of a classifier"),
