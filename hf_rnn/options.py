@@ -137,8 +137,8 @@ def expand(argv: list[str]) -> list[str]:
 def given_options(argv: list[str], *kinds: type) -> dict[str, Any]:
     """Return the options of some dataclasses that arguments set to something other than their defaults, as they are read."""
     parser = _Parser(kinds, usage=USAGE, add_help=False, allow_abbrev=False)
-    namespace, _ = parser.parse_known_args(expand(argv))
-    return {name: value for name, value in vars(namespace).items() if value != parser.get_default(name)}
+    values, usual = (vars(parser.parse_known_args(each)[0]) for each in (expand(argv), []))
+    return {name: value for name, value in values.items() if value != usual[name]}
 
 
 class _Parser(HfArgumentParser):
