@@ -117,13 +117,17 @@ def plot_comparison(lines: Mapping[str, Mapping[str, Any]], path: str | Path) ->
     scores.set_yticks(places, [_shortened(name) for name in lines], parse_math=False)
     bars = sizes.barh(places, [line["MiB"] for line in lines.values()], height=0.5)
     sizes.bar_label(bars, [f" {line['MiB']:,.1f}" for line in lines.values()], fontsize=8)
-    sizes.set(xlabel="MiB", xscale="log")
+    # room for the numbers beside the bars
+    sizes.margins(x=0.2)
+    sizes.set(xlabel="MiB")
     for name, marker in (("texts/s alone", "o"), ("texts/s in batches", "s")):
         speeds.plot([line[name] for line in lines.values()], places, marker, label=name.removeprefix("texts/s "))
     speeds.set(xlabel="texts a second", xscale="log")
-    speeds.legend()
+    speeds.xaxis.set_major_formatter("{x:,.0f}")
+    speeds.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2, frameon=False)
     for axis in (scores, sizes, speeds):
         axis.grid(alpha=0.3, axis="x")
+        axis.set_axisbelow(True)
     # the first model stands at the top
     scores.set_ylim(len(lines) - 0.4, -0.6)
     figure.savefig(path, dpi=120)
@@ -162,6 +166,7 @@ def plot_study(
         axes[1].set(xlabel="share of the variance of the score", xlim=(0, 1))
     for axis in axes:
         axis.grid(alpha=0.3)
+        axis.set_axisbelow(True)
     figure.savefig(path, dpi=120)
     return figure
 
