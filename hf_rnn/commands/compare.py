@@ -9,14 +9,17 @@ Example:
 
 import json
 import re
+import sys
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from datasets import disable_progress_bars
 from transformers.utils import logging
 
+from ..data.readers import read_rows
 from ..data.writing import check_output_dir
 from ..inference.comparison import ComparisonArguments, LabelledRows
 from ..inference.intervals import Interval, paired_intervals
@@ -55,6 +58,10 @@ def main(argv: list[str] | None = None) -> dict[str, dict[str, Any]]:
     (arguments,) = parse_arguments(argv, __doc__, CompareArguments, first="models")
     check_given(arguments, models="two or more to compare", test_file="labelled rows to compare on")
     check_output_dir(arguments.output_dir)
+    if not sys.stderr.isatty():
+        disable_progress_bars()
+    # at once, before anything is trained
+    next(iter(read_rows(str(arguments.test_file))), None)
     predictors = open_models(arguments)
     if len(predictors) < 2:
         raise ValueError(f"A comparison needs two models, got {list(predictors)}. Name more before the options.")
@@ -82,19 +89,23 @@ def open_models(arguments: CompareArguments) -> dict[str, Predictor]:
     names = arguments.names or _short_names(models)
     if len(names) != len(models) or len(set(names)) < len(names):
         raise ValueError(f"`names` must be one for each of {len(models)} models, all different, got {names}. Pass other --names.")
-    predictors: dict[str, Predictor] = {}
-    for name, model in zip(names, models, strict=True):
-        folder = _train(name, model, arguments) if _is_recipe(model) or _is_settings(model) else model
-        files = _onnx_files(Path(folder))
-        if files:
-            # makes exported folders known to the Auto classes
-            import_module("hf_rnn.onnx")
-        for file in files:
-            title = name if len(files) == 1 else f"{name}/{file.name}"
-            predictors[title] = load(str(file.parent), arguments.trust_remote_code, file_name=file.name)
-        if not files:
-            predictors[name] = load(folder, arguments.trust_remote_code)
-    return predictors
+    pairs = list(zip(names, models, strict=True))
+    # what cannot be loaded is told before anything is trained
+    opened = {name: _open(name, model, arguments) for name, model in pairs if not _is_trained(model)}
+    opened |= {name: _open(name, _train(name, model, arguments), arguments) for name, model in pairs if _is_trained(model)}
+    return {title: predictor for name in names for title, predictor in opened[name].items()}
+
+
+def _open(name: str, folder: str, arguments: CompareArguments) -> dict[str, Predictor]:
+    """Return the model of a folder, or those of an export, by their names."""
+    files = _onnx_files(Path(folder))
+    if not files:
+        return {name: load(folder, arguments.trust_remote_code)}
+    # makes exported folders known to the Auto classes
+    import_module("hf_rnn.onnx")
+    titles = [name] if len(files) == 1 else [f"{name}/{file.name}" for file in files]
+    loaded = (load(str(file.parent), arguments.trust_remote_code, file_name=file.name) for file in files)
+    return dict(zip(titles, loaded, strict=True))
 
 
 def _short_names(models: list[str]) -> list[str]:
@@ -109,6 +120,11 @@ def _is_recipe(model: str) -> bool:
 
 def _is_settings(model: str) -> bool:
     return "=" in model and not Path(model).exists()
+
+
+def _is_trained(model: str) -> bool:
+    """Return whether a model is there only after a training."""
+    return _is_recipe(model) or _is_settings(model)
 
 
 def _onnx_files(path: Path) -> list[Path]:

@@ -89,6 +89,7 @@ def test_wrong_calls(data, classifier, tagger, capsys):
         ([source, source, "--test_file", test], "`models` must be different"),
         ([source, str(tagger[0]), "--test_file", test], "Classifiers and taggers answer different questions"),
         ([source, "cell_typ=gru", "--train_file", test, "--test_file", test], "no option --cell_typ here. Did you mean --cell_type"),
+        ([source, "x=1", "--test_file", "gone.csv"], "gone.csv: there is no such file"),
         ([source, "none.yaml", "--test_file", test], "none.yaml: there is no such file of options"),
         ([source, "gone", "--test_file", test, "--names", "a"], "`names` must be one for each of 2 models"),
         ([source, f"{source}/", "--test_file", test, "--label_column_name", "text"], "none of those of the test file"),
