@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from difflib import get_close_matches
 from inspect import cleandoc
@@ -97,7 +97,12 @@ class HelpShown(SystemExit):
 
 
 def parse_arguments(
-    argv: list[str] | None, description: str | None, *kinds: type, defaults: Mapping[str, Any] | None = None, first: str | None = None
+    argv: list[str] | None,
+    description: str | None,
+    *kinds: type,
+    defaults: Mapping[str, Any] | None = None,
+    first: str | None = None,
+    hidden: Collection[str] = (),
 ) -> tuple[Any, ...]:
     """Read options into dataclasses; with `--help` or `--help-all` print them and exit.
 
@@ -108,6 +113,7 @@ def parse_arguments(
         kinds (`type`): Dataclasses of options.
         defaults (`Mapping`, *optional*): What stands in for options that are None when left out, for the help text.
         first (`str`, *optional*): Option that takes what stands before all options, in place of a file of options.
+        hidden (`Collection`): Options that the help text does not tell of, as they change nothing here.
 
     Returns:
         `tuple`: One of each.
@@ -119,7 +125,8 @@ def parse_arguments(
     argv = sys.argv[1:] if argv is None else argv
     asked = {argument.replace("_", "-") for argument in argv} & {"-h", "--help", "--help-all"}
     if asked:
-        groups = list(option_groups(kinds, defaults or {}))
+        told = option_groups(kinds, defaults or {})
+        groups = [(title, [each for each in options if each.name not in hidden]) for title, options in told]
         print(help_text(description, groups, "--help-all" in asked, takes_file=first is None))
         raise HelpShown(groups)
     if first is not None and argv and not argv[0].startswith("--"):

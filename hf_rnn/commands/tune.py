@@ -1,7 +1,6 @@
 """Look for options that suit the data better than the defaults do, on validation rows, and write the best ones as a recipe.
 
-Any option of the training command may be given too, and is fixed then; --do_train and the like have no meaning here, and test rows are
-never read.
+Any option of the training command may be given too, and is fixed then. Test rows are never read.
 
 Example:
     hf-rnn tune --train_file reviews.csv --runs 20 --output_dir outputs/tune
@@ -72,7 +71,7 @@ class RunBar(ProgressLines):
 def main(argv: list[str] | None = None) -> dict[str, Any]:
     """Run the command; return the best options."""
     argv = sys.argv[1:] if argv is None else argv
-    arguments = parse_arguments(argv, __doc__, TuneArguments, *KINDS, defaults=DEFAULTS)[0]
+    arguments = parse_arguments(argv, __doc__, TuneArguments, *KINDS, defaults=DEFAULTS, hidden=FIXED)[0]
     forced = [part for name, value in FIXED.items() for part in (f"--{name}", str(value))]
     task = TASKS[arguments.task].make_task([*argv, *forced], __doc__, TuneArguments)
     if task.training.world_size > 1 or task.data.streaming:
