@@ -167,8 +167,9 @@ class Tuning:
         """Return a new model with what a trial chooses."""
         self.task.model_args = replace(self.base, **spread(self._chosen(trial, is_built=True) if trial else {}))
         model = self.task.build_model(tokenizer, rows, encoded, self.defaults)
-        # the linear model of a checkpoint has no part in this
-        self.task.wide_fit(model, tokenizer, 0)
+        if hasattr(model, "set_wide_path"):
+            # the linear model of a checkpoint has no part in this
+            model.set_wide_path(None)
         return model
 
     def _tell(self, trial: Any, score: float | None, best: float | None, epochs: float, seconds: float, end: str) -> None:

@@ -86,7 +86,8 @@ def open_study(folder: Path, run: Mapping[str, Any], is_better_greater: bool) ->
     Raises:
         ValueError: The study there is another one.
     """
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    # a run that fails is told of in a line
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     direction = StudyDirection.MAXIMIZE if is_better_greater else StudyDirection.MINIMIZE
     study = optuna.create_study(storage=storage_of(folder), study_name=STUDY, direction=direction, load_if_exists=True)
     known, wanted = study.user_attrs.get("run"), json.loads(json.dumps(run))
