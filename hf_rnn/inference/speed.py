@@ -4,6 +4,8 @@ import statistics
 import time
 from collections.abc import Mapping, Sequence
 
+from transformers import PreTrainedModel
+
 from .bulk import answer_window
 from .predicting import Predictor, Text
 
@@ -22,10 +24,7 @@ def measure_costs(predictors: Mapping[str, Predictor], texts: Sequence[Text], ba
         texts (`Sequence`): Texts, of which the first are timed.
         batch_size (`int`): Texts in a batch.
     """
-    costs = {
-        name: dict(zip(COSTS, (predictor.model.num_parameters(), predictor.model.get_memory_footprint() / 2**20), strict=False))
-        for name, predictor in predictors.items()
-    }
+    costs = {name: _size(predictor.model) for name, predictor in predictors.items()}
     for kind, count, size in ((COSTS[2], TIMED_ALONE, 1), (COSTS[3], TIMED_TOGETHER, batch_size)):
         chosen = list(texts[:count])
         times: dict[str, list[float]] = {name: [] for name in predictors}
@@ -37,6 +36,13 @@ def measure_costs(predictors: Mapping[str, Predictor], texts: Sequence[Text], ba
         for name, cost in costs.items():
             cost[kind] = len(chosen) / statistics.median(times[name])
     return costs
+
+
+def _size(model: PreTrainedModel) -> dict[str, float]:
+    """Return the weights of a model, those of a linear part beside it too, and its size in MiB."""
+    weights = sum(value.numel() for value in model.state_dict().values() if value.is_floating_point())
+    # a graph has no state of its own
+    return {COSTS[0]: weights or model.num_parameters(), COSTS[1]: model.get_memory_footprint() / 2**20}
 
 
 def _time(predictor: Predictor, texts: list[Text], batch_size: int) -> float:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import ArrayLike
 
 # labels of a confusion matrix that a picture has room for, and characters of a name
@@ -123,7 +123,9 @@ def plot_comparison(lines: Mapping[str, Mapping[str, Any]], path: str | Path) ->
     for name, marker in (("texts/s alone", "o"), ("texts/s in batches", "s")):
         speeds.plot([line[name] for line in lines.values()], places, marker, label=name.removeprefix("texts/s "))
     speeds.set(xlabel="texts a second", xscale="log")
+    speeds.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     speeds.xaxis.set_major_formatter("{x:,.0f}")
+    speeds.xaxis.set_minor_formatter(NullFormatter())
     speeds.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2, frameon=False)
     for axis in (scores, sizes, speeds):
         axis.grid(alpha=0.3, axis="x")
