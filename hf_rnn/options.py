@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from difflib import get_close_matches
 from inspect import cleandoc
@@ -97,7 +97,12 @@ class HelpShown(SystemExit):
 
 
 def parse_arguments(
-    argv: list[str] | None, description: str | None, *kinds: type, defaults: Mapping[str, Any] | None = None
+    argv: list[str] | None,
+    description: str | None,
+    *kinds: type,
+    defaults: Mapping[str, Any] | None = None,
+    first: str | None = None,
+    hidden: Collection[str] = (),
 ) -> tuple[Any, ...]:
     """Read options into dataclasses; with `--help` or `--help-all` print them and exit.
 
@@ -107,6 +112,8 @@ def parse_arguments(
         description (`str`, *optional*): What the command does, and an example.
         kinds (`type`): Dataclasses of options.
         defaults (`Mapping`, *optional*): What stands in for options that are None when left out, for the help text.
+        first (`str`, *optional*): Option that takes what stands before all options, in place of a file of options.
+        hidden (`Collection`): Options that the help text does not tell of, as they change nothing here.
 
     Returns:
         `tuple`: One of each.
@@ -118,12 +125,27 @@ def parse_arguments(
     argv = sys.argv[1:] if argv is None else argv
     asked = {argument.replace("_", "-") for argument in argv} & {"-h", "--help", "--help-all"}
     if asked:
-        groups = list(option_groups(kinds, defaults or {}))
-        print(help_text(description, groups, "--help-all" in asked))
+        told = option_groups(kinds, defaults or {})
+        groups = [(title, [each for each in options if each.name not in hidden]) for title, options in told]
+        print(help_text(description, groups, "--help-all" in asked, takes_file=first is None))
         raise HelpShown(groups)
+    if first is not None and argv and not argv[0].startswith("--"):
+        argv = [f"--{first}", *argv]
+    return _Parser(kinds, usage=USAGE, add_help=False, allow_abbrev=False).read(expand(argv))
+
+
+def expand(argv: list[str]) -> list[str]:
+    """Return arguments with those of a file of options, if one stands first, in its place."""
     if argv and Path(argv[0]).suffix in (".json", ".yaml", ".yml"):
-        argv = [*_flatten(argv[0]), *argv[1:]]
-    return _Parser(kinds, usage=USAGE, add_help=False, allow_abbrev=False).read(argv)
+        return [*_flatten(argv[0]), *argv[1:]]
+    return argv
+
+
+def given_options(argv: list[str], *kinds: type) -> dict[str, Any]:
+    """Return the options of some dataclasses that arguments set to something other than their defaults, as they are read."""
+    parser = _Parser(kinds, usage=USAGE, add_help=False, allow_abbrev=False)
+    values, usual = (vars(parser.parse_known_args(each)[0]) for each in (expand(argv), []))
+    return {name: value for name, value in values.items() if value != usual[name]}
 
 
 class _Parser(HfArgumentParser):
@@ -227,7 +249,7 @@ def _default(each: Field, defaults: Mapping[str, Any]) -> str:
     return "" if value in (None, "", MISSING) else str(getattr(value, "value", value))
 
 
-def help_text(description: str | None, groups: list[tuple[str, list[OptionText]]], everything: bool) -> str:
+def help_text(description: str | None, groups: list[tuple[str, list[OptionText]]], everything: bool, takes_file: bool = True) -> str:
     """Return what a command does, an example, and its options: the essential ones, or all in groups."""
     blocks = [cleandoc(description or "")]
     if everything:
@@ -236,9 +258,9 @@ def help_text(description: str | None, groups: list[tuple[str, list[OptionText]]
     told = [each for _, group in groups for each in group]
     chosen = [each for each in told if each.essential] or told
     blocks.append("\n".join(_describe(each) for each in chosen))
-    blocks.append(
-        "Options may stand in a YAML or JSON file, given first." + ("" if chosen == told else f" --help-all lists all {len(told)}.")
-    )
+    closing = ["Options may stand in a YAML or JSON file, given first."] if takes_file else []
+    closing += [] if chosen == told else [f"--help-all lists all {len(told)}."]
+    blocks += [" ".join(closing)] if closing else []
     return "\n\n".join(blocks)
 
 

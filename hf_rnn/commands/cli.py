@@ -16,6 +16,8 @@ COMMANDS = {
     "masked-lm": ("language_model", "the same, by its older name"),
     "learning-curve": ("learning_curve", "measure how good a model gets with how many rows, beside a linear baseline"),
     "distill": ("distill", "teach a small model what an encoder knows, and compare the two"),
+    "compare": ("compare", "compare models on the same rows: scores with intervals, sizes, speeds"),
+    "tune": ("tune", "look for better options of a classifier or tagger, and write them as a recipe"),
     "train-tokenizer": ("train_tokenizer", "train a tokenizer"),
     "predict": ("predict", "apply a trained model to texts"),
     "explain": ("explain", "show which words make the answer of a classifier"),
@@ -47,7 +49,7 @@ def run(module: str, argv: list[str] | None = None) -> int:
     try:
         import_module(f"hf_rnn.commands.{module}").main(argv)
     except ModuleNotFoundError as error:
-        extra = {"onnx": "onnx", "pycr": "baselines"}.get(str(error.name)[:4], "train")
+        extra = {"onnx": "onnx", "optu": "tune", "pycr": "baselines"}.get(str(error.name)[:4], "train")
         print(
             f"error: this command needs the package {error.name!r}. Install it with pip install '.[{extra}]' in a clone of hf_rnn",
             file=sys.stderr,

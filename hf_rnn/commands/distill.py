@@ -4,31 +4,26 @@ Example:
     hf-rnn distill --teacher sentence-transformers/all-MiniLM-L6-v2 --train_file reviews.csv --test_file test.csv
 """
 
-import statistics
-import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from transformers import AutoConfig
 from transformers.utils import logging
 
-from ..inference.comparison import ComparisonArguments, answers_of, read_labelled, share_equal
+from ..inference.comparison import ComparisonArguments, LabelledRows, score_of
 from ..inference.loading import HEADS, auto_class_of, load
-from ..inference.predicting import Predictor, Text
+from ..inference.predicting import Predictor
+from ..inference.speed import COSTS, describe_costs, measure_costs
 from ..options import check_given, option, parse_arguments
-from . import text_classification, token_classification
+from .tables import to_markdown
+from .tasks import TASKS
 
 logger = logging.get_logger(__name__)
 
-TASKS: dict[str, Any] = {"text-classification": text_classification, "token-classification": token_classification}
 # the loss tells more of few validation rows than the accuracy does, and of how far soft answers can be trusted
 CHOICE = ["--metric_for_best_model", "loss", "--greater_is_better", "false"]
 # beside what a pretrained transformer has by default; it is not stopped, as its rate falls to the end
 FINE_TUNING = ["--warmup_steps", "0.1", "--save_total_limit", "1", "--early_stopping_patience", "0"]
-# texts whose answers are timed, one by one and in batches
-TIMED_ALONE, TIMED_TOGETHER, BATCH, REPEATS = 50, 256, 32, 3
 
 
 @dataclass
@@ -65,7 +60,7 @@ def main(argv: list[str] | None = None) -> dict[str, dict[str, float]]:
     TASKS[arguments.task].main([*first, *_common(arguments, student), *options, "--do_predict", "--test_file", str(arguments.test_file)])
     names = {"student": str(student)} | ({"teacher": teacher} if _has_head(teacher) else {})
     lines = compare({name: load(path) for name, path in names.items()}, arguments)
-    table = to_markdown(lines)
+    table = _describe(lines)
     print(table)
     card = student / "README.md"
     card.write_text(f"{card.read_text(encoding='utf-8').rstrip()}\n\n## Beside its teacher\n\n{table}", encoding="utf-8")
@@ -97,43 +92,25 @@ def _prepare_teacher(arguments: DistillArguments) -> str:
 
 
 def compare(predictors: dict[str, Predictor], arguments: DistillArguments) -> dict[str, dict[str, float]]:
-    """Return for each model its accuracy on the test rows, its size, its speed, and how often it agrees with the teacher."""
-    texts, right = read_labelled(arguments, arguments.task == "token-classification")
-    answers = {name: answers_of(predictor, texts) for name, predictor in predictors.items()}
+    """Return for each model its score on the test rows, its size, its speed, and how often it agrees with the teacher."""
+    rows = LabelledRows.read(arguments, predictors.values())
+    answers = {name: rows.answers_of(predictor) for name, predictor in predictors.items()}
     reference = answers.get("teacher", answers["student"])
-    lines = {}
-    for name, predictor in predictors.items():
-        parameters = predictor.model.num_parameters()
-        lines[name] = {
-            "accuracy": share_equal(answers[name], right),
-            "agreement": share_equal(answers[name], reference),
-            "parameters": parameters,
-            "MiB": sum(value.numel() * value.element_size() for value in predictor.model.state_dict().values()) / 2**20,
-            **measure_speed(predictor, texts),
+    costs = measure_costs(predictors, rows.texts)
+    return {
+        name: {
+            rows.measure: float(score_of(rows.counts(answers[name]))),
+            "agreement": rows.agreement(answers[name], reference),
+            **costs[name],
         }
-    return lines
+        for name in predictors
+    }
 
 
-def measure_speed(predictor: Predictor, texts: Sequence[Text]) -> dict[str, float]:
-    """Return texts a second, one by one and in batches, from text to answer on this machine; the median of several rounds."""
-    rates: dict[str, float] = {}
-    for name, count, batch in (("texts/s alone", TIMED_ALONE, 1), ("texts/s in batches", TIMED_TOGETHER, BATCH)):
-        chosen = list(texts[:count])
-        predictor.predict(chosen[:batch], batch)
-        times = []
-        for _ in range(REPEATS):
-            start = time.perf_counter()
-            predictor.predict(chosen, batch)
-            times.append(time.perf_counter() - start)
-        rates[name] = len(chosen) / statistics.median(times)
-    return rates
-
-
-def to_markdown(lines: dict[str, dict[str, float]]) -> str:
+def _describe(lines: dict[str, dict[str, float]]) -> str:
     """Return lines as a table in Markdown."""
-    names = list(next(iter(lines.values())))
-    rows = [["", *names], ["---"] * (len(names) + 1)]
+    rows = []
     for model, values in lines.items():
-        told = (f"{value:.4f}" if name in ("accuracy", "agreement") else f"{value:,.0f}" for name, value in values.items())
-        rows.append([model, *told])
-    return "\n".join("| " + " | ".join(row) + " |" for row in rows) + "\n"
+        costs = {name: value for name, value in values.items() if name in COSTS}
+        rows.append([model, *(f"{value:.4f}" for name, value in values.items() if name not in COSTS), *describe_costs(costs)])
+    return to_markdown(["", *next(iter(lines.values()))], rows)

@@ -30,6 +30,7 @@ from .provenance import describe_data
 logger = logging.get_logger(__name__)
 
 KINDS = (DataArguments, ModelArguments, LabelledTrainingArguments, DistillationArguments, CardArguments)
+DEFAULTS = CONFIG_DEFAULTS | dict.fromkeys(FILLED, "by the number of rows")
 
 
 class LabelledTask(ABC):
@@ -38,6 +39,7 @@ class LabelledTask(ABC):
     Args:
         argv (`list`, *optional*): Options; those of the process by default.
         description (`str`, *optional*): First line of the help text.
+        more (`type`): Dataclasses of options that another command has beside these.
     """
 
     task: ClassVar[str]
@@ -52,9 +54,9 @@ class LabelledTask(ABC):
     names: dict[str, list[str] | None]
     intents: list[str] | None = None
 
-    def __init__(self, argv: list[str] | None, description: str | None) -> None:
-        self.data, self.model_args, self.training, self.distillation, self.card = parse_arguments(
-            argv, description, *KINDS, defaults=CONFIG_DEFAULTS | dict.fromkeys(FILLED, "by the number of rows")
+    def __init__(self, argv: list[str] | None, description: str | None, *more: type) -> None:
+        *_, self.data, self.model_args, self.training, self.distillation, self.card = parse_arguments(
+            argv, description, *more, *KINDS, defaults=DEFAULTS
         )
         for name, remedy in self.unused.items():
             value = getattr(self.data, name, None) or getattr(self.model_args, name, None)
@@ -64,29 +66,12 @@ class LabelledTask(ABC):
     def run(self) -> dict[str, float]:
         """Run the command; return the metrics of all splits."""
         steps.set_up(self.training)
-        splits = self.prepare(steps.load_task_splits(self.data, self.training))
-        self.choose_columns(splits, "train" if "train" in splits else next(iter(splits)))
-        defaults = self._fill_defaults(splits)
-        given = set(splits)
-        splits = steps.add_validation(splits, self.stratify_by, self.data, self.training)
-        self.choose_labels(splits)
+        splits, defaults, given = self.read()
         # what is wrong with files and options is said before an earlier run in the folder is
         resume = resume_point(self.training) if self.training.do_train else None
-        steps.choose_metric(self.training, *self.metric, self.metric_names)
-        tokenizer = self.make_tokenizer(splits, defaults)
-        splits = self._add_teacher(splits)
-        encoded = self.encode(splits, tokenizer)
+        splits, encoded, tokenizer = self.encode_all(splits, defaults)
         model = self.build_model(tokenizer, splits.get("train"), encoded.get("train"), defaults)
-        trainer = steps.make_trainer(
-            model,
-            self.training,
-            encoded,
-            distillation=self.distillation,
-            processing_class=tokenizer,
-            data_collator=RnnCollator(tokenizer.pad_token_id, tokenizer.padding_side),
-            compute_metrics=self.compute_metrics,
-            preprocess_logits_for_metrics=self.shrink_logits,
-        )
+        trainer = self.make_trainer(encoded, tokenizer, model=model)
         wide = self.wide_fit(model, tokenizer, defaults["wide_size"]) if self.training.do_train else None
         outputs = steps.run(trainer, self.training, encoded, resume, wide, "validation" not in given)
         _add_unseen(trainer, outputs, splits, self.text_column, self.metric[0])
@@ -99,6 +84,39 @@ class LabelledTask(ABC):
         if self.training.do_train and trainer.is_world_process_zero():
             self._say_what_went_wrong(trainer, outputs.get("validation"))
         return {name: value for output in outputs.values() for name, value in (output.metrics or {}).items()}
+
+    def read(self) -> tuple[Splits, dict[str, Any], set[str]]:
+        """Return the splits that the run needs, what options are that were left out, and which splits the data has by itself.
+
+        Columns, labels and the metric that chooses the best epoch are known after it.
+        """
+        splits = self.prepare(steps.load_task_splits(self.data, self.training))
+        self.choose_columns(splits, "train" if "train" in splits else next(iter(splits)))
+        defaults = self._fill_defaults(splits)
+        given = set(splits)
+        splits = steps.add_validation(splits, self.stratify_by, self.data, self.training)
+        self.choose_labels(splits)
+        steps.choose_metric(self.training, *self.metric, self.metric_names)
+        return splits, defaults, given
+
+    def encode_all(self, splits: Splits, defaults: dict[str, Any]) -> tuple[Splits, Splits, PreTrainedTokenizerBase]:
+        """Return the splits with what a teacher adds, the same encoded, and the tokenizer."""
+        tokenizer = self.make_tokenizer(splits, defaults)
+        splits = self._add_teacher(splits)
+        return splits, self.encode(splits, tokenizer), tokenizer
+
+    def make_trainer(self, encoded: Splits, tokenizer: PreTrainedTokenizerBase, **options: Any) -> RnnTrainer:
+        """Return a trainer; `options` have the model."""
+        return steps.make_trainer(
+            self.training,
+            encoded,
+            distillation=self.distillation,
+            processing_class=tokenizer,
+            data_collator=RnnCollator(tokenizer.pad_token_id, tokenizer.padding_side),
+            compute_metrics=self.compute_metrics,
+            preprocess_logits_for_metrics=self.shrink_logits,
+            **options,
+        )
 
     def _fill_defaults(self, splits: Splits) -> dict[str, Any]:
         """Let what the options leave out follow from the training rows; return it, and say so before training."""

@@ -108,9 +108,9 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
     defaults = {**DEFAULTS, **objective.defaults}
     model = steps.build_model(objective.auto_class, model_args, tokenizer, None, defaults, None, objective.config_fields(tokenizer))
     trainer = steps.make_trainer(
-        model,
         training,
         encoded,
+        model=model,
         processing_class=tokenizer,
         data_collator=objective.collator(tokenizer, texts_args.mlm_probability),
         compute_metrics=objective.compute_metrics,

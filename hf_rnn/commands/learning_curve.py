@@ -23,6 +23,7 @@ from ..models.tags import guess_scheme
 from ..options import check_given, option, parse_arguments
 from ..training.baselines import classify_texts, tag_sentences
 from . import text_classification, token_classification
+from .tables import to_markdown
 
 logger = logging.get_logger(__name__)
 
@@ -149,14 +150,14 @@ def summarize(points: list[dict[str, Any]]) -> dict[int, dict[str, tuple[float, 
 
 def write_table(summary: dict[int, dict[str, tuple[float, float, float]]], path: Path) -> str:
     """Write a Markdown table, and return it."""
-    lines = ["| rows | baseline | hf-rnn | difference | seconds |", "| --- | --- | --- | --- | --- |"]
+    rows = []
     for size, scores in summary.items():
         cells = [f"{scores[name][0]:.1f} ± {scores[name][1]:.1f}" if name in scores else "" for name in NAMES]
         both = len(scores) == len(NAMES)
         difference = f"{scores[NAMES[1]][0] - scores[NAMES[0]][0]:+.1f}" if both else ""
         seconds = " / ".join(f"{scores[name][2]:.0f}" for name in NAMES if name in scores)
-        lines.append(f"| {size:,} | {cells[0]} | {cells[1]} | {difference} | {seconds} |")
-    table = "\n".join(lines) + "\n"
+        rows.append([f"{size:,}", *cells, difference, seconds])
+    table = to_markdown(["rows", *NAMES, "difference", "seconds"], rows)
     path.write_text(table, encoding="utf-8")
     return table
 

@@ -83,7 +83,7 @@ def choose_metric(training: RnnTrainingArguments, metric: str, greater_is_better
         ValueError: They name one that is not known.
     """
     wanted, names = str(training.metric_for_best_model).removeprefix("eval_"), ["loss", *known]
-    if training.load_best_model_at_end and wanted not in ("auto", *names):
+    if training.do_eval and wanted not in ("auto", *names):
         raise ValueError(f"`metric_for_best_model` must be one of {names}, got {wanted!r}. Pass another --metric_for_best_model.")
     if training.metric_for_best_model == "auto":
         training.metric_for_best_model, training.greater_is_better = metric, greater_is_better
@@ -253,11 +253,10 @@ def _with_labels(rows: Dataset) -> Dataset:
     return rows if all(has_labels) else rows.select(np.flatnonzero(has_labels))
 
 
-def make_trainer(model: PreTrainedModel, training: RnnTrainingArguments, encoded: Splits, **options: Any) -> RnnTrainer:
-    """Return the trainer, with early stopping when there is an evaluation to stop by."""
+def make_trainer(training: RnnTrainingArguments, encoded: Splits, kind: type[RnnTrainer] = RnnTrainer, **options: Any) -> RnnTrainer:
+    """Return a trainer of some kind, with early stopping when there is an evaluation to stop by; `options` have the model."""
     stopping = training.load_best_model_at_end and training.early_stopping_patience
-    trainer = RnnTrainer(
-        model=model,
+    trainer = kind(
         args=training,
         train_dataset=encoded.get("train"),
         eval_dataset=encoded.get("validation"),

@@ -38,7 +38,12 @@ METRICS: dict[str, tuple[type[evaluate.Metric], str, bool]] = {
 
 def main(argv: list[str] | None = None) -> dict[str, float]:
     """Run the command; return the metrics of all splits."""
-    return TextClassification(argv, __doc__).run()
+    return make_task(argv, __doc__).run()
+
+
+def make_task(argv: list[str] | None, description: str | None, *more: type) -> "TextClassification":
+    """Return what the options ask for; see `LabelledTask`."""
+    return TextClassification(argv, description, *more)
 
 
 class TextClassification(LabelledTask):
@@ -52,8 +57,8 @@ class TextClassification(LabelledTask):
         "intent_column_name": "Pass --label_column_name.",
     }
 
-    def __init__(self, argv: list[str] | None, description: str | None) -> None:
-        super().__init__(argv, description)
+    def __init__(self, argv: list[str] | None, description: str | None, *more: type) -> None:
+        super().__init__(argv, description, *more)
         self.problem = self.data.problem_type or "single_label_classification"
         if self.problem not in METRICS:
             raise ValueError(f"`problem_type` must be one of {tuple(METRICS)}, got {self.problem!r}. Pass --problem_type.")

@@ -32,8 +32,13 @@ from .span_labelling import SpanLabelling, reads_raw_text
 
 def main(argv: list[str] | None = None) -> dict[str, float]:
     """Run the command; return the metrics of all splits."""
-    task = TokenClassification(argv, __doc__)
-    return (SpanLabelling(argv, __doc__) if reads_raw_text(task.data) else task).run()
+    return make_task(argv, __doc__).run()
+
+
+def make_task(argv: list[str] | None, description: str | None, *more: type) -> LabelledTask:
+    """Return what the options ask for: a tagger of tokens, or of raw text if the rows are such; see `LabelledTask`."""
+    task = TokenClassification(argv, description, *more)
+    return SpanLabelling(argv, description, *more) if reads_raw_text(task.data) else task
 
 
 def _best(logits: Any, labels: Any) -> Any:

@@ -1,31 +1,124 @@
-"""Measure on labelled data what making a model smaller costs."""
+"""Measure models on the same labelled rows: what making one smaller costs, and how several compare."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from datasets import Dataset
+from seqeval.metrics.sequence_labeling import get_entities
 from transformers.utils.logging import get_logger
 
 from ..data.annotated import annotated_texts
+from ..data.labels import feature_names, named_cell
+from ..data.readers import DataError
 from ..data.splits import LABEL_COLUMNS, TAG_COLUMNS, TEXT_COLUMNS, TOKEN_COLUMNS, choose_column, load_splits
+from ..models.tags import guess_scheme
 from ..options import option
+from .bulk import answer_window
 from .predicting import Predictor, Text
-from .span_scores import SpanCounts
 
 logger = get_logger(__name__)
 
 
 @dataclass
 class ComparisonArguments:
-    """What to compare two models on."""
+    """What to compare models on."""
 
-    test_file: str | None = option("Labelled file on which to measure what the smaller model loses.")
+    test_file: str | None = option("Labelled file on which to measure them.")
     text_column_name: str | None = option("Its column of texts or of lists of tokens.")
     label_column_name: str | None = option("Its column of labels or of lists of tags.")
 
 
+@dataclass(frozen=True)
+class LabelledRows:
+    """Rows with their right answers, and what of them is counted.
+
+    Attributes:
+        texts (`list`): Texts or lists of tokens.
+        gold (`list`): The right answer to each: a label, a list of tags, or a list of spans (start, end, label).
+        kind (`str`): "label", "tags" or "spans".
+        measure (`str`): "f1" of spans, those that tags of a scheme make too; else "accuracy" over labels or tags.
+    """
+
+    texts: list[Text]
+    gold: list[Any]
+    kind: str
+    measure: str
+
+    @classmethod
+    def read(cls, arguments: ComparisonArguments, predictors: Iterable[Predictor]) -> "LabelledRows":
+        """Read the test file for models that all answer the same question.
+
+        Raises:
+            ValueError: They do not, or give no single label; or the file has no rows.
+        """
+        predictors = list(predictors)
+        if len({predictor.is_tagger for predictor in predictors}) > 1:
+            raise ValueError("Classifiers and taggers answer different questions. Compare models of one task.")
+        for problem in (predictor.model.config.problem_type for predictor in predictors):
+            if problem in ("regression", "multi_label_classification"):
+                raise ValueError(f"Accuracy needs one label a text, got problem_type={problem!r}. Leave --test_file out.")
+        rows = load_splits(files={"test": str(arguments.test_file)})["test"]
+        if not len(rows):
+            raise DataError(f"`test_file` {arguments.test_file!r} has no rows. Pass another --test_file.")
+        columns = arguments.text_column_name, arguments.label_column_name
+        if all(predictor.reads_raw_text for predictor in predictors):
+            texts, spans, _ = annotated_texts(rows, "test", *columns)
+            return cls(list(texts), spans, "spans", "f1")
+        return cls._of_columns(rows, predictors[0].is_tagger, *columns)
+
+    @classmethod
+    def _of_columns(cls, rows: Dataset, is_tagger: bool, text_column: str | None, label_column: str | None) -> "LabelledRows":
+        usual = TOKEN_COLUMNS if is_tagger else (*TEXT_COLUMNS, *TOKEN_COLUMNS)
+        text_column = choose_column(rows, "test", text_column, usual, "text_column_name")
+        label_column = choose_column(rows, "test", label_column, TAG_COLUMNS if is_tagger else LABEL_COLUMNS, "label_column_name")
+        names = feature_names(rows, label_column)
+        gold = [named_cell(cell, names) for cell in rows[label_column]]
+        if not is_tagger:
+            return cls(rows[text_column][:], list(map(str, gold)), "label", "accuracy")
+        tags = [list(map(str, row)) for row in gold]
+        has_spans = guess_scheme(sorted({tag for row in tags for tag in row})) is not None
+        return cls(rows[text_column][:], tags, "tags", "f1" if has_spans else "accuracy")
+
+    def answers_of(self, predictor: Predictor) -> list[Any]:
+        """Return the answers of a model, in the form of `gold`."""
+        rows = answer_window(predictor, self.texts)
+        if self.kind != "spans":
+            return [row[self.kind] for row in rows]
+        return [[(span["start"], span["end"], span["entity_group"]) for span in row["spans"]] for row in rows]
+
+    def counts(self, answers: Sequence[Any]) -> np.ndarray:
+        """Return for each row what is right and of how much, (N, 2): the sums' ratio is the score.
+
+        For accuracy these are the right labels and all labels; for F1 twice the right spans, and the spans that are there and found.
+        """
+        pairs = zip(self.gold, answers, strict=True)
+        if self.measure == "f1":
+            spans = ((self._spans(expected), self._spans(given)) for expected, given in pairs)
+            return np.array([(2 * len(set(expected) & set(given)), len(expected) + len(given)) for expected, given in spans])
+        if self.kind == "label":
+            return np.array([(expected == given, 1) for expected, given in pairs])
+        return np.array([(sum(map(str.__eq__, expected, given)), len(expected)) for expected, given in pairs])
+
+    def _spans(self, row: list[Any]) -> list[Any]:
+        return get_entities(row) if self.kind == "tags" else row
+
+    def agreement(self, answers: Sequence[Any], others: Sequence[Any]) -> float:
+        """Return the share of labels or tags that two models answer alike, or of texts in which they find the same spans."""
+        if self.measure == "f1":
+            return sum(map(list.__eq__, answers, others)) / len(answers)
+        return score_of(LabelledRows(self.texts, list(others), self.kind, self.measure).counts(answers))
+
+
+def score_of(counts: np.ndarray) -> Any:
+    """Return the ratio of the sums of counts (..., N, 2)."""
+    right, total = np.moveaxis(counts.sum(-2), -1, 0)
+    return right / np.maximum(total, 1)
+
+
 def compare(full: Predictor, smaller: Predictor, arguments: ComparisonArguments) -> dict[str, float]:
-    """Return and print the accuracy of a model and of a smaller one, over labels or tags, and the share of equal answers; F1 over spans.
+    """Return and print the score of a model and of a smaller one, and the share of equal answers.
 
     Raises:
         ValueError: The model gives no single label.
@@ -33,52 +126,14 @@ def compare(full: Predictor, smaller: Predictor, arguments: ComparisonArguments)
     if arguments.test_file is None:
         logger.warning("What the smaller model loses was not measured: pass --test_file.")
         return {}
-    problem = full.model.config.problem_type
-    if problem in ("regression", "multi_label_classification"):
-        raise ValueError(f"Accuracy needs one label a text, got problem_type={problem!r}. Leave --test_file out.")
-    if full.reads_raw_text:
-        return _compare_spans(full, smaller, arguments)
-    texts, right = read_labelled(arguments, full.is_tagger)
-    before, after = (answers_of(each, texts) for each in (full, smaller))
-    shares = [share_equal(*pair) for pair in ((before, right), (after, right), (before, after))]
-    print(f"On {len(right)} labels: accuracy {shares[0]:.4f} before, {shares[1]:.4f} after; {shares[2]:.2%} of the answers are the same.")
-    return dict(zip(("accuracy", "smaller_accuracy", "same_answers"), shares, strict=True))
-
-
-def read_labelled(arguments: ComparisonArguments, is_tagger: bool) -> tuple[list[Text], list[str]]:
-    """Return the texts of the test file, and their labels or all tags of all sentences as one list."""
-    rows = load_splits(files={"test": str(arguments.test_file)})["test"]
-    texts = TOKEN_COLUMNS if is_tagger else (*TEXT_COLUMNS, *TOKEN_COLUMNS)
-    text_column = choose_column(rows, "test", arguments.text_column_name, texts, "text_column_name")
-    labels = TAG_COLUMNS if is_tagger else LABEL_COLUMNS
-    label_column = choose_column(rows, "test", arguments.label_column_name, labels, "label_column_name")
-    return rows[text_column][:], _flat(rows[label_column])
-
-
-def answers_of(predictor: Predictor, texts: list[Text]) -> list[str]:
-    """Return the label of each text, or all tags of all sentences as one list."""
-    return _flat([row["tags" if predictor.is_tagger else "label"] for row in predictor.predict(texts)])
-
-
-def share_equal(answers: list[str], references: list[str]) -> float:
-    """Return the share of answers that are as another list has them."""
-    return sum(map(str.__eq__, answers, references)) / len(references)
-
-
-def _compare_spans(full: Predictor, smaller: Predictor, arguments: ComparisonArguments) -> dict[str, float]:
-    """Return and print F1 over spans of both models, and the share of texts in which they find the same."""
-    rows = load_splits(files={"test": str(arguments.test_file)})["test"]
-    texts, gold, _ = annotated_texts(rows, "test", arguments.text_column_name, arguments.label_column_name)
-    answers = [
-        [[(span["start"], span["end"], span["entity_group"]) for span in row["spans"]] for row in model.predict(texts)]
-        for model in (full, smaller)
-    ]
-    before, after = (SpanCounts.count(gold, found).metrics()["f1"] for found in answers)
-    same = sum(a == b for a, b in zip(*answers, strict=True)) / max(len(texts), 1)
-    print(f"On {len(texts)} texts: F1 over spans {before:.4f} before, {after:.4f} after; {same:.2%} of the texts have the same spans.")
-    return {"f1": before, "smaller_f1": after, "same_answers": same}
-
-
-def _flat(labels: Iterable[Any]) -> list[str]:
-    """Return labels, or the tags of all sentences, as one list of names."""
-    return [str(tag) for label in labels for tag in (label if isinstance(label, list) else [label])]
+    rows = LabelledRows.read(arguments, (full, smaller))
+    answers = [rows.answers_of(each) for each in (full, smaller)]
+    before, after = (float(score_of(rows.counts(each))) for each in answers)
+    same = rows.agreement(*answers)
+    scores = f"{before:.4f} before, {after:.4f} after; {same:.2%}"
+    if rows.measure == "f1":
+        print(f"On {len(rows.texts)} texts: F1 over spans {scores} of the texts have the same spans.")
+    else:
+        labels = rows.counts(rows.gold)[:, 1].sum()
+        print(f"On {labels} labels: accuracy {scores} of the answers are the same.")
+    return {rows.measure: before, f"smaller_{rows.measure}": after, "same_answers": same}

@@ -1,5 +1,7 @@
 """Run exported models with ONNX Runtime where transformers expects a model."""
 
+import math
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -44,6 +46,7 @@ class OnnxRnnModel(PreTrainedModel):
 
     def __init__(self, config: OnnxRnnConfig, path: str) -> None:
         super().__init__(config)
+        self.path = path
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
         self.session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
@@ -66,6 +69,19 @@ class OnnxRnnModel(PreTrainedModel):
         config = config or OnnxRnnConfig.from_pretrained(name, **hub)
         model = cls(config, cached_file(name, file_name, **hub))
         return (model, {"missing_keys": set()}) if kwargs.get("output_loading_info") else model
+
+    def num_parameters(self, only_trainable: bool = False, exclude_embeddings: bool = False) -> int:
+        """Return the number of weights in the graph; the arguments have no meaning here."""
+        # running a graph does not need it
+        import onnx
+
+        # other types are those of ids and shapes
+        kinds = (onnx.TensorProto.FLOAT, onnx.TensorProto.INT8, onnx.TensorProto.UINT8)
+        return sum(math.prod(tensor.dims) for tensor in onnx.load(self.path).graph.initializer if tensor.data_type in kinds)
+
+    def get_memory_footprint(self, return_buffers: bool = True) -> int:
+        """Return the size of the file in bytes."""
+        return os.path.getsize(self.path)
 
     @property
     def device(self) -> torch.device:

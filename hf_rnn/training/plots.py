@@ -1,11 +1,12 @@
-"""Curves of a training run and confusion matrices as pictures."""
+"""Curves of a training run, confusion matrices, comparisons of models and searches for options as pictures."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import ArrayLike
 
 # labels of a confusion matrix that a picture has room for, and characters of a name
@@ -83,7 +84,7 @@ def count_confusions(references: ArrayLike, answers: ArrayLike, labels: list[str
     # (N, 2)
     pairs = np.stack([np.asarray(references, dtype=np.int64), np.asarray(answers, dtype=np.int64)], axis=1)
     kept = np.arange(len(labels))
-    names = [label if len(label) <= LONGEST_NAME else f"{label[: LONGEST_NAME - 3]}..." for label in labels]
+    names = list(map(_shortened, labels))
     if len(labels) > MOST_LABELS:
         confused = np.bincount(pairs[pairs[:, 0] != pairs[:, 1]].flatten(), minlength=len(labels))
         kept = np.sort(np.argsort(-confused, kind="stable")[: MOST_LABELS - 1])
@@ -93,3 +94,84 @@ def count_confusions(references: ArrayLike, answers: ArrayLike, labels: list[str
     counts: np.ndarray = np.zeros((len(names), len(names)), dtype=np.int64)
     np.add.at(counts, tuple(place[pairs].T), 1)
     return names, counts
+
+
+def plot_comparison(lines: Mapping[str, Mapping[str, Any]], path: str | Path) -> Figure:
+    """Draw scores with their intervals, sizes and speeds of models side by side, a row for each model; return the figure.
+
+    Args:
+        lines (`Mapping`): For each model its `measure`, its `score` with `value`, `low` and `high`, `MiB` and texts a second.
+        path (`str`): Picture to write.
+    """
+    figure = Figure(figsize=(12, 1.6 + 0.45 * len(lines)), layout="constrained")
+    scores, sizes, speeds = figure.subplots(1, 3, sharey=True)
+    places = np.arange(len(lines))
+    # (M, 3)
+    percent = 100 * np.array([[line["score"][end] for end in ("value", "low", "high")] for line in lines.values()])
+    spread = np.abs(percent[:, 1:] - percent[:, :1]).T
+    scores.errorbar(percent[:, 0], places, xerr=spread, fmt="o", capsize=4)
+    scores.axvline(percent[0, 0], color="gray", linestyle=":", linewidth=1)
+    first = next(iter(lines.values()))
+    scores.set(xlabel=f"{first['measure'].replace('f1', 'F1')} and its 95% interval, %")
+    # a dollar in a name starts no formula
+    scores.set_yticks(places, [_shortened(name) for name in lines], parse_math=False)
+    bars = sizes.barh(places, [line["MiB"] for line in lines.values()], height=0.5)
+    sizes.bar_label(bars, [f" {line['MiB']:,.1f}" for line in lines.values()], fontsize=8)
+    # room for the numbers beside the bars
+    sizes.margins(x=0.2)
+    sizes.set(xlabel="MiB")
+    for name, marker in (("texts/s alone", "o"), ("texts/s in batches", "s")):
+        speeds.plot([line[name] for line in lines.values()], places, marker, label=name.removeprefix("texts/s "))
+    speeds.set(xlabel="texts a second", xscale="log")
+    speeds.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    speeds.xaxis.set_major_formatter("{x:,.0f}")
+    speeds.xaxis.set_minor_formatter(NullFormatter())
+    speeds.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2, frameon=False)
+    for axis in (scores, sizes, speeds):
+        axis.grid(alpha=0.3, axis="x")
+        axis.set_axisbelow(True)
+    # the first model stands at the top
+    scores.set_ylim(len(lines) - 0.4, -0.6)
+    figure.savefig(path, dpi=120)
+    return figure
+
+
+def plot_study(
+    runs: Sequence[tuple[int, float | None, bool]], importances: Mapping[str, float], path: str | Path, metric: str, greater_is_better: bool
+) -> Figure:
+    """Draw the scores of many trainings in their order, the best one so far, and what the options matter; return the figure.
+
+    Args:
+        runs (`Sequence`): Number, score and whether it was cut short, of each; a failed one has no score.
+        importances (`Mapping`): Share of the scores' variance that each option explains; nothing is drawn of none.
+        path (`str`): Picture to write.
+        metric (`str`): Name of the score.
+        greater_is_better (`bool`): Whether more of it is better.
+    """
+    figure = Figure(figsize=(10 if importances else 6, 4), layout="constrained")
+    axes = np.atleast_1d(figure.subplots(1, 2 if importances else 1))
+    for is_pruned, style, label in ((False, "o", "runs"), (True, "x", "stopped, behind others")):
+        points = [(number, score) for number, score, pruned in runs if score is not None and pruned == is_pruned]
+        if points:
+            axes[0].plot(*zip(*points, strict=True), style, label=label, markersize=5, color="gray" if is_pruned else None)
+    whole = [(number, score) for number, score, pruned in runs if score is not None and not pruned]
+    numbers, scores = zip(*whole, strict=True) if whole else ((), ())
+    if whole:
+        best = (np.maximum if greater_is_better else np.minimum).accumulate(np.array(scores))
+        axes[0].step(numbers, best, where="post", label="best so far")
+    axes[0].set(xlabel="run", ylabel=f"validation {metric}")
+    axes[0].xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes[0].legend()
+    if importances:
+        names = list(importances)[::-1]
+        axes[1].barh(names, [importances[name] for name in names], height=0.5)
+        axes[1].set(xlabel="share of the variance of the score", xlim=(0, 1))
+    for axis in axes:
+        axis.grid(alpha=0.3)
+        axis.set_axisbelow(True)
+    figure.savefig(path, dpi=120)
+    return figure
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 3]}..."

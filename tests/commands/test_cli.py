@@ -76,7 +76,7 @@ def test_help_is_short(command, capsys):
     lines = help_of(command, capsys, "--help").splitlines()
     assert len(lines) < 60
     assert max(map(len, lines)) <= 132
-    assert any(line.strip().startswith(f"hf-rnn {command} --") for line in lines)
+    assert any(line.strip().startswith(f"hf-rnn {command} ") for line in lines)
     assert 4 <= sum(line.startswith("  --") for line in lines) <= 20
 
 
@@ -95,7 +95,7 @@ def test_help_has_real_defaults(capsys):
 def test_examples_in_help_are_calls_that_parse(capsys, tmp_path):
     """Every option that an example of a help text uses exists."""
     for command in NAMES:
-        example = next(line for line in help_of(command, capsys, "--help").splitlines() if line.strip().startswith(f"hf-rnn {command} --"))
+        example = next(line for line in help_of(command, capsys, "--help").splitlines() if line.strip().startswith(f"hf-rnn {command} "))
         used = set(re.findall(r"--(\w+)", example))
         assert used <= set(re.findall(r"^  --(\w+)", help_of(command, capsys, "--help-all"), re.M)), command
 

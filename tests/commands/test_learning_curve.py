@@ -38,7 +38,7 @@ def test_points_table_and_picture(rows, tmp_path, monkeypatch):
     assert len(calls) == 4
     assert learning_curve.main(options) == summary
     assert len(calls) == 4
-    assert "| 30 | 100.0 ± 0.0 | 50.0 ± 0.0 | -50.0 |" in (tmp_path / "out" / learning_curve.TABLE).read_text()
+    assert "| 30   | 100.0 ± 0.0 | 50.0 ± 0.0 |      -50.0 |" in (tmp_path / "out" / learning_curve.TABLE).read_text()
     assert (tmp_path / "out" / learning_curve.PICTURE).stat().st_size > 1000
 
 

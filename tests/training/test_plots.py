@@ -67,3 +67,34 @@ def test_empty_log_draws_no_legend(tmp_path):
     """A run without epochs gives an empty picture rather than an error."""
     figure = plots.plot_curves([], tmp_path / "c.png")
     assert all(axis.get_legend() is None for axis in figure.axes)
+
+
+def test_comparison(tmp_path):
+    """Models stand from top to bottom, with the ends of their intervals, sizes and speeds, whatever their names hold."""
+    ends = {"value": 0.8, "low": 0.7, "high": 0.95}
+    lines = {
+        name: {"measure": "f1", "score": ends, "MiB": size, "texts/s alone": 10, "texts/s in batches": 1000}
+        for name, size in (("a $x$ b", 2.0), ("long " * 20, 1234.5))
+    }
+    scores, sizes, speeds = plots.plot_comparison(lines, tmp_path / "c.png").axes
+    assert (tmp_path / "c.png").read_bytes()[:4] == b"\x89PNG"
+    assert scores.get_ylim()[0] > scores.get_ylim()[1]
+    names = [label.get_text() for label in scores.get_yticklabels()]
+    assert names[0] == "a $x$ b" and len(names[1]) == plots.LONGEST_NAME
+    bars = scores.collections[0].get_segments()
+    assert np.allclose([segment[:, 0] for segment in bars], [[70, 95]] * 2)
+    assert [text.get_text().strip() for text in sizes.texts] == ["2.0", "1,234.5"]
+    assert [list(line.get_xdata()) for line in speeds.lines] == [[10, 10], [1000, 1000]]
+
+
+@pytest.mark.parametrize(("greater", "best"), [(True, [0.5, 0.7, 0.7]), (False, [0.5, 0.5, 0.4])])
+def test_study(greater, best, tmp_path):
+    """Whole, stopped and failed runs; the best so far follows the direction; what matters most stands on top."""
+    runs = [(1, 0.5, False), (2, 0.7, False), (3, 0.9, True), (4, None, False), (5, 0.4, False)]
+    figure = plots.plot_study(runs, {"rate": 0.8, "width": 0.2}, tmp_path / "s.png", "f1", greater)
+    lines = {line.get_label(): line for line in figure.axes[0].lines}
+    assert list(lines["runs"].get_xdata()) == [1, 2, 5]
+    assert list(lines["stopped, behind others"].get_xdata()) == [3]
+    assert list(lines["best so far"].get_ydata()) == best
+    assert [label.get_text() for label in figure.axes[1].get_yticklabels()] == ["width", "rate"]
+    assert len(plots.plot_study(runs[:1], {}, tmp_path / "s.png", "f1", greater).axes) == 1

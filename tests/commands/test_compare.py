@@ -1,0 +1,98 @@
+"""`hf-rnn compare` puts folders, exports, other architectures, recipes and settings into one table and one picture."""
+
+import json
+
+import pytest
+from runs import SAMPLES
+from transformers import BertConfig, BertForSequenceClassification
+
+from hf_rnn.commands import cli, compare
+from hf_rnn.data.loading import load_tokenizer
+from hf_rnn.data.readers import read_rows
+from hf_rnn.inference.loading import load
+
+TINY = {"vocab_size": 1200, "embedding_size": 16, "hidden_size": 16, "num_train_epochs": 1, "use_cpu": True, "wide_size": 0}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Write reviews to train on and to compare on, and a recipe; return the folder."""
+    folder = tmp_path_factory.mktemp("compare")
+    rows = list(read_rows(str(SAMPLES / "nsmc_train.tsv")))
+    for name, part in (("train", rows[800:1000]), ("test", rows[1000:1080])):
+        (folder / f"{name}.jsonl").write_text("\n".join(json.dumps({"text": r["document"], "label": r["label"]}) for r in part))
+    (folder / "gru.yaml").write_text(json.dumps({**TINY, "cell_type": "gru", "test_file": "never read", "do_predict": True}))
+    return folder
+
+
+def test_everything_in_one_table(data, classifier, tmp_path, monkeypatch, capsys):
+    """An LSTM, its export in fp32 and int8, a transformer, a recipe and settings, each measured on the same rows; trained only once."""
+    source = str(classifier[0])
+    assert cli.main(["export", "--model_name_or_path", source, "--quantize", "true", "--output_dir", str(tmp_path / "onnx")]) == 0
+    tokenizer = load_tokenizer(source)
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    labels = {"id2label": {0: "negative", 1: "positive"}, "label2id": {"negative": 0, "positive": 1}}
+    BertForSequenceClassification(BertConfig(vocab_size=len(tokenizer), **sizes, **labels)).save_pretrained(tmp_path / "bert")
+    tokenizer.save_pretrained(tmp_path / "bert")
+    settings = " ".join(f"{name}={value}" for name, value in {**TINY, "cell_type": "lstm"}.items())
+    models = [source, str(tmp_path / "onnx"), str(tmp_path / "bert"), str(data / "gru.yaml"), settings]
+    files = ["--train_file", str(data / "train.jsonl"), "--test_file", str(data / "test.jsonl")]
+    argv = [*models, *files, "--output_dir", str(tmp_path / "out"), "--resamples", "200"]
+    lines = compare.main([*argv, "--names", "lstm", "onnx", "bert", "gru", "small"])
+    assert list(lines) == ["lstm", "onnx/model.onnx", "onnx/model_quantized.onnx", "bert", "gru", "small"]
+    answers = load(source).predict([row["text"] for row in read_rows(str(data / "test.jsonl"))])
+    right = [answer["label"] == row["label"] for answer, row in zip(answers, read_rows(str(data / "test.jsonl")), strict=True)]
+    assert lines["lstm"]["score"]["value"] == pytest.approx(sum(right) / len(right))
+    exported = lines["onnx/model.onnx"]
+    assert exported["difference"] == {"value": 0, "low": 0, "high": 0}
+    assert exported["parameters"] == pytest.approx(lines["lstm"]["parameters"], rel=0.01)
+    assert lines["onnx/model_quantized.onnx"]["MiB"] < exported["MiB"]
+    for line in lines.values():
+        assert line["score"]["low"] <= line["score"]["value"] <= line["score"]["high"]
+        assert line["texts/s alone"] > 0 and line["texts/s in batches"] > 0
+    assert json.loads((tmp_path / "out" / "comparison.json").read_text()) == lines
+    assert (tmp_path / "out" / "comparison.md").read_text() in capsys.readouterr().out
+    assert (tmp_path / "out" / "comparison.png").stat().st_size > 10_000
+    for task in compare.TASKS.values():
+        monkeypatch.setattr(task, "main", None)
+    again = compare.main([*argv, "--names", "lstm", "onnx", "bert", "gru", "small"])
+    assert {name: line["score"] for name, line in again.items()} == {name: line["score"] for name, line in lines.items()}
+
+
+def test_taggers(tagger, tmp_path):
+    """Tags of no scheme are compared by accuracy over words, beside the export."""
+    assert cli.main(["export", "--model_name_or_path", str(tagger[0]), "--output_dir", str(tmp_path / "onnx")]) == 0
+    options = ["--test_file", str(SAMPLES / "ewt_test.conllu"), "--output_dir", str(tmp_path / "out"), "--resamples", "100"]
+    lines = compare.main([str(tagger[0]), str(tmp_path / "onnx" / "model.onnx"), *options])
+    assert list(lines) == ["pos", "model.onnx"]
+    assert lines["pos"]["measure"] == "accuracy"
+    assert lines["pos"]["score"]["value"] == pytest.approx(tagger[1]["test_accuracy"])
+
+
+def test_raw_text(span_tagger, tmp_path):
+    """Taggers of raw text are compared by F1 over spans of characters."""
+    options = ["--test_file", str(span_tagger[0].parent / "test.jsonl"), "--output_dir", str(tmp_path / "out"), "--resamples", "100"]
+    copy = tmp_path / "copy"
+    copy.symlink_to(span_tagger[0])
+    lines = compare.main([str(span_tagger[0]), str(copy), *options])
+    assert lines["copy"]["measure"] == "f1"
+    assert lines["copy"]["score"]["value"] == pytest.approx(span_tagger[1]["test_f1"])
+
+
+def test_wrong_calls(data, classifier, tagger, capsys):
+    """One line says what is wrong."""
+    source, test = str(classifier[0]), str(data / "test.jsonl")
+    for argv, message in [
+        ([], "`models` is needed: two or more to compare"),
+        ([source], "`test_file` is needed"),
+        ([source, "--test_file", test], "A comparison needs two models"),
+        ([source, source, "--test_file", test], "`models` must be different"),
+        ([source, str(tagger[0]), "--test_file", test], "Classifiers and taggers answer different questions"),
+        ([source, "cell_typ=gru", "--train_file", test, "--test_file", test], "no option --cell_typ here. Did you mean --cell_type"),
+        ([source, "x=1", "--test_file", "gone.csv"], "gone.csv: there is no such file"),
+        ([source, "none.yaml", "--test_file", test], "none.yaml: there is no such file of options"),
+        ([source, "gone", "--test_file", test, "--names", "a"], "`names` must be one for each of 2 models"),
+        ([source, f"{source}/", "--test_file", test, "--label_column_name", "text"], "none of those of the test file"),
+    ]:
+        assert cli.main(["compare", *argv, "--output_dir", str(data / "wrong")]) == 1
+        assert message in capsys.readouterr().err
