@@ -1,14 +1,57 @@
-"""Load a tokenizer that comes from elsewhere, with one error for whatever is wrong with it."""
+"""Load a config or a tokenizer that comes from elsewhere, with one error for whatever is wrong with it."""
 
 import json
 from math import prod
+from pathlib import Path
 from typing import Any
 
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from huggingface_hub.utils import HFValidationError, validate_repo_id
+from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase
+from transformers.utils import cached_file
 
 # characters that one character may become: unicode's own forms make at most 18
 MOST_GROWTH = 2000
 FORMS = ("NFKC", "NFKD", "NFC", "NFD", "Precompiled", "BertNormalizer")
+
+
+def check_source(name: str) -> None:
+    """Raise a ValueError if a name is neither that of a folder or a config, nor that of a repository that can be reached."""
+    if Path(name).is_dir() or (Path(name).is_file() and Path(name).suffix == ".json"):
+        return
+    if Path(name).exists():
+        raise ValueError(f"{name!r} is a file, not the folder of a model. Pass the folder, or a name on the Hub.")
+    try:
+        validate_repo_id(name)
+        cached_file(name, "config.json", _raise_exceptions_for_missing_entries=False)
+    except HFValidationError:
+        raise ValueError(f"There is no folder {name!r}, and no repository can be called so. Check the path.") from None
+    except OSError as error:
+        reason = " ".join(str(error).split()).partition(". ")[0]
+        raise ValueError(f"There is no folder {name!r}, and no such repository was reached ({reason}). Check the path or name.") from error
+
+
+def load_config(name: str, trust_remote_code: bool = False, **fields: Any) -> PreTrainedConfig:
+    """Load a config.
+
+    Args:
+        name (`str`): Folder or Hub name.
+        trust_remote_code (`bool`): Whether to run code that comes with it.
+        fields: Values in place of those that it has.
+
+    Raises:
+        ValueError: There is none, or it is broken.
+    """
+    check_source(name)
+    try:
+        config = AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code, **fields)
+    except (TypeError, KeyError, AttributeError, RecursionError) as error:
+        # what the library raises on a file that is not what its name says
+        reason = " ".join(str(error).split())[:300]
+        raise ValueError(f"{name!r} has no whole config: {reason}. Save or download it again.") from error
+    architectures = config.architectures or []
+    if not isinstance(architectures, list) or not all(isinstance(each, str) for each in architectures):
+        raise ValueError(f"{name!r}: `architectures` must be a list of names, got {architectures!r}. Save or download it again.")
+    return config
 
 
 def load_tokenizer(name: str, trust_remote_code: bool = False) -> PreTrainedTokenizerBase:
@@ -22,10 +65,13 @@ def load_tokenizer(name: str, trust_remote_code: bool = False) -> PreTrainedToke
         ValueError: Its files are broken, or its rules blow texts up.
         OSError: There is none.
     """
+    check_source(name)
     try:
         tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=trust_remote_code)
         rules = tokenizer.backend_tokenizer.normalizer if tokenizer.is_fast else None
         growth = _growth(json.loads(rules.__getstate__())) if rules is not None else 1
+        # a setting of another type shows when it is used
+        tokenizer("a", truncation=True)
     except (OSError, ImportError):
         raise
     except Exception as error:

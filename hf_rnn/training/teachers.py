@@ -15,9 +15,10 @@ from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
 from sklearn.model_selection import cross_val_predict
 from torch import Tensor, nn
 from tqdm.auto import tqdm
-from transformers import AutoConfig, AutoModel, AutoTokenizer
+from transformers import AutoModel
 from transformers.utils.logging import get_logger
 
+from ..data.loading import load_config, load_tokenizer
 from ..inference.loading import HEADS, auto_class_of, load
 from ..inference.predicting import Predictor, Text
 from .checkpoints import file_digest
@@ -45,7 +46,7 @@ def fingerprint(name: str) -> str:
         for path in sorted(path for pattern in ("config.json", "*.safetensors", "tokenizer.json") for path in Path(name).glob(pattern)):
             digest.update(path.name.encode() + bytes.fromhex(file_digest(path)))
     else:
-        digest.update(f"{name} {AutoConfig.from_pretrained(name)._commit_hash}".encode())
+        digest.update(f"{name} {load_config(name)._commit_hash}".encode())
     return digest.hexdigest()[:32]
 
 
@@ -128,7 +129,7 @@ class EmbeddingTeacher:
         self.fingerprint = fingerprint(name)
         self.labels = labels
         self.name = name
-        self.tokenizer = AutoTokenizer.from_pretrained(name)
+        self.tokenizer = load_tokenizer(name)
         self.mask_token = self.tokenizer.mask_token
 
     @cached_property
@@ -168,7 +169,7 @@ def load_teachers(names: Iterable[str], labels: list[str], is_tagger: bool) -> l
     """Load teachers: those with a head for the task as they are, encoders without one for classifiers by their vectors."""
     teachers: list[HeadTeacher | EmbeddingTeacher] = []
     for name in names:
-        head = (AutoConfig.from_pretrained(name).architectures or [""])[0]
+        head = (load_config(name).architectures or [""])[0]
         kind = HeadTeacher if is_tagger or auto_class_of(head, HEADS) is not None else EmbeddingTeacher
         teachers.append(kind(name, labels))
     return teachers
