@@ -1,6 +1,8 @@
 """Load a config or a tokenizer that comes from elsewhere, with one error for whatever is wrong with it."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -66,12 +68,25 @@ def load_tokenizer(name: str, trust_remote_code: bool = False) -> PreTrainedToke
         OSError: There is none.
     """
     check_source(name)
-    try:
+    with _whole(name):
         tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=trust_remote_code)
         rules = tokenizer.backend_tokenizer.normalizer if tokenizer.is_fast else None
         growth = _growth(json.loads(rules.__getstate__())) if rules is not None else 1
+    if growth > MOST_GROWTH:
+        raise ValueError(
+            f"{name!r}: the normalizer of the tokenizer makes {growth:.1g} characters of one. Download it from a source you trust."
+        )
+    with _whole(name):
         # a setting of another type shows when it is used
         tokenizer("a", truncation=True)
+    return tokenizer
+
+
+@contextmanager
+def _whole(name: str) -> Iterator[None]:
+    """Turn what the libraries raise on broken files into a ValueError."""
+    try:
+        yield
     except (OSError, ImportError):
         raise
     except Exception as error:
@@ -80,11 +95,6 @@ def load_tokenizer(name: str, trust_remote_code: bool = False) -> PreTrainedToke
             raise
         reason = " ".join(str(error).split())[:300]
         raise ValueError(f"{name!r} has no whole tokenizer: {reason}. Save or download it again.") from error
-    if growth > MOST_GROWTH:
-        raise ValueError(
-            f"{name!r}: the normalizer of the tokenizer makes {growth:.1g} characters of one. Download it from a source you trust."
-        )
-    return tokenizer
 
 
 def _growth(rules: Any) -> float:
