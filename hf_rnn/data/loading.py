@@ -7,7 +7,8 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub.utils import HFValidationError, validate_repo_id
+from huggingface_hub.errors import EntryNotFoundError, HFValidationError, LocalEntryNotFoundError
+from huggingface_hub.utils import validate_repo_id
 from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase
 from transformers.utils import cached_file
 
@@ -24,12 +25,20 @@ def check_source(name: str) -> None:
         raise ValueError(f"{name!r} is a file, not the folder of a model. Pass the folder, or a name on the Hub.")
     try:
         validate_repo_id(name)
-        cached_file(name, "config.json", _raise_exceptions_for_missing_entries=False)
     except HFValidationError:
         raise ValueError(f"There is no folder {name!r}, and no repository can be called so. Check the path.") from None
-    except OSError as error:
-        reason = " ".join(str(error).split()).partition(". ")[0]
-        raise ValueError(f"There is no folder {name!r}, and no such repository was reached ({reason}). Check the path or name.") from error
+    reason = ""
+    # of a tokenizer alone there may be no config
+    for file in ("config.json", "tokenizer_config.json"):
+        try:
+            cached_file(name, file)
+            return
+        except OSError as error:
+            if isinstance(error.__cause__, EntryNotFoundError) and not isinstance(error.__cause__, LocalEntryNotFoundError):
+                # the repository is there
+                return
+            reason = reason or " ".join(str(error).split()).partition(". ")[0]
+    raise ValueError(f"There is no folder {name!r}, and no such repository was reached ({reason}). Check the path, or the name.")
 
 
 def load_config(name: str, trust_remote_code: bool = False, **fields: Any) -> PreTrainedConfig:

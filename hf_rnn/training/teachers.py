@@ -4,6 +4,7 @@ import hashlib
 import json
 import sqlite3
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -62,8 +63,26 @@ class Store:
         folder = folder or STORE
         folder.mkdir(parents=True, exist_ok=True)
         self.teacher = teacher
-        self.base = sqlite3.connect(folder / f"{teacher.fingerprint}.sqlite")
-        self.base.execute("CREATE TABLE IF NOT EXISTS answers (text BLOB PRIMARY KEY, shape TEXT, value BLOB)")
+        self.path = folder / f"{teacher.fingerprint}.sqlite"
+        try:
+            self.base = self._open()
+        except sqlite3.OperationalError as error:
+            raise ValueError(
+                f"{self.path}: answers cannot be kept there ({error}). Wait for the other run, or set HF_HOME to another folder."
+            ) from error
+        except sqlite3.DatabaseError as error:
+            logger.warning(f"{self.path} is damaged ({error}): the teacher is asked again.")
+            self.path.unlink()
+            self.base = self._open()
+
+    def _open(self) -> sqlite3.Connection:
+        base = sqlite3.connect(self.path, timeout=60)
+        base.execute("CREATE TABLE IF NOT EXISTS answers (text BLOB PRIMARY KEY, shape TEXT, value BLOB)")
+        (problem,) = base.execute("PRAGMA quick_check(1)").fetchone()
+        columns = [row[1] for row in base.execute("PRAGMA table_info(answers)")]
+        if problem != "ok" or columns != ["text", "shape", "value"]:
+            raise sqlite3.DatabaseError(problem if problem != "ok" else f"it has the columns {columns}")
+        return base
 
     def ask(self, texts: Sequence[Text], batch_size: int = 256) -> list[np.ndarray]:
         """Return the answer to each text, in fp32; texts of similar length are asked together, and each answer is kept at once."""
@@ -82,7 +101,13 @@ class Store:
 
     def _find(self, keys: set[bytes]) -> dict[bytes, np.ndarray]:
         rows = self.base.execute("SELECT text, shape, value FROM answers")
-        return {key: np.frombuffer(value, np.float32).reshape(json.loads(shape)) for key, shape, value in rows if key in keys}
+        found: dict[bytes, np.ndarray] = {}
+        for key, shape, value in rows:
+            # what is no answer is asked again
+            with suppress(ValueError, TypeError):
+                if key in keys:
+                    found[key] = np.frombuffer(value, np.float32).reshape(json.loads(shape))
+        return found
 
 
 class HeadTeacher:
