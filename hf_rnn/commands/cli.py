@@ -59,7 +59,8 @@ def run(module: str, argv: list[str] | None = None) -> int:
         # a config wraps what its checks raise
         error = error.__cause__ or error if isinstance(error, StrictDataclassError) else error
         # what libraries say runs over lines; ours does where it shows a difference of files
-        print(f"error: {error if isinstance(error, ValueError) else ' '.join(str(error).split())}", file=sys.stderr)
+        text = str(error) if getattr(error, "runs_over_lines", False) else " ".join(filter(None, map(str.strip, str(error).splitlines())))
+        print(f"error: {text}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("error: interrupted", file=sys.stderr)

@@ -7,7 +7,8 @@ Example:
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..inference.comparison import ComparisonArguments, compare
+from ..data.writing import check_output_dir
+from ..inference.comparison import ComparisonArguments, check_comparable, compare
 from ..inference.loading import load
 from ..options import check_given, option, parse_arguments
 from ..sharing.converting import DTYPES, convert
@@ -27,7 +28,9 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
     """Run the command; return what was measured."""
     (arguments,) = parse_arguments(argv, __doc__, ConvertArguments)
     check_given(arguments, model_name_or_path="the folder or Hub name of a trained model")
+    check_output_dir(arguments.output_dir, "output_dir", arguments.model_name_or_path, arguments.test_file)
     full = load(arguments.model_name_or_path, arguments.trust_remote_code)
+    check_comparable(full, arguments)
     folders = Path(arguments.model_name_or_path), Path(arguments.output_dir)
     convert(full, *folders, arguments.dtype)
     sizes = [sum(path.stat().st_size for path in folder.glob("*.safetensors")) / 2**20 for folder in folders]

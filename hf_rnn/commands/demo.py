@@ -9,6 +9,7 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from ..data.writing import check_output_dir
 from ..inference.loading import load
 from ..onnx.page import write_page
 from ..options import check_given, option, parse_arguments
@@ -24,7 +25,7 @@ class DemoArguments:
     # option() returns a field
     examples: list[str] | None = option("Texts to try.")  # noqa: RUF009
     serve: bool = option("Serve the page on this machine until Ctrl+C.", False)
-    port: int = option("Port of --serve.", 8000)
+    port: int = option("Port of --serve.", 8000, within="[0, 65535]")
     trust_remote_code: bool = option("Run model code that comes with the checkpoint.", False)
 
 
@@ -32,6 +33,7 @@ def main(argv: list[str] | None = None) -> None:
     """Run the command."""
     (arguments,) = parse_arguments(argv, __doc__, DemoArguments)
     check_given(arguments, model_name_or_path="the folder or Hub name of a trained model")
+    check_output_dir(arguments.output_dir, "output_dir", arguments.model_name_or_path)
     predictor = load(arguments.model_name_or_path, arguments.trust_remote_code)
     title = arguments.title or Path(arguments.model_name_or_path).name
     folder = Path(arguments.output_dir)

@@ -7,9 +7,13 @@ Example:
 from dataclasses import dataclass
 from pathlib import Path
 
-from transformers import AutoConfig
 from transformers.utils import logging
 
+from ..data.annotated import holds_spans
+from ..data.loading import load_config
+from ..data.places import Places
+from ..data.splits import load_splits
+from ..data.writing import check_output_dir
 from ..inference.comparison import ComparisonArguments, LabelledRows, score_of
 from ..inference.loading import HEADS, auto_class_of, load
 from ..inference.predicting import Predictor
@@ -38,20 +42,23 @@ class DistillArguments(ComparisonArguments):
     text_column_name: str | None = option("Column of texts or of lists of tokens.", essential=True)
     label_column_name: str | None = option("Column of labels or of lists of tags.", essential=True)
     unlabeled_file: str | None = option("Texts without labels, for the teacher to answer.", essential=True)
-    augment: int = option("Made-up rows for the teacher to answer.", 30_000, essential=True)
+    augment: int = option("Made-up rows for the teacher to answer.", 30_000, essential=True, within="[0, 10000000]")
     fine_tune: bool = option(
         "Train a teacher that has no head for these labels; false: fit a regression on its vectors, in seconds.", True, essential=True
     )
     options_file: str | None = option("YAML or JSON file of further options of the student's training.", essential=True)
     output_dir: str = option("Folder of the student; a teacher that is trained is kept in its folder `teacher`.", "student", essential=True)
     bf16: bool = option("Train both in bfloat16, which is faster where the processor has instructions for it.", False)
-    seed: int = option("Seed of both trainings.", 42)
+    seed: int = option("Seed of both trainings.", 42, within="[0, 4294967295]")
 
 
 def main(argv: list[str] | None = None) -> dict[str, dict[str, float]]:
     """Run the command; return the lines of the table by model."""
     (arguments,) = parse_arguments(argv, __doc__, DistillArguments)
     check_given(arguments, teacher="an encoder or a trained model", train_file="labelled rows", test_file="rows to compare on")
+    check_output_dir(arguments.output_dir, "output_dir", arguments.teacher, arguments.train_file, arguments.test_file)
+    # what cannot be compared on is found out before anything is trained
+    _check_test_file(arguments)
     teacher = _prepare_teacher(arguments)
     student = Path(arguments.output_dir)
     more = ["--unlabeled_file", arguments.unlabeled_file] if arguments.unlabeled_file else []
@@ -67,6 +74,15 @@ def main(argv: list[str] | None = None) -> dict[str, dict[str, float]]:
     return lines
 
 
+def _check_test_file(arguments: DistillArguments) -> None:
+    """Raise a DataError if the test file is none."""
+    rows = load_splits(files={"test": str(arguments.test_file)})["test"]
+    is_tagger = arguments.task == "token-classification"
+    if not (is_tagger and holds_spans(rows, arguments.label_column_name)):
+        with Places({"test": arguments.test_file}).named():
+            LabelledRows.of_columns(rows, is_tagger, arguments.text_column_name, arguments.label_column_name)
+
+
 def _common(arguments: DistillArguments, folder: Path) -> list[str]:
     """Return the options that the trainings of teacher and student share."""
     names = ("train_file", "validation_file", "text_column_name", "label_column_name", "bf16", "seed")
@@ -76,7 +92,7 @@ def _common(arguments: DistillArguments, folder: Path) -> list[str]:
 
 
 def _has_head(name: str) -> bool:
-    return auto_class_of((AutoConfig.from_pretrained(name).architectures or [""])[0], HEADS) is not None
+    return auto_class_of((load_config(name).architectures or [""])[0], HEADS) is not None
 
 
 def _prepare_teacher(arguments: DistillArguments) -> str:

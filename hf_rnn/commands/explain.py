@@ -5,8 +5,9 @@ Example:
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 
+from ..data.cells import as_text
+from ..data.writing import check_output_file, written_whole
 from ..inference.explaining import explanation_page
 from ..inference.loading import load
 from ..options import check_given, option, parse_arguments
@@ -28,12 +29,15 @@ def main(argv: list[str] | None = None) -> None:
     """Run the command."""
     (arguments,) = parse_arguments(argv, __doc__, ExplainArguments)
     check_given(arguments, model_name_or_path="the folder or Hub name of a trained model", texts="one text or several")
+    if arguments.output_file:
+        check_output_file(arguments.output_file, "output_file", arguments.model_name_or_path)
     predictor = load(arguments.model_name_or_path, arguments.trust_remote_code)
-    explanations = [predictor.explain(text, arguments.label) for text in arguments.texts]
+    explanations = [predictor.explain(as_text(text, "--texts"), arguments.label) for text in arguments.texts]
     for each in explanations:
         print(f"{each.get('label', '')} {each.get('score', each.get('prediction')):.4f}  {each['text']}")
         for word in sorted(each["words"], key=lambda word: -abs(word["effect"]))[:10]:
             print(f"  {word['effect']:+.4f}  {word['word']}")
     if arguments.output_file:
-        Path(arguments.output_file).write_text(explanation_page(explanations), encoding="utf-8")
+        with written_whole(arguments.output_file) as file:
+            file.write(explanation_page(explanations))
         print(f"Wrote {arguments.output_file}.")

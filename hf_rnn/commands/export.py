@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoModelForMaskedLM
+from transformers import AutoModel, AutoModelForCausalLM, AutoModelForMaskedLM
 
-from ..data.loading import load_tokenizer
+from ..data.loading import load_config, load_tokenizer
 from ..data.writing import check_output_dir
-from ..inference.comparison import ComparisonArguments, compare
+from ..inference.comparison import ComparisonArguments, check_comparable, compare
 from ..inference.loading import HEADS, auto_class_of, load
 from ..onnx.export import export_onnx, quantize
 from ..onnx.runtime import MODEL_FILE, QUANTIZED_FILE
@@ -35,8 +35,11 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
     check_given(arguments, model_name_or_path="the folder or Hub name of a trained model")
     check_output_dir(arguments.output_dir, "output_dir", arguments.model_name_or_path)
     name, options = arguments.model_name_or_path, {"trust_remote_code": arguments.trust_remote_code}
-    head = (AutoConfig.from_pretrained(name, **options).architectures or [""])[0]
+    head = (load_config(name, arguments.trust_remote_code).architectures or [""])[0]
     auto_class = auto_class_of(head, (*HEADS, AutoModelForMaskedLM, AutoModelForCausalLM)) or AutoModel
+    measures = arguments.quantize and auto_class in HEADS
+    if measures and arguments.test_file:
+        check_comparable(load(name, arguments.trust_remote_code), arguments)
     model = auto_class.from_pretrained(name, dtype=torch.float32, **options).eval()
     folder = Path(arguments.output_dir)
     measured = {"difference": export_onnx(model, folder)}
@@ -45,6 +48,7 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
     if arguments.quantize:
         quantize(folder)
         print(f"Wrote {_describe(folder / QUANTIZED_FILE)}.")
+    if measures:
         full, quantized = (load(str(folder), file_name=file_name) for file_name in (MODEL_FILE, QUANTIZED_FILE))
         measured |= compare(full, quantized, arguments)
     return measured

@@ -11,6 +11,7 @@ from transformers.trainer_utils import PredictionOutput
 from transformers.utils import logging
 
 from ..data.collator import RnnCollator
+from ..data.places import Places
 from ..data.splits import Splits, iterate_cells, iterate_texts
 from ..models.modeling_rnn import RnnForSequenceClassification, RnnForTokenClassification
 from ..options import parse_arguments
@@ -62,10 +63,21 @@ class LabelledTask(ABC):
             value = getattr(self.data, name, None) or getattr(self.model_args, name, None)
             if value not in (None, False, "none"):
                 raise ValueError(f"`{name}` means nothing to {self.task}, got {value!r}. {remedy}")
+        self.files = {"train": self.data.train_file, "validation": self.data.validation_file, "test": self.data.test_file}
+        self.places = Places(self.files)
 
     def run(self) -> dict[str, float]:
         """Run the command; return the metrics of all splits."""
-        steps.set_up(self.training)
+        self.set_up()
+        with self.places.named():
+            return self._run()
+
+    def set_up(self) -> None:
+        """Seed everything; check what the run starts from and where it writes to."""
+        teachers = self.distillation.teacher_name_or_path or ()
+        steps.set_up(self.training, self.model_args, *self.files.values(), self.distillation.unlabeled_file, *teachers)
+
+    def _run(self) -> dict[str, float]:
         splits, defaults, given = self.read()
         # what is wrong with files and options is said before an earlier run in the folder is
         resume = resume_point(self.training) if self.training.do_train else None
@@ -94,7 +106,7 @@ class LabelledTask(ABC):
         self.choose_columns(splits, "train" if "train" in splits else next(iter(splits)))
         defaults = self._fill_defaults(splits)
         given = set(splits)
-        splits = steps.add_validation(splits, self.stratify_by, self.data, self.training)
+        splits = steps.add_validation(splits, self.stratify_by, self.data, self.training, self.places)
         self.choose_labels(splits)
         steps.choose_metric(self.training, *self.metric, self.metric_names)
         return splits, defaults, given

@@ -25,6 +25,7 @@ from transformers.utils import logging
 
 from ..data.cells import as_text, place
 from ..data.collator import RnnCollator
+from ..data.places import Places
 from ..data.readers import DataError
 from ..data.splits import (
     TEXT_COLUMNS,
@@ -97,7 +98,7 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
     if not training.do_train:
         raise ValueError("Nothing to do: pass --do_train.")
     objective = OBJECTIVES[texts_args.objective]
-    steps.set_up(training)
+    steps.set_up(training, model_args, *(texts_args.train_files or ()))
     steps.choose_metric(training, "loss", False, ["accuracy"])
     texts = load_texts(texts_args, training)
     resume = resume_point(training)
@@ -247,11 +248,9 @@ def load_texts(arguments: TextArguments, training: RnnTrainingArguments) -> AnyD
         if "train" not in splits:
             raise DataError(f"{arguments.dataset_name!r} has no train split; it has {list(splits)}.")
         column = choose_column(splits["train"], "train", arguments.text_column_name, (*TEXT_COLUMNS, *TOKEN_COLUMNS), "text_column_name")
-        parts.append(
-            splits["train"]
-            .select_columns(column)
-            .map(_as_texts, batched=True, with_indices=True, fn_kwargs={"column": column}, remove_columns=column)
-        )
+        options = {"batched": True, "with_indices": True, "fn_kwargs": {"column": column}, "remove_columns": column}
+        with Places(files or {}).named():
+            parts.append(splits["train"].select_columns(column).map(_as_texts, **options))
     return first_rows(concatenate_datasets(parts), arguments.max_train_samples)
 
 

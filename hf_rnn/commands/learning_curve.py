@@ -4,6 +4,7 @@ Example:
     hf-rnn learning-curve --train_file reviews.csv --test_file test.csv --output_dir outputs/curve
 """
 
+import hashlib
 import json
 import shutil
 import time
@@ -18,7 +19,12 @@ from seqeval.metrics import f1_score
 from sklearn.metrics import accuracy_score
 from transformers.utils import logging
 
+from ..data.cells import as_text, as_tokens, place
+from ..data.labels import label_values, one_label
+from ..data.places import Places
+from ..data.readers import DataError
 from ..data.splits import LABEL_COLUMNS, TAG_COLUMNS, TEXT_COLUMNS, TOKEN_COLUMNS, choose_column, load_splits
+from ..data.writing import check_output_dir, written_whole
 from ..models.tags import guess_scheme
 from ..options import check_given, option, parse_arguments
 from ..training.baselines import classify_texts, tag_sentences
@@ -28,6 +34,10 @@ from .tables import to_markdown
 logger = logging.get_logger(__name__)
 
 POINTS, TABLE, PICTURE = "points.jsonl", "learning_curve.md", "learning_curve.png"
+TRAIN, TEST, MODEL = "train.jsonl", "test.jsonl", "model"
+WRITTEN = (POINTS, TABLE, PICTURE, TRAIN, TEST, "baseline.crfsuite")
+# what a point is made of
+FIELDS: dict[str, Callable[[Any], Any]] = {"name": str, "rows": int, "seed": int, "score": float, "seconds": float}
 NAMES = ("baseline", "hf-rnn")
 
 
@@ -56,19 +66,59 @@ class LearningCurve:
     def __init__(self, arguments: CurveArguments) -> None:
         self.arguments = arguments
         self.folder = Path(arguments.output_dir)
-        self.folder.mkdir(parents=True, exist_ok=True)
+        check_output_dir(arguments.output_dir, "output_dir", arguments.train_file, arguments.test_file, written=WRITTEN)
+        if (self.folder / MODEL).exists() and not (self.folder / TEST).exists():
+            raise DataError(f"{self.folder / MODEL} is not of this command, which would write over it. Pass another --output_dir.")
         splits = load_splits(files={"train": str(arguments.train_file), "test": str(arguments.test_file)})
         usual: tuple[str, ...] = (*TEXT_COLUMNS, *TOKEN_COLUMNS)
         text_column = choose_column(splits["train"], "train", arguments.text_column_name, usual, "text_column_name")
         self.is_tagged = isinstance(splits["train"][0][text_column], list)
         usual = TAG_COLUMNS if self.is_tagged else LABEL_COLUMNS
         label_column = choose_column(splits["train"], "train", arguments.label_column_name, usual, "label_column_name")
-        self.train, self.test = (
-            list(zip(splits[split][text_column], splits[split][label_column], strict=True)) for split in ("train", "test")
-        )
+        with Places({"train": arguments.train_file, "test": arguments.test_file}).named():
+            self.train, self.test = (self._read(splits[split], split, text_column, label_column) for split in ("train", "test"))
         self.test = self.test[: arguments.max_test_samples]
         self.has_spans = self.is_tagged and guess_scheme(sorted({tag for _, tags in self.train for tag in tags})) is not None
-        self._write(self.test, "test.jsonl")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.known = self._known()
+        self._write(self.test, TEST)
+
+    def _read(self, rows: Any, split: str, text_column: str, label_column: str) -> list[tuple[Any, Any]]:
+        """Return texts with labels, or tokens with tags; raise a DataError at a row that has not both."""
+        read: list[tuple[Any, Any]] = []
+        for column in (text_column, label_column):
+            choose_column(rows, split, column, (), "label_column_name" if column == label_column else "text_column_name")
+        for row, (cell, given) in enumerate(zip(rows[text_column], rows[label_column], strict=True)):
+            labels = label_values(given, label_column, split, row)
+            where = place(split, row, text_column)
+            text = as_tokens(cell, where) if self.is_tagged else as_text(cell, where)
+            if self.is_tagged and len(text) != len(labels):
+                raise DataError(f"{where}: {len(text)} tokens but {len(labels)} tags. Give every token one tag.")
+            read.append((text, labels if self.is_tagged else one_label(labels, label_column, split, row)))
+        return read
+
+    def _known(self) -> list[dict[str, Any]]:
+        """Return the points that are measured; raise a DataError if they are of other rows or options."""
+        options = self.arguments.options_file
+        told = [self.train, self.test, Path(options).read_text(encoding="utf-8") if options else ""]
+        self.of = hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
+        path = self.folder / POINTS
+        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+        points: list[dict[str, Any]] = []
+        for number, line in enumerate(lines, start=1):
+            try:
+                point = json.loads(line)
+                points.append({**point, **{name: kind(point[name]) for name, kind in FIELDS.items()}})
+            except (ValueError, KeyError, TypeError):
+                # the last line of a run that was killed while it wrote
+                if number < len(lines):
+                    raise DataError(f"{path}, line {number}: no point of a curve: {line[:80]!r}. Remove the line.") from None
+        if any(point.get("of", self.of) != self.of for point in points):
+            raise DataError(f"{path} is of other rows or options. Pass another --output_dir, or remove it.")
+        if len(points) < len(lines):
+            with written_whole(path) as file:
+                file.writelines(json.dumps(point) + "\n" for point in points)
+        return points
 
     @property
     def sizes(self) -> list[int]:
@@ -106,9 +156,9 @@ class LearningCurve:
     def ours(self, rows: list[tuple[Any, Any]], seed: int) -> float:
         """Return the score on the test rows of what the training command makes of a sample."""
         command = token_classification if self.is_tagged else text_classification
-        output = self.folder / "model"
+        output = self.folder / MODEL
         shutil.rmtree(output, ignore_errors=True)
-        files = ["--train_file", self._write(rows, "train.jsonl"), "--test_file", str(self.folder / "test.jsonl")]
+        files = ["--train_file", self._write(rows, TRAIN), "--test_file", str(self.folder / TEST)]
         options = ["--do_train", "--do_eval", "--do_predict", "--unknown_labels", "wrong", "--save_total_limit", "1"]
         given = [self.arguments.options_file] if self.arguments.options_file else []
         metrics = command.main([*given, *files, *options, "--seed", str(seed), "--output_dir", str(output)])
@@ -117,7 +167,7 @@ class LearningCurve:
     def run(self) -> list[dict[str, Any]]:
         """Measure what is not measured yet; return all points."""
         path = self.folder / POINTS
-        points = [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+        points = self.known
         known = {(point["name"], point["rows"], point["seed"]) for point in points}
         kinds: dict[str, Callable[[list, int], float]] = dict(zip(NAMES, (self.baseline, self.ours), strict=True))
         for size in self.sizes:
@@ -127,7 +177,8 @@ class LearningCurve:
                         continue
                     started = time.perf_counter()
                     score = measure(self.sample(size, seed), seed)
-                    points.append({"name": name, "rows": size, "seed": seed, "score": score, "seconds": time.perf_counter() - started})
+                    seconds = time.perf_counter() - started
+                    points.append({"name": name, "rows": size, "seed": seed, "score": score, "seconds": seconds, "of": self.of})
                     with open(path, "a") as file:
                         file.write(json.dumps(points[-1]) + "\n")
                     logger.warning(f"{size:,} rows, seed {seed}, {name}: {100 * score:.1f} in {points[-1]['seconds']:.0f} s")

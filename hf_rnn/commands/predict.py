@@ -14,7 +14,7 @@ from ..data.cells import as_text, as_tokens, place
 from ..data.readers import DataError, Row, read_rows
 from ..data.splits import TEXT_COLUMNS, TOKEN_COLUMNS
 from ..data.writing import check_output_file
-from ..inference.bulk import answer_window, windows
+from ..inference.bulk import windows
 from ..inference.loading import load
 from ..inference.predicting import Predictor, Text
 from ..options import check_given, option, parse_arguments
@@ -45,7 +45,7 @@ def main(argv: list[str] | None = None) -> None:
         got = "neither" if arguments.text is None else "both"
         raise ValueError(f"Give exactly one of --text and --input_file, got {got}.")
     if arguments.output_file is not None:
-        check_output_file(arguments.output_file, "output_file", arguments.input_file)
+        check_output_file(arguments.output_file, "output_file", arguments.input_file, arguments.model_name_or_path)
     predictor = load(arguments.model_name_or_path, arguments.trust_remote_code)
     if arguments.input_file is None:
         texts: Iterable[Text] = [as_text(arguments.text, "--text")]
@@ -60,7 +60,7 @@ def main(argv: list[str] | None = None) -> None:
 
 def _print(predictor: Predictor, texts: Iterable[Text], batch_size: int) -> None:
     for window in windows(texts):
-        for row in answer_window(predictor, window, batch_size):
+        for row in predictor.predict(window, batch_size):
             print(json.dumps(row, ensure_ascii=False))
 
 
@@ -72,7 +72,7 @@ def _write(predictor: Predictor, texts: Iterable[Text], arguments: PredictArgume
         for index, window in enumerate(windows(texts)):
             answers.sizes.append(len(window))
             if index % world_size == rank and not answers.has(window):
-                answers.add(answer_window(predictor, window, arguments.batch_size))
+                answers.add(predictor.predict(window, arguments.batch_size))
 
 
 def read_texts(path: str, column: str | None = None, usual: Sequence[str] = (*TEXT_COLUMNS, *TOKEN_COLUMNS)) -> Iterator[Text]:

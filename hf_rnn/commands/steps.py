@@ -15,7 +15,6 @@ import torch
 import transformers
 from datasets import Dataset, disable_progress_bars
 from transformers import (
-    AutoConfig,
     EarlyStoppingCallback,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -28,9 +27,10 @@ from transformers.utils import logging
 
 from ..data.encoder_vectors import borrow_vectors, borrow_word_vectors, list_words, load_source_tokenizer
 from ..data.encoding import encode_words
-from ..data.loading import load_tokenizer
-from ..data.readers import DataError
-from ..data.splits import AnyDataset, Splits, carve_validation, first_rows, iterate_cells, load_splits
+from ..data.loading import check_source, load_config, load_tokenizer
+from ..data.places import Places
+from ..data.readers import DataError, check_file
+from ..data.splits import AnyDataset, Splits, draw_validation, first_rows, iterate_cells, load_splits
 from ..data.tokenization import train_tokenizer
 from ..data.vectors import load_vectors
 from ..data.vocabulary import cut_vocabulary
@@ -60,14 +60,32 @@ SETTINGS = (
     "seed",
     "bf16",
 )
+# files of a run that are no part of the model, and that data may be called
+WRITTEN = ("predictions.jsonl", "report.txt", "report.html")
 # names under which data sets on the Hub keep their validation split
 VALIDATION_NAMES = ("validation", "valid", "dev")
 
 
-def set_up(training: RnnTrainingArguments) -> None:
-    """Seed everything, and let logs say what the options ask for, without bars where nobody watches."""
+def set_up(training: RnnTrainingArguments, model: ModelArguments, *inputs: str | None) -> None:
+    """Seed everything, and let logs say what the options ask for, without bars where nobody watches; check what the run starts from.
+
+    Args:
+        training (`RnnTrainingArguments`): What is asked for.
+        model (`ModelArguments`): Names other models and files.
+        inputs: Files of data and folders of teachers.
+
+    Raises:
+        ValueError: There is no such model or file, or the run would write over it.
+    """
     transformers.utils.logging.set_verbosity(training.get_process_log_level())
-    check_output_dir(training.output_dir)
+    names = (model.model_name_or_path, model.config_name, model.tokenizer_name, model.embeddings_from)
+    # a model may be evaluated where it is
+    read = (*inputs, *names) if training.do_train else inputs
+    check_output_dir(training.output_dir, "output_dir", *read, written=WRITTEN)
+    for name in filter(None, names):
+        check_source(name)
+    if model.vectors_file:
+        check_file(model.vectors_file)
     set_seed(training.seed)
     hide_library_bars()
     if not sys.stderr.isatty():
@@ -119,15 +137,24 @@ def load_task_splits(data: DataArguments, training: RnnTrainingArguments) -> Spl
     return type(splits)(chosen)
 
 
-def add_validation(splits: Splits, column: str | None, data: DataArguments, training: RnnTrainingArguments) -> Splits:
-    """Carve a validation split from the training rows if the run evaluates and has none, stratified by a column of labels."""
+def add_validation(splits: Splits, column: str | None, data: DataArguments, training: RnnTrainingArguments, places: Places) -> Splits:
+    """Carve a validation split from the training rows if the run evaluates and has none, stratified by a column of labels.
+
+    Args:
+        splits: Raw splits.
+        column (`str`, *optional*): Column of labels.
+        data, training (`DataArguments`, `RnnTrainingArguments`): What is asked for.
+        places (`Places`): Takes note of which rows are held out.
+    """
     if not training.do_eval or "validation" in splits:
         return splits
     if not isinstance(splits["train"], Dataset):
         raise DataError("A stream has no validation split to carve. Pass --validation_file or leave --do_eval out.")
     labels = splits["train"][column] if column else None
     share = validation_share(len(splits["train"])) if data.validation_share is None else data.validation_share
-    train, validation = carve_validation(splits["train"], labels, share, data.split_seed)
+    held_out = draw_validation(len(splits["train"]), labels, share, data.split_seed)
+    places.carve(held_out)
+    train, validation = (splits["train"].select(np.flatnonzero(rows)) for rows in (~held_out, held_out))
     logger.warning(
         f"No validation split given: {len(validation)} of {len(splits['train'])} training rows are held out (seed {data.split_seed})."
     )
@@ -167,14 +194,14 @@ def get_tokenizer(model: ModelArguments, texts: Iterable[str] | None, defaults: 
 def is_foreign(model: ModelArguments) -> bool:
     """Return whether the options name a model to go on from that is none of ours, such as a pretrained transformer."""
     name = model.model_name_or_path
-    return bool(name) and not isinstance(AutoConfig.from_pretrained(name, trust_remote_code=model.trust_remote_code), RnnConfig)
+    return name is not None and not isinstance(load_config(name, model.trust_remote_code), RnnConfig)
 
 
 def known_labels(model: ModelArguments) -> list[str] | None:
     """Return the label names of the checkpoint to go on from, or None if it has only placeholders or there is none."""
     if not model.model_name_or_path:
         return None
-    config = AutoConfig.from_pretrained(model.model_name_or_path, trust_remote_code=model.trust_remote_code)
+    config = load_config(model.model_name_or_path, model.trust_remote_code)
     labels = [config.id2label[index] for index in range(config.num_labels)]
     return None if all(label == f"LABEL_{index}" for index, label in enumerate(labels)) else labels
 
@@ -207,14 +234,14 @@ def build_model(
     if labels is not None:
         maps |= {"id2label": dict(enumerate(labels)), "label2id": {label: index for index, label in enumerate(labels)}}
     if model.model_name_or_path:
-        config = AutoConfig.from_pretrained(model.model_name_or_path, trust_remote_code=model.trust_remote_code, **maps, **wanted)
+        config = load_config(model.model_name_or_path, model.trust_remote_code, **maps, **wanted)
         built = auto_class.from_pretrained(
             model.model_name_or_path, config=config, trust_remote_code=model.trust_remote_code, ignore_mismatched_sizes=True
         )
     else:
         vocabulary = {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id}
         if model.config_name:
-            config = AutoConfig.from_pretrained(model.config_name, **maps, **vocabulary, **wanted)
+            config = load_config(model.config_name, **maps, **vocabulary, **wanted)
         else:
             usual = {name: value for name, value in defaults.items() if name in RnnConfig.__dataclass_fields__ and name != "wide_size"}
             config = RnnConfig(**{**usual, **wanted, **vocabulary, **maps})

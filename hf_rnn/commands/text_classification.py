@@ -16,6 +16,7 @@ from transformers import AutoModelForSequenceClassification, EvalPrediction, Pre
 from transformers.trainer_utils import PredictionOutput
 from transformers.utils import logging
 
+from ..data.cells import as_number, place
 from ..data.encoding import drop_truncated, encode_texts, map_splits
 from ..data.labels import collect_labels, feature_names
 from ..data.readers import DataError
@@ -91,6 +92,10 @@ class TextClassification(LabelledTask):
         known = steps.known_labels(self.model_args)
         if self.problem == "regression":
             self.labels = [self.label_column]
+            for split, rows in splits.items():
+                # those of a stream are seen when they are encoded
+                for row, cell in enumerate(rows[self.label_column] if self.label_column in (rows.column_names or ()) else ()):
+                    as_number(cell, place(split, row, self.label_column))
         elif known is not None and not self.training.do_train:
             self.labels = known
         else:

@@ -13,11 +13,12 @@ import evaluate
 import numpy as np
 from seqeval.metrics import classification_report as span_report
 from sklearn.metrics import classification_report
-from transformers import AutoConfig, AutoModelForTokenClassification, EvalPrediction, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoModelForTokenClassification, EvalPrediction, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.trainer_utils import PredictionOutput
 
 from ..data.encoding import encode_tokens, map_splits
 from ..data.labels import collect_labels, feature_names
+from ..data.loading import load_config
 from ..data.readers import DataError
 from ..data.splits import TAG_COLUMNS, TOKEN_COLUMNS, Splits, choose_column, column_names, iterate_cells
 from ..models.tags import first_violation, guess_scheme
@@ -105,7 +106,7 @@ class TokenClassification(LabelledTask):
         for split in splits:
             choose_column(splits[split], split, column, (), "intent_column_name")
         name = self.model_args.model_name_or_path
-        known = AutoConfig.from_pretrained(name).intents if name else None
+        known = load_config(name, self.model_args.trust_remote_code).intents if name else None
         if known and not self.training.do_train:
             return list(known)
         return steps.keep_order(known, collect_labels(splits, column, dict.fromkeys(splits), self.data.unknown_labels == "wrong"))

@@ -6,6 +6,7 @@ Example:
 
 from dataclasses import dataclass
 
+from ..data.places import Places
 from ..data.splits import TEXT_COLUMNS, TOKEN_COLUMNS, choose_column, iterate_texts, load_splits
 from ..data.tokenization import train_tokenizer
 from ..data.writing import check_output_dir
@@ -36,15 +37,16 @@ def main(argv: list[str] | None = None) -> None:
     check_output_dir(arguments.output_dir)
     splits = load_splits(arguments.dataset_name, arguments.dataset_config_name, {"train": arguments.train_file or ""}, streaming=True)
     column = choose_column(splits["train"], "train", arguments.text_column_name, (*TEXT_COLUMNS, *TOKEN_COLUMNS), "text_column_name")
-    tokenizer = train_tokenizer(
-        iterate_texts(splits["train"], column),
-        arguments.tokenizer_type,
-        arguments.vocab_size,
-        arguments.lowercase,
-        arguments.split_punctuation,
-        arguments.decompose,
-        arguments.min_frequency,
-        arguments.model_max_length,
-    )
+    with Places({"train": arguments.train_file}).named():
+        tokenizer = train_tokenizer(
+            iterate_texts(splits["train"], column),
+            arguments.tokenizer_type,
+            arguments.vocab_size,
+            arguments.lowercase,
+            arguments.split_punctuation,
+            arguments.decompose,
+            arguments.min_frequency,
+            arguments.model_max_length,
+        )
     tokenizer.save_pretrained(arguments.output_dir)
     print(f"Saved a {arguments.tokenizer_type} tokenizer of {len(tokenizer)} entries to {arguments.output_dir}.")

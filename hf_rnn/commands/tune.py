@@ -18,7 +18,7 @@ import yaml
 from transformers import PreTrainedModel
 from transformers.utils import logging
 
-from ..data.writing import check_output_dir, written_whole
+from ..data.writing import written_whole
 from ..options import given_options, option, parse_arguments
 from ..training.plots import plot_study
 from ..training.search import BUILT, SHARED, Candidates, default_space, read_candidates, spread
@@ -115,9 +115,9 @@ class Tuning:
         from ..training import tuning
 
         training = self.task.training
-        steps.set_up(training)
-        check_output_dir(training.output_dir)
-        splits, self.defaults, _ = self.task.read()
+        self.task.set_up()
+        with self.task.places.named():
+            splits, self.defaults, _ = self.task.read()
         usual = default_space(self.defaults, {*self.given, *spread(self.asked)}) if self.arguments.search_default else {}
         self.space = {**usual, **self.asked}
         if not self.space:

@@ -46,6 +46,10 @@ def read_annotations(rows: Iterable[Row], column: str | None = None) -> Iterator
     waiting: list[Row] = []
     columns = SPAN_COLUMNS if column is None else (column,)
     for row in rows:
+        if not waiting and "answer" not in row and not any(isinstance(cell, list) for cell in row.values()):
+            # most rows annotate nothing
+            yield row
+            continue
         columns = (*columns, *(name for name in row if name not in (*columns, *NO_SPANS) and _holds_spans(row[name])))
         if any(value == [] for name, value in row.items() if name not in NO_SPANS) and not any(name in row for name in columns):
             waiting.append(row)

@@ -1,9 +1,12 @@
 """What a cell of a row is read as: a text, tokens, or a number; whatever it is instead is said with its place and a remedy."""
 
-from math import isfinite, nan
+from math import nan
 from typing import Any
 
 from .readers import DataError, whole_text
+
+# of fp32
+LARGEST = (2 - 2**-23) * 2.0**127
 
 
 def place(source: str, row: int, column: str) -> str:
@@ -51,12 +54,12 @@ def as_number(cell: Any, where: str) -> float:
     """Return the number in a cell.
 
     Raises:
-        DataError: It is none, or NaN or infinite.
+        DataError: It is none, or NaN or beyond fp32.
     """
     try:
         number = float(cell)
     except (TypeError, ValueError, OverflowError):
         number = nan
-    if not isfinite(number):
-        raise DataError(f"{where}: {shown(cell)} is not a finite number. Correct it, or leave --problem_type out.")
+    if not abs(number) <= LARGEST:
+        raise DataError(f"{where}: {shown(cell)} is not a finite number in fp32. Correct it, or leave --problem_type out.")
     return number

@@ -6,6 +6,8 @@ import json
 import re
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -23,6 +25,8 @@ LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 LARGEST_CELL = 2**31 - 1
 # changes with what the rows of a file hold, so that rows an older version has cached are read again
 ROWS_VERSION = 2
+# under which a row says from which lines it was read
+LINES = "\0lines"
 CONLLU_COLUMNS = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
 
 
@@ -46,27 +50,78 @@ def read_rows(path: str) -> Iterator[Row]:
     suffix = Path(path[:-3] if _is_compressed(path) else path).suffix.lower()
     if suffix not in READERS and suffix != ".parquet":
         raise DataError(f"{path}: the ending must be one of {(*READERS, '.parquet')}, got {suffix!r}. Rename or convert the file.")
+    check_file(path)
+    count = 0
+    rows = _read_parquet(path) if suffix == ".parquet" else _read_text(path, READERS[suffix])
+    for row in read_annotations(rows) if suffix in (".json", ".jsonl") else rows:
+        count += 1
+        yield row
+    if not count:
+        raise DataError(f"{path}: the file holds no rows. Check that it is the right one and was written completely.")
+
+
+def locate_row(path: str, row: int) -> str:
+    """Return how errors name a row, counted from 0 among those that `read_rows` yields: by file and line, where lines tell."""
+    suffix = Path(path[:-3] if _is_compressed(path) else path).suffix.lower()
+    if suffix not in READERS or suffix == ".json":
+        return f"{path}, row {row}"
+    with open_text(path) as file:
+        lines = _CountedLines(file)
+        rows = _note_lines(READERS[suffix](path, lines), lines, first=2 if suffix in (".csv", ".tsv") else 1)
+        found = next(islice(read_annotations(rows) if suffix == ".jsonl" else rows, row, None), {LINES: f"row {row}"})
+    return f"{path}, {found[LINES]}"
+
+
+class _CountedLines:
+    """The lines of a file, and the number of those that were read."""
+
+    def __init__(self, file: TextIO) -> None:
+        self.file, self.count = file, 0
+
+    def __iter__(self) -> "_CountedLines":
+        return self
+
+    def __next__(self) -> str:
+        line = next(self.file)
+        self.count += 1
+        return line
+
+
+def _note_lines(rows: Iterator[Row], lines: _CountedLines, first: int) -> Iterator[Row]:
+    """Add to each row the lines that it was read from, blank ones before it included."""
+    for row in rows:
+        yield {**row, LINES: f"line {lines.count}" if lines.count == first else f"lines {first} to {lines.count}"}
+        first = lines.count + 1
+
+
+def check_file(path: str) -> None:
+    """Raise a DataError if there is no file at a path."""
     if not Path(path).is_file():
         raise DataError(f"{path}: {'this is a folder' if Path(path).is_dir() else 'there is no such file'}. Check the path.")
-    count = 0
+
+
+@contextmanager
+def open_text(path: str, encoding: str = "utf-8-sig") -> Iterator[TextIO]:
+    """Open a text file, plain or, by its ending .gz, compressed.
+
+    Raises:
+        DataError: It is missing, not UTF-8, or no whole gzip file.
+    """
+    check_file(path)
     try:
-        rows = _read_parquet(path) if suffix == ".parquet" else _read_text(path, READERS[suffix])
-        for row in read_annotations(rows) if suffix in (".json", ".jsonl") else rows:
-            count += 1
-            yield row
+        with _opener(path)(path, "rt", encoding=encoding, newline="") as file:
+            yield file
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise DataError(
             f"{path}: not a whole gzip file ({error}). Compress it again, or drop the ending .gz if it is plain text."
         ) from None
     except UnicodeDecodeError as error:
         raise DataError(_locate_bad_byte(path, error)) from None
-    if not count:
-        raise DataError(f"{path}: the file holds no rows. Check that it is the right one and was written completely.")
 
 
-def _read_text(path: str, reader: Callable[[str, TextIO], Iterator[Row]]) -> Iterator[Row]:
-    # utf-8-sig: a byte-order mark is not part of the first column's name
-    with _opener(path)(path, "rt", encoding="utf-8-sig", newline="") as file:
+def _read_text(path: str, reader: Callable[[str, Iterator[str]], Iterator[Row]]) -> Iterator[Row]:
+    # a byte-order mark is not part of the first column's name
+    with open_text(path) as file:
         yield from reader(path, file)
 
 
@@ -107,15 +162,15 @@ def _locate_bad_byte(path: str, error: UnicodeDecodeError) -> str:
     return f"{path}: not UTF-8 ({error.reason}). Convert the file, for example with `iconv -f CP949 -t UTF-8`."
 
 
-def _read_lines(path: str, file: TextIO) -> Iterator[Row]:
+def _read_lines(path: str, file: Iterator[str]) -> Iterator[Row]:
     yield from ({"text": line.rstrip("\r\n")} for line in file)
 
 
-def _read_csv(path: str, file: TextIO) -> Iterator[Row]:
+def _read_csv(path: str, file: Iterator[str]) -> Iterator[Row]:
     yield from _read_table(path, csv.reader(file, strict=True))
 
 
-def _read_tsv(path: str, file: TextIO) -> Iterator[Row]:
+def _read_tsv(path: str, file: Iterator[str]) -> Iterator[Row]:
     yield from _read_table(path, csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
 
 
@@ -153,7 +208,7 @@ def _remedy(error: csv.Error) -> str:
     return "Double the quotes inside values, or write the file as tsv or jsonl."
 
 
-def _read_jsonl(path: str, file: TextIO) -> Iterator[Row]:
+def _read_jsonl(path: str, file: Iterator[str]) -> Iterator[Row]:
     replaced = 0
     for number, line in enumerate(file, start=1):
         if not line.strip():
@@ -172,8 +227,8 @@ def _read_jsonl(path: str, file: TextIO) -> Iterator[Row]:
     _tell_replaced(path, replaced)
 
 
-def _read_json(path: str, file: TextIO) -> Iterator[Row]:
-    text = file.read()
+def _read_json(path: str, file: Iterator[str]) -> Iterator[Row]:
+    text = "".join(file)
     try:
         content, replaced = _parse_json(text) if text.strip() else ([], 0)
     except json.JSONDecodeError as error:
@@ -234,7 +289,7 @@ def _tell_replaced(path: str, count: int) -> None:
         logger.warning_once(f"{path}: {count} strings hold lone surrogates, which are no characters: replaced by U+FFFD.")
 
 
-def _read_blocks(path: str, file: TextIO, parse: Callable[[int, str], list[str] | None]) -> Iterator[list[list[str]]]:
+def _read_blocks(path: str, file: Iterator[str], parse: Callable[[int, str], list[str] | None]) -> Iterator[list[list[str]]]:
     """Yield the lines between blank lines, each parsed into columns; `parse` returns None for a line that is no token."""
     block: list[list[str]] = []
     for number, line in enumerate(file, start=1):
@@ -255,7 +310,7 @@ def _read_blocks(path: str, file: TextIO, parse: Callable[[int, str], list[str] 
         yield block
 
 
-def _read_conll(path: str, file: TextIO) -> Iterator[Row]:
+def _read_conll(path: str, file: Iterator[str]) -> Iterator[Row]:
     def parse(number: int, line: str) -> list[str] | None:
         columns = line.split("\t") if "\t" in line else line.split()
         if columns[0] == "-DOCSTART-" or (len(columns) > 1 and line.startswith("# ")):
@@ -268,7 +323,7 @@ def _read_conll(path: str, file: TextIO) -> Iterator[Row]:
         yield {f"column_{index}": list(values) for index, values in enumerate(zip(*block, strict=True))}
 
 
-def _read_conllu(path: str, file: TextIO) -> Iterator[Row]:
+def _read_conllu(path: str, file: Iterator[str]) -> Iterator[Row]:
     # of the sentence at hand: its text, and lines of tokens as written, of which some span several words
     texts: list[str] = []
     written: list[list[str]] = []
@@ -296,7 +351,7 @@ def _read_conllu(path: str, file: TextIO) -> Iterator[Row]:
         written.clear()
 
 
-READERS: dict[str, Callable[[str, TextIO], Iterator[Row]]] = {
+READERS: dict[str, Callable[[str, Iterator[str]], Iterator[Row]]] = {
     ".txt": _read_lines,
     ".csv": _read_csv,
     ".tsv": _read_tsv,

@@ -109,23 +109,27 @@ def carve_validation(train: Dataset, labels: Sequence[Any] | None, share: float,
     Returns:
         `tuple`: What is left for training, and the validation rows, both in their old order.
     """
+    chosen = draw_validation(len(train), labels, share, seed)
+    return train.select(np.flatnonzero(~chosen)), train.select(np.flatnonzero(chosen))
+
+
+def draw_validation(count: int, labels: Sequence[Any] | None, share: float, seed: int) -> np.ndarray:
+    """Return for each of a number of rows whether `carve_validation` holds it out, (N,)."""
     if not 0 < share < 1:
         raise DataError(f"`validation_share` must be between 0 and 1, got {share}. Pass --validation_share, for example 0.05.")
     generator = np.random.default_rng(seed)
-    keys = np.array([str(label) for label in labels]) if labels is not None else np.zeros(len(train), dtype=np.int64)
+    keys = np.array([str(label) for label in labels]) if labels is not None else np.zeros(count, dtype=np.int64)
     groups = [generator.permutation(np.flatnonzero(keys == key)) for key in np.unique(keys)]
     quotas = np.array([len(rows) * share for rows in groups])
     # whole rows first, then one more to the labels that lost most by rounding down, until the share is met
     taken = np.floor(quotas).astype(int)
-    taken[np.argsort(taken - quotas, kind="stable")[: round(len(train) * share) - taken.sum()]] += 1
-    chosen: np.ndarray = np.zeros(len(train), dtype=bool)
+    taken[np.argsort(taken - quotas, kind="stable")[: round(count * share) - taken.sum()]] += 1
+    chosen: np.ndarray = np.zeros(count, dtype=bool)
     for rows, count in zip(groups, taken, strict=True):
         chosen[rows[:count]] = True
     if not chosen.any() or chosen.all():
-        raise DataError(
-            f"A validation share of {share} of {len(train)} rows leaves a split empty. Pass --validation_file or another share."
-        )
-    return train.select(np.flatnonzero(~chosen)), train.select(np.flatnonzero(chosen))
+        raise DataError(f"A validation share of {share} of {count} rows leaves a split empty. Pass --validation_file or another share.")
+    return chosen
 
 
 def first_rows(dataset: AnyDataset, limit: int | None) -> AnyDataset:

@@ -18,7 +18,7 @@ from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_toke
 from torch import nn
 from transformers import PreTrainedTokenizerFast
 
-from .tokenization import SPECIAL_TOKENS, UNK, finish_tokenizer
+from .tokenization import LONG_WORD, SPECIAL_TOKENS, UNK, finish_tokenizer
 
 Annotated = tuple[str, list[tuple[int, int]]]
 
@@ -131,25 +131,24 @@ def find_cuts(rows: Iterable[Annotated]) -> Cuts:
 
 def _choose(counts: Mapping[str, int], halves: Mapping[tuple[str, str], int]) -> _Chosen:
     """Choose endings, beginnings and words among the halves into which words are cut."""
-    endings = _affixes(counts, halves, lambda word: (word[index:] for index in range(1, len(word))), 1)
+    endings = _affixes(counts, halves, lambda word, size: word[-size:], 1)
     halves = {pair: count for pair, count in halves.items() if pair[1] not in endings}
-    beginnings = _affixes(counts, halves, lambda word: (word[:index] for index in range(1, len(word))), 0)
+    beginnings = _affixes(counts, halves, lambda word, size: word[:size], 0)
     halves = {pair: count for pair, count in halves.items() if pair[0] not in beginnings}
     words = {pair for pair, count in halves.items() if count > 1 and count >= WORD_PRECISION * counts["".join(pair)]}
     return _Chosen(endings, beginnings, words)
 
 
-def _affixes(
-    counts: Mapping[str, int], halves: Mapping[tuple[str, str], int], affixes_of: Callable[[str], Iterable[str]], side: int
-) -> set[str]:
+def _affixes(counts: Mapping[str, int], halves: Mapping[tuple[str, str], int], affix_of: Callable[[str, int], str], side: int) -> set[str]:
     """Return the halves on a side at which several different words are cut, and most of the words that have them."""
     cut, partners, occurrences = Counter[str](), Counter[str](), Counter[str]()
     for pair, count in halves.items():
         cut[pair[side]] += count
         partners[pair[side]] += 1
     likely = {affix for affix in cut if partners[affix] > 1}
+    sizes = sorted(set(map(len, likely)))
     for word, count in counts.items():
-        for affix in likely.intersection(affixes_of(word)):
+        for affix in likely.intersection(affix_of(word, size) for size in sizes if size < len(word)):
             occurrences[affix] += count
     return {affix for affix in likely if cut[affix] >= AFFIX_PRECISION * occurrences[affix]}
 
@@ -192,7 +191,7 @@ def train_unit_tokenizer(
         special_tokens=list(SPECIAL_TOKENS),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(texts, trainer)
+    tokenizer.train_from_iterator((LONG_WORD.sub(r"\g<0> ", text) for text in texts), trainer)
     vocab = tokenizer.get_vocab()
     # a letter that can stand inside a unit is known there too
     inside = [f"{PREFIX}{letter}" for letter in letters if regex.fullmatch(cuts.pattern(), 2 * letter)]

@@ -1,6 +1,5 @@
 """Load pretrained word vectors in text format into an embedding."""
 
-import gzip
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -10,7 +9,7 @@ from torch import nn
 from transformers import PreTrainedTokenizerBase
 
 from ..models.pieces import CONTINUATION, piece_types
-from .readers import DataError
+from .readers import DataError, open_text
 
 
 @dataclass(frozen=True)
@@ -59,8 +58,7 @@ def load_vectors(path: str, tokenizer: PreTrainedTokenizerBase, embedding: nn.Em
 
 
 def _read_vectors(path: str, size: int) -> Iterator[tuple[str, np.ndarray]]:
-    opener = gzip.open if path.endswith(".gz") else open
-    with opener(path, "rt", encoding="utf-8", errors="strict") as file:
+    with open_text(path, "utf-8") as file:
         for number, line in enumerate(file, start=1):
             parts = line.rstrip().split(" ")
             if number == 1 and len(parts) == 2 and all(part.isdigit() for part in parts):
@@ -82,7 +80,7 @@ def _read_vectors(path: str, size: int) -> Iterator[tuple[str, np.ndarray]]:
                 bad = next(value for value in values if not _is_number(value))
                 raise DataError(f"{path}, line {number}: {bad!r} is not a number (word {word!r}). Mend or remove the line.") from None
             if not np.isfinite(vector).all():
-                bad = next(value for value in values if not np.isfinite(np.float32(value)))
+                bad = next(value for value, number in zip(values, vector, strict=True) if not np.isfinite(number))
                 raise DataError(f"{path}, line {number}: {bad!r} is no finite number in fp32 (word {word!r}). Mend or remove the line.")
             if len(parts) > size + 1 and all(_is_number(part) for part in parts[1:]):
                 raise DataError(

@@ -1,12 +1,16 @@
 """Write files whole: beside their place, and moved there once nothing can fail any more."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import TextIO
 
 from .readers import DataError
+
+# what a model is made of
+MODEL_FILES = ("*config.json", "tokenizer.json", "special_tokens_map.json", "*.safetensors", "*.index.json", "*.onnx", "*.py", "README.md")
 
 
 @contextmanager
@@ -30,7 +34,7 @@ def check_output_file(path: str, name: str, *inputs: str | None) -> None:
     Args:
         path (`str`): File to write.
         name (`str`): Option that names it.
-        inputs: Files that are read, as far as there are any.
+        inputs: Files, and folders of models, that are read, as far as there are any.
     """
     if Path(path).is_dir():
         raise DataError(f"`{name}` {path!r} is a folder. Pass a file to write as --{name}.")
@@ -38,10 +42,21 @@ def check_output_file(path: str, name: str, *inputs: str | None) -> None:
         raise DataError(f"`{name}` {path!r}: there is no folder {str(Path(path).parent)!r}. Make it, or pass another --{name}.")
     if any(source and _is_same(path, source) for source in inputs):
         raise DataError(f"`{name}` {path!r} is the input itself, which would be lost. Pass another --{name}.")
+    folders = [source for source in inputs if source and Path(source).is_dir()]
+    is_model_file = any(fnmatch(Path(path).name, pattern) for pattern in MODEL_FILES)
+    if is_model_file and any(_is_same(str(Path(path).parent), folder) for folder in folders):
+        raise DataError(f"`{name}` {path!r} is a file of the model, which would be lost. Pass another --{name}.")
 
 
-def check_output_dir(path: str, name: str = "output_dir", *inputs: str | None) -> None:
-    """Raise a DataError if a folder cannot be made at a path, or is one that is read; see `check_output_file`."""
+def check_output_dir(path: str, name: str = "output_dir", *inputs: str | None, written: Sequence[str] = ()) -> None:
+    """Raise a DataError if a folder cannot be made at a path, or would take the place of what is read.
+
+    Args:
+        path (`str`): Folder to write to.
+        name (`str`): Option that names it.
+        inputs: Folders and files that are read, as far as there are any.
+        written (`Sequence`): Names of files that will be written there, beside those that no input can be.
+    """
     whole = Path(path).resolve()
     if not path:
         raise DataError(f"`{name}` is empty. Pass a folder to write to as --{name}.")
@@ -50,6 +65,9 @@ def check_output_dir(path: str, name: str = "output_dir", *inputs: str | None) -
         raise DataError(f"`{name}` {path!r}: {str(taken)!r} is a file. Pass a folder as --{name}.")
     if any(source and _is_same(path, source) for source in inputs):
         raise DataError(f"`{name}` {path!r} is the folder of the model itself. Pass another --{name}.")
+    for source in inputs:
+        if source and any(_is_same(str(Path(path) / file), source) for file in written):
+            raise DataError(f"`{name}` {path!r} holds the input {source!r}, which would be lost. Pass another --{name}.")
 
 
 def _is_same(path: str, other: str) -> bool:

@@ -1,9 +1,8 @@
-"""Answer many texts: rows of similar length together, in their order, in bounded memory."""
+"""Take many texts apart: windows that fit into memory, and in them batches of similar length."""
 
 from collections.abc import Iterable, Iterator
-from typing import Any
 
-from .predicting import Predictor, Text
+Text = str | list[str]
 
 # rows, and characters, that are held at a time
 WINDOW_ROWS, WINDOW_CHARACTERS = 8192, 2**22
@@ -23,21 +22,6 @@ def windows(texts: Iterable[Text]) -> Iterator[list[Text]]:
             window, characters = [], 0
     if window:
         yield window
-
-
-def answer_window(predictor: Predictor, texts: list[Text], batch_size: int = 256) -> list[dict[str, Any]]:
-    """Answer texts in their order, those of similar length together.
-
-    Args:
-        predictor (`Predictor`): Answers them.
-        texts (`list`): Texts or lists of tokens.
-        batch_size (`int`): Texts at a time, at most; long ones are fewer.
-    """
-    answers: list[dict[str, Any]] = [{}] * len(texts)
-    for rows in batches([size(text) for text in texts], batch_size):
-        for row, answer in zip(rows, predictor.predict([texts[row] for row in rows], len(rows)), strict=True):
-            answers[row] = answer
-    return answers
 
 
 def batches(sizes: list[int], batch_size: int) -> Iterator[list[int]]:

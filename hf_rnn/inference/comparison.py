@@ -10,12 +10,13 @@ from seqeval.metrics.sequence_labeling import get_entities
 from transformers.utils.logging import get_logger
 
 from ..data.annotated import annotated_texts
-from ..data.labels import feature_names, named_cell
+from ..data.cells import as_text, as_tokens, place
+from ..data.labels import feature_names, label_values, named_cell, one_label
+from ..data.places import Places
 from ..data.readers import DataError
 from ..data.splits import LABEL_COLUMNS, TAG_COLUMNS, TEXT_COLUMNS, TOKEN_COLUMNS, choose_column, load_splits
 from ..models.tags import guess_scheme
 from ..options import option
-from .bulk import answer_window
 from .predicting import Predictor, Text
 
 logger = get_logger(__name__)
@@ -63,27 +64,36 @@ class LabelledRows:
         if not len(rows):
             raise DataError(f"`test_file` {arguments.test_file!r} has no rows. Pass another --test_file.")
         columns = arguments.text_column_name, arguments.label_column_name
-        if all(predictor.reads_raw_text for predictor in predictors):
-            texts, spans, _ = annotated_texts(rows, "test", *columns)
-            return cls(list(texts), spans, "spans", "f1")
-        return cls._of_columns(rows, predictors[0].is_tagger, *columns)
+        with Places({"test": arguments.test_file}).named():
+            if all(predictor.reads_raw_text for predictor in predictors):
+                texts, spans, _ = annotated_texts(rows, "test", *columns)
+                return cls(list(texts), spans, "spans", "f1")
+            return cls.of_columns(rows, predictors[0].is_tagger, *columns)
 
     @classmethod
-    def _of_columns(cls, rows: Dataset, is_tagger: bool, text_column: str | None, label_column: str | None) -> "LabelledRows":
+    def of_columns(cls, rows: Dataset, is_tagger: bool, text_column: str | None, label_column: str | None) -> "LabelledRows":
+        """Return the rows of a test split; raise a DataError at one without text or tokens, or a label or tag for each."""
         usual = TOKEN_COLUMNS if is_tagger else (*TEXT_COLUMNS, *TOKEN_COLUMNS)
         text_column = choose_column(rows, "test", text_column, usual, "text_column_name")
         label_column = choose_column(rows, "test", label_column, TAG_COLUMNS if is_tagger else LABEL_COLUMNS, "label_column_name")
         names = feature_names(rows, label_column)
-        gold = [named_cell(cell, names) for cell in rows[label_column]]
+        texts: list[Text] = []
+        gold: list[list[str]] = []
+        for row, (cell, given) in enumerate(zip(rows[text_column], rows[label_column], strict=True)):
+            where = place("test", row, text_column)
+            texts.append(as_tokens(cell, where) if is_tagger else as_text(cell, where))
+            gold.append(label_values(named_cell(given, names), label_column, "test", row))
+            if is_tagger and len(gold[-1]) != len(cell):
+                raise DataError(f"{where}: {len(cell)} tokens but {len(gold[-1])} tags. Give every token one tag.")
         if not is_tagger:
-            return cls(rows[text_column][:], list(map(str, gold)), "label", "accuracy")
-        tags = [list(map(str, row)) for row in gold]
-        has_spans = guess_scheme(sorted({tag for row in tags for tag in row})) is not None
-        return cls(rows[text_column][:], tags, "tags", "f1" if has_spans else "accuracy")
+            labels = [one_label(values, label_column, "test", row) for row, values in enumerate(gold)]
+            return cls(texts, labels, "label", "accuracy")
+        has_spans = guess_scheme(sorted({tag for row in gold for tag in row})) is not None
+        return cls(texts, gold, "tags", "f1" if has_spans else "accuracy")
 
     def answers_of(self, predictor: Predictor) -> list[Any]:
         """Return the answers of a model, in the form of `gold`."""
-        rows = answer_window(predictor, self.texts)
+        rows = predictor.predict(self.texts)
         if self.kind != "spans":
             return [row[self.kind] for row in rows]
         return [[(span["start"], span["end"], span["entity_group"]) for span in row["spans"]] for row in rows]
@@ -115,6 +125,12 @@ def score_of(counts: np.ndarray) -> Any:
     """Return the ratio of the sums of counts (..., N, 2)."""
     right, total = np.moveaxis(counts.sum(-2), -1, 0)
     return right / np.maximum(total, 1)
+
+
+def check_comparable(full: Predictor, arguments: ComparisonArguments) -> None:
+    """Raise a ValueError, before a smaller model is made, if a model cannot be measured on the test file."""
+    if arguments.test_file is not None:
+        LabelledRows.read(arguments, [full])
 
 
 def compare(full: Predictor, smaller: Predictor, arguments: ComparisonArguments) -> dict[str, float]:

@@ -1,15 +1,20 @@
 """Load a trained model, whichever head it has."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from safetensors import SafetensorError
-from transformers import AutoConfig, AutoModelForSequenceClassification, AutoModelForTokenClassification
+from transformers import AutoModelForSequenceClassification, AutoModelForTokenClassification
+from transformers.utils import logging
 
-from ..data.loading import load_tokenizer
+from ..data.loading import load_config, load_tokenizer
 from .predicting import Predictor
 
 HEADS = (AutoModelForSequenceClassification, AutoModelForTokenClassification)
+
+# what may be wrong with weights, and how it is told
+PROBLEMS = {"missing": "lacks", "mismatched": "has, of other sizes than its config says,", "unexpected": "has beside its own"}
 
 
 def load(name: str, trust_remote_code: bool = False, **kwargs: Any) -> Predictor:
@@ -26,21 +31,38 @@ def load(name: str, trust_remote_code: bool = False, **kwargs: Any) -> Predictor
     Raises:
         ValueError: The checkpoint is broken or holds a model without such a head.
     """
-    options = {"trust_remote_code": trust_remote_code}
+    options: dict[str, Any] = {"trust_remote_code": trust_remote_code}
     try:
-        head = (AutoConfig.from_pretrained(name, **options).architectures or [""])[0]
+        head = (load_config(name, trust_remote_code).architectures or [""])[0]
         auto_class = auto_class_of(head, HEADS)
         if auto_class is None:
             raise ValueError(f"{name!r} must be a classifier or a tagger, got {head or 'a model of unknown kind'}. Train one first.")
-        model, report = auto_class.from_pretrained(name, output_loading_info=True, **options, **kwargs)
+        with _quiet():
+            # what does not fit is told below, in one line
+            options |= {"output_loading_info": True, "ignore_mismatched_sizes": True}
+            model, report = auto_class.from_pretrained(name, **options, **kwargs)
         tokenizer = load_tokenizer(name, trust_remote_code)
     except (SafetensorError, RuntimeError, TypeError, KeyError, AttributeError, RecursionError) as error:
         # what the libraries raise on files that are not what their names say
         reason = " ".join(str(error).split())[:300]
         raise ValueError(f"{name!r} is no whole checkpoint: {reason}. Save or download it again.") from error
-    if report["missing_keys"]:
-        raise ValueError(f"{name!r} is no whole checkpoint: it is missing the weights {sorted(report['missing_keys'])[:5]}. Save it again.")
+    for kind, problem in PROBLEMS.items():
+        found = sorted(str(key[0] if isinstance(key, tuple) else key) for key in report.get(f"{kind}_keys", ()))
+        # models of others may have more to load than they use
+        if found and (kind != "unexpected" or model.config.model_type == "hf_rnn"):
+            raise ValueError(f"{name!r} is no whole checkpoint: it {problem} the weights {found[:5]}. Save or download it again.")
     return Predictor(model.eval(), tokenizer)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep back the table of weights that do not fit."""
+    before = logging.get_verbosity()
+    logging.set_verbosity(max(before, logging.ERROR))
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
 
 
 def auto_class_of(architecture: str, auto_classes: Iterable[Any]) -> Any:

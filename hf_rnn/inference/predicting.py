@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 import torch
@@ -13,10 +12,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from ..data.collator import RnnCollator
 from ..data.encoding import encode_words, first_pieces
 from ..data.surface import join_tokens
+from .bulk import Text, batches, size, windows
 from .explaining import explain
 from .spans import group_spans
-
-Text = str | list[str]
 
 
 @dataclass(frozen=True)
@@ -42,11 +40,11 @@ class Predictor:
         return getattr(self.model.config, "units", None) == "raw"
 
     def predict(self, texts: Text | Iterable[Text], batch_size: int = 64) -> list[dict[str, Any]]:
-        """Answer texts, in their order.
+        """Answer texts, in their order; those of similar length together, in bounded memory.
 
         Args:
             texts (`str` or `Iterable`): One text or several; each a string, or a list of tokens.
-            batch_size (`int`): Texts at a time.
+            batch_size (`int`): Texts at a time, at most; long ones are fewer.
 
         Returns:
             `list`: A dictionary for each text. Of a classifier `text` with `label` and `score` (one label), `scores` (several labels)
@@ -54,11 +52,14 @@ class Predictor:
             them (`start`, `end`, `entity_group`, `score`, `word`), and `intent` if the model has any. A tagger of raw text gives
             `text` and `spans`, and for a list of tokens, which it reads joined by spaces, `tokens` and their BIO `tags`.
         """
-        remaining = iter([texts] if isinstance(texts, str) else texts)
         answer = self._find_spans if self.reads_raw_text else self._tag if self.is_tagger else self._classify
         answers: list[dict[str, Any]] = []
-        while batch := list(islice(remaining, batch_size)):
-            answers += answer(batch)
+        for window in windows([texts] if isinstance(texts, str) else texts):
+            found: list[dict[str, Any]] = [{}] * len(window)
+            for rows in batches([size(text) for text in window], batch_size):
+                for row, told in zip(rows, answer([window[row] for row in rows]), strict=True):
+                    found[row] = told
+            answers += found
         return answers
 
     def explain(self, text: str, label: str | None = None) -> dict[str, Any]:

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 
 from transformers import PreTrainedModel
 
-from .bulk import answer_window
 from .predicting import Predictor, Text
 
 COSTS = ("parameters", "MiB", "texts/s alone", "texts/s in batches")
@@ -48,7 +47,7 @@ def _size(model: PreTrainedModel) -> dict[str, float]:
 def _time(predictor: Predictor, texts: list[Text], batch_size: int) -> float:
     """Return the seconds that answers take."""
     start = time.perf_counter()
-    answer_window(predictor, texts, batch_size)
+    predictor.predict(texts, batch_size)
     return time.perf_counter() - start
 
 

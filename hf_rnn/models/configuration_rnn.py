@@ -9,6 +9,7 @@ CELL_TYPES = ("lstm", "gru")
 POOLINGS = ("last", "mean", "max", "attention")
 # a config from elsewhere must not keep a loader busy for ever, or fill the memory
 MAX_LAYERS, MAX_LABELS, MAX_WEIGHTS = 1000, 100_000, 2**32
+PROBLEM_TYPES = ("single_label_classification", "multi_label_classification", "regression")
 WORD_POOLINGS = ("first", "mean", "max", "rnn")
 
 
@@ -93,6 +94,9 @@ class RnnConfig(PreTrainedConfig):
         count = len(self.id2label or ()) if asked is None else asked
         if not isinstance(count, int) or not 0 <= count <= MAX_LABELS:
             raise ValueError(f"`num_labels` must be in [0, {MAX_LABELS}], got {count!r}. Is the config what it should be?")
+        if self.id2label and sorted(str(key) for key in self.id2label) != sorted(map(str, range(len(self.id2label)))):
+            got = str(self.id2label)[:80]
+            raise ValueError(f"`id2label` must name each of the numbers from 0 on, got {got}. Is the config what it should be?")
         super().__post_init__(**kwargs)
 
     @property
@@ -115,6 +119,8 @@ class RnnConfig(PreTrainedConfig):
             _check_choice("crf_constraints", self.crf_constraints, ("bio", "bioes"))
         if self.units is not None:
             _check_choice("units", self.units, ("raw",))
+        if self.problem_type is not None:
+            _check_choice("problem_type", self.problem_type, PROBLEM_TYPES)
 
     def validate_sizes(self) -> None:
         """Check that every size is positive and that widths divide as they must."""
@@ -151,12 +157,14 @@ class RnnConfig(PreTrainedConfig):
 
     def validate_weights(self) -> None:
         """Check that all sizes together make a model that a machine can hold, before it is built."""
-        width, words = self.embedding_size, self.vocab_size + self.word_vocab_size
+        width, words = self.embedding_size, self.vocab_size + self.word_vocab_size + self.ngram_vocab_size
         cells = 4 * self.hidden_size * (self.direction_size + max(width, self.hidden_size)) * self.num_hidden_layers
         labels = self.num_labels or 0
-        weights = words * width + cells + 2 * width**2 + labels * (self.hidden_size + (labels if self.use_crf else 0))
+        outputs = labels * (self.hidden_size + self.wide_size + (labels if self.use_crf else 0)) + self.wide_size
+        weights = words * width + cells + 2 * width**2 + outputs
         if weights > MAX_WEIGHTS:
-            sizes = ("vocab_size", "word_vocab_size", "embedding_size", "hidden_size", "num_hidden_layers", "num_labels")
+            vocabularies = ("vocab_size", "word_vocab_size", "ngram_vocab_size", "wide_size", "num_labels")
+            sizes = (*vocabularies, "embedding_size", "hidden_size", "num_hidden_layers")
             largest = max(sizes, key=lambda name: getattr(self, name) or 0)
             raise ValueError(
                 f"The config asks for {weights:.0e} weights, more than {MAX_WEIGHTS:.0e}: `{largest}` is {getattr(self, largest)}. "

@@ -19,6 +19,7 @@ from .backends import asked_backend, check_backend
 from .configuration_rnn import RnnConfig
 from .crf import LinearChainCRF
 from .embeddings import UNUSED_KEY, RnnEmbeddings
+from .ngrams import FLAG_BITS
 from .pieces import WORD_START
 from .pieces import piece_types as read_piece_types
 from .recurrence import RaggedGRU, RaggedLSTM, init_recurrence, is_loaded
@@ -39,6 +40,9 @@ AUTO_MAP = {
 
 # special, start of a word, continuation, white space of raw text
 MOST_PIECE_TYPE = 3
+# a character of Unicode with all its flags, and buffers of sorted hashes
+LAST_CHARACTER = (0x10FFFF << FLAG_BITS) + 2**FLAG_BITS - 1
+KEYS = ("word_keys", "ngram_keys", "keys")
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
 # what a training run writes beside a model
 RUN_FILES = ("README.md", "curves.png", "confusion_matrix.png", "report.txt", "eval_results.json", "test_results.json")
@@ -154,7 +158,7 @@ class RnnPreTrainedModel(PreTrainedModel):
         _check_index(Path(str(pretrained_model_name_or_path)) / "model.safetensors.index.json")
         loaded = super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
         model = loaded[0] if isinstance(loaded, tuple) else loaded
-        for name, parameter in model.named_parameters():
+        for name, parameter in (*model.named_parameters(), *model.named_buffers()):
             if not parameter.is_meta and not parameter.isfinite().all():
                 raise ValueError(
                     f"{pretrained_model_name_or_path}: weight {name!r} holds NaN or infinity. Download the checkpoint again, or train "
@@ -305,14 +309,16 @@ def _check_index(path: Path) -> None:
 
 
 def _check_buffers(model: nn.Module, name: str) -> None:
-    """Raise a ValueError if a piece is of no type, or hashes of words are not in order."""
-    for module in model.modules():
-        if not isinstance(module, RnnEmbeddings) or module.piece_types.is_meta:
+    """Raise a ValueError if a piece is of no type or spells what is no character, or hashes of words or features are not in order."""
+    largest = {"piece_types": MOST_PIECE_TYPE, "characters": LAST_CHARACTER}
+    for path, buffer in model.named_buffers():
+        kind = path.rpartition(".")[2]
+        if buffer.is_meta or not buffer.numel():
             continue
-        if int(module.piece_types.max()) > MOST_PIECE_TYPE:
-            got = int(module.piece_types.max())
-            raise ValueError(f"{name}: `piece_types` must be at most {MOST_PIECE_TYPE}, got {got}. Download the checkpoint again.")
-        keys = getattr(module, "word_keys", None)
+        if kind in largest and not 0 <= int(buffer.min()) <= int(buffer.max()) <= largest[kind]:
+            got = f"values from {int(buffer.min())} to {int(buffer.max())}"
+            raise ValueError(f"{name}: `{path}` must be in [0, {largest[kind]}], got {got}. Download the checkpoint again.")
         # unused ones come last and are equal
-        if keys is not None and len(keys) and (int(keys[0]) < 0 or not ((keys[1:] > keys[:-1]) | (keys[1:] == UNUSED_KEY)).all()):
-            raise ValueError(f"{name}: `word_keys` must ascend from 0 on. Download the checkpoint again.")
+        is_sorted = kind not in KEYS or ((buffer[1:] > buffer[:-1]) | (buffer[1:] == UNUSED_KEY)).all()
+        if kind in KEYS and not (int(buffer[0]) >= 0 and is_sorted):
+            raise ValueError(f"{name}: `{path}` must ascend from 0 on. Download the checkpoint again.")

@@ -49,7 +49,7 @@ class OnnxRnnModel(PreTrainedModel):
         self.path = path
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
-        self.session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        self.session = _open(path, options)
         self.eval()
 
     @classmethod
@@ -126,6 +126,23 @@ class OnnxRnnModel(PreTrainedModel):
         feeds = {"input_ids": nn.functional.pad(ids, missing).numpy(), "attention_mask": nn.functional.pad(mask, missing).numpy()}
         values = [torch.from_numpy(value)[:batch_size] for value in self.session.run(None, feeds)]
         return [value[:, :length] if value.dim() == 3 else value for value in values]
+
+
+def _open(path: str, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
+    """Return a session of a graph that takes ids and a mask.
+
+    Raises:
+        ValueError: The file is no such graph.
+    """
+    try:
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        # the library raises nothing narrower
+        raise ValueError(f"{path} is no whole ONNX file: {' '.join(str(error).split())[:200]}. Export or download it again.") from error
+    inputs, outputs = ([value.name for value in values] for values in (session.get_inputs(), session.get_outputs()))
+    if set(inputs) != {"input_ids", "attention_mask"} or not set(outputs) <= {"last_hidden_state", "logits", "intent_logits"}:
+        raise ValueError(f"{path} is no graph of `hf-rnn export`: it makes {outputs} of {inputs}. Export the model again.")
+    return session
 
 
 def _groups(mask: Tensor) -> Iterator[tuple[Tensor, int]]:

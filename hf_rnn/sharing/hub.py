@@ -162,14 +162,20 @@ transformers.AutoTokenizer.from_pretrained(folder)(["a b"])
 """
 
 
+class ForeignCodeError(ValueError):
+    """The code of a folder is not the package's; the message shows the difference."""
+
+    runs_over_lines = True
+
+
 def check_code(folder: str | Path) -> None:
-    """Raise a ValueError that shows the difference if the code of a folder, or what its config asks to run, is not the package's."""
+    """Raise a ValueError if the code of a folder, which it shows, or what its config asks to run is not the package's."""
     folder = Path(folder)
     for name in CODE:
         ours, theirs = ((path / name).read_text(encoding="utf-8", errors="replace").splitlines() for path in (PACKAGE_CODE, folder))
         changed = list(islice(difflib.unified_diff(ours, theirs, f"hf_rnn/models/{name}", str(folder / name), lineterm="", n=1), 40))
         if changed:
-            raise ValueError(
+            raise ForeignCodeError(
                 f"{folder / name} is not the code of this package, and checking the folder would run it. Load the model and save it again, "
                 "or pass --trust_remote_code true if you have read it:\n" + "\n".join(changed)
             )

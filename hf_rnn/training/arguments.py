@@ -142,6 +142,7 @@ class RnnTrainingArguments(TrainingArguments):
     train_sampling_strategy: str = option(
         "group_by_length or random.", "group_by_length", choices=["group_by_length", "random", "sequential", "batch_rebalance"]
     )
+    logging_nan_inf_filter: bool = option("Leave losses that are no numbers out of the log; such a run stops here.", False)
     restore_callback_states_from_checkpoint: bool = option("Restore early stopping on resume.", True)
     hub_strategy: str = option("When --push_to_hub pushes: 'end' with card and curves, or as in transformers.", "end")
     hub_private_repo: bool | None = option("Whether --push_to_hub makes a new repository private.", True)

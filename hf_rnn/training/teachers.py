@@ -4,6 +4,7 @@ import hashlib
 import json
 import sqlite3
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,9 +16,10 @@ from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
 from sklearn.model_selection import cross_val_predict
 from torch import Tensor, nn
 from tqdm.auto import tqdm
-from transformers import AutoConfig, AutoModel, AutoTokenizer
+from transformers import AutoModel
 from transformers.utils.logging import get_logger
 
+from ..data.loading import load_config, load_tokenizer
 from ..inference.loading import HEADS, auto_class_of, load
 from ..inference.predicting import Predictor, Text
 from .checkpoints import file_digest
@@ -45,7 +47,7 @@ def fingerprint(name: str) -> str:
         for path in sorted(path for pattern in ("config.json", "*.safetensors", "tokenizer.json") for path in Path(name).glob(pattern)):
             digest.update(path.name.encode() + bytes.fromhex(file_digest(path)))
     else:
-        digest.update(f"{name} {AutoConfig.from_pretrained(name)._commit_hash}".encode())
+        digest.update(f"{name} {load_config(name)._commit_hash}".encode())
     return digest.hexdigest()[:32]
 
 
@@ -61,8 +63,26 @@ class Store:
         folder = folder or STORE
         folder.mkdir(parents=True, exist_ok=True)
         self.teacher = teacher
-        self.base = sqlite3.connect(folder / f"{teacher.fingerprint}.sqlite")
-        self.base.execute("CREATE TABLE IF NOT EXISTS answers (text BLOB PRIMARY KEY, shape TEXT, value BLOB)")
+        self.path = folder / f"{teacher.fingerprint}.sqlite"
+        try:
+            self.base = self._open()
+        except sqlite3.OperationalError as error:
+            raise ValueError(
+                f"{self.path}: answers cannot be kept there ({error}). Wait for the other run, or set HF_HOME to another folder."
+            ) from error
+        except sqlite3.DatabaseError as error:
+            logger.warning(f"{self.path} is damaged ({error}): the teacher is asked again.")
+            self.path.unlink()
+            self.base = self._open()
+
+    def _open(self) -> sqlite3.Connection:
+        base = sqlite3.connect(self.path, timeout=60)
+        base.execute("CREATE TABLE IF NOT EXISTS answers (text BLOB PRIMARY KEY, shape TEXT, value BLOB)")
+        (problem,) = base.execute("PRAGMA quick_check(1)").fetchone()
+        columns = [row[1] for row in base.execute("PRAGMA table_info(answers)")]
+        if problem != "ok" or columns != ["text", "shape", "value"]:
+            raise sqlite3.DatabaseError(problem if problem != "ok" else f"it has the columns {columns}")
+        return base
 
     def ask(self, texts: Sequence[Text], batch_size: int = 256) -> list[np.ndarray]:
         """Return the answer to each text, in fp32; texts of similar length are asked together, and each answer is kept at once."""
@@ -81,7 +101,13 @@ class Store:
 
     def _find(self, keys: set[bytes]) -> dict[bytes, np.ndarray]:
         rows = self.base.execute("SELECT text, shape, value FROM answers")
-        return {key: np.frombuffer(value, np.float32).reshape(json.loads(shape)) for key, shape, value in rows if key in keys}
+        found: dict[bytes, np.ndarray] = {}
+        for key, shape, value in rows:
+            # what is no answer is asked again
+            with suppress(ValueError, TypeError):
+                if key in keys:
+                    found[key] = np.frombuffer(value, np.float32).reshape(json.loads(shape))
+        return found
 
 
 class HeadTeacher:
@@ -128,7 +154,7 @@ class EmbeddingTeacher:
         self.fingerprint = fingerprint(name)
         self.labels = labels
         self.name = name
-        self.tokenizer = AutoTokenizer.from_pretrained(name)
+        self.tokenizer = load_tokenizer(name)
         self.mask_token = self.tokenizer.mask_token
 
     @cached_property
@@ -168,7 +194,7 @@ def load_teachers(names: Iterable[str], labels: list[str], is_tagger: bool) -> l
     """Load teachers: those with a head for the task as they are, encoders without one for classifiers by their vectors."""
     teachers: list[HeadTeacher | EmbeddingTeacher] = []
     for name in names:
-        head = (AutoConfig.from_pretrained(name).architectures or [""])[0]
+        head = (load_config(name).architectures or [""])[0]
         kind = HeadTeacher if is_tagger or auto_class_of(head, HEADS) is not None else EmbeddingTeacher
         teachers.append(kind(name, labels))
     return teachers

@@ -1,6 +1,5 @@
 """Trainer for recurrent models: batches of similar length, accuracy while training, teachers, adversarial embeddings."""
 
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ from datasets import Dataset
 from huggingface_hub import CommitInfo
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Sampler, SequentialSampler
-from transformers import EarlyStoppingCallback, Trainer, TrainerCallback
+from transformers import EarlyStoppingCallback, Trainer
 from transformers.trainer_callback import ExportableState
 from transformers.utils import logging
 
@@ -19,32 +18,13 @@ from .checkpoints import checkpoint_problem, last_complete_checkpoint, write_che
 from .distillation import DistillationArguments
 from .regularization import AdversarialEmbeddings, distillation_loss
 from .samplers import LengthGroupedSampler, TokenBudgetSampler, row_lengths
+from .total_loss import TotalLoss
 
 logger = logging.get_logger(__name__)
 
 
 class TrainingDivergedError(ValueError):
     """The loss or a weight stopped being a number."""
-
-
-class TotalLoss(TrainerCallback, ExportableState):
-    """Keep the sum of the losses of all steps in the checkpoints, so that a resumed run reports their mean.
-
-    Args:
-        total (`float`): The sum so far.
-    """
-
-    def __init__(self, total: float = 0.0) -> None:
-        self.total = total
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Start anew with a run that does."""
-        if not state.global_step:
-            self.total = 0.0
-
-    def state(self) -> dict[str, dict[str, float]]:
-        """Return what a checkpoint holds of it."""
-        return {"args": {"total": self.total}, "attributes": {}}
 
 
 class RnnTrainer(Trainer):
@@ -164,18 +144,19 @@ class RnnTrainer(Trainer):
         return next(callback for callback in self.callback_handler.callbacks if isinstance(callback, TotalLoss))
 
     def _count_loss(self, loss: Tensor, *others: Tensor) -> Tensor:
-        """Add a loss to the total; stop the run if it, or another one, is no number."""
-        for value in (float(loss), *map(float, others)):
-            if not isfinite(value):
-                raise self._diverged(f"the loss is {value}")
-        self._total_loss.total += float(loss)
+        """Add a loss to the total; stop the run once it is known that it, or another one, is no number."""
+        self._check_loss(self._total_loss.add(self.state.global_step + 1, loss, *others))
         return loss
 
-    def _diverged(self, what: str) -> TrainingDivergedError:
+    def _check_loss(self, bad_step: int) -> None:
+        if bad_step:
+            raise self._diverged(bad_step, "the loss is NaN or infinite")
+
+    def _diverged(self, step: int, what: str) -> TrainingDivergedError:
         last = last_complete_checkpoint(self.args.output_dir, self.args.world_size)
         kept = f"The last good checkpoint is {last}." if last else "No checkpoint was written before."
         return TrainingDivergedError(
-            f"Training stopped at step {self.state.global_step + 1}: {what}. {kept} Lower --learning_rate (it is "
+            f"Training stopped at step {step}: {what}. {kept} Lower --learning_rate (it is "
             f"{self.args.learning_rate:g}) or --max_grad_norm ({self.args.max_grad_norm:g}), and look for extreme values in the data."
         )
 
@@ -185,9 +166,10 @@ class RnnTrainer(Trainer):
         Raises:
             TrainingDivergedError: There is such a weight.
         """
+        self._check_loss(self._total_loss.bad_step)
         for name, parameter in self.model.named_parameters():
             if not parameter.isfinite().all():
-                raise self._diverged(f"weight {name!r} is NaN or infinite")
+                raise self._diverged(self.state.global_step + 1, f"weight {name!r} is NaN or infinite")
         super().save_model(output_dir, _internal_call)
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
@@ -221,9 +203,10 @@ class RnnTrainer(Trainer):
     def compute_loss(self, model: nn.Module, inputs: dict[str, Any], return_outputs: bool = False, **kwargs: Any) -> Any:
         """Return the loss, mixed with a teacher's if there is one, counting right answers on the way while training."""
         labels, teacher = inputs.get("labels"), inputs.pop("teacher_logits", None)
-        if kwargs.get("num_items_in_batch") == 0:
-            # no row of the batch has a label: a teacher's alone count, or none do
-            kwargs["num_items_in_batch"] = 1
+        count = kwargs.get("num_items_in_batch")
+        if count is not None:
+            # where no row of the batch has a label, a teacher's alone count, or none do
+            kwargs["num_items_in_batch"] = count.clamp(min=1) if isinstance(count, Tensor) else max(count, 1)
         loss, outputs = super().compute_loss(model, inputs, return_outputs=True, **kwargs)
         logits = outputs.get("logits")
         if teacher is not None and model.training:
@@ -250,6 +233,7 @@ class RnnTrainer(Trainer):
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Log, with the training accuracy since the last time beside the training loss."""
+        self._check_loss(self._total_loss.bad_step)
         if "loss" in logs and self._train_counts is not None:
             right, total = self.accelerator.reduce(self._train_counts, reduction="sum").tolist()
             logs["accuracy"] = right / max(total, 1)

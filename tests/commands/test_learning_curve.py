@@ -5,6 +5,7 @@ import json
 import pytest
 
 from hf_rnn.commands import learning_curve
+from hf_rnn.data.readers import DataError
 from hf_rnn.training.baselines import classify_texts, tag_sentences
 
 
@@ -57,3 +58,27 @@ def test_baselines_learn(tmp_path):
     sentences, tags = ([row[name] for row in TAGGED] for name in ("tokens", "tags"))
     found = tag_sentences(sentences, tags, [["in", "Ulsan"]], lambda a, b: float(a == b), str(tmp_path / "crf"))
     assert found == [["O", "B-city"]]
+
+
+def test_other_rows_and_damage(tmp_path, monkeypatch):
+    """Points of other rows are not mixed in; a last line that was cut off is measured again, other damage is named; no folder is lost."""
+    monkeypatch.setattr(learning_curve.text_classification, "main", lambda argv: {"test_accuracy": 0.5})
+    options = [*write(tmp_path, TEXTS), "--sizes", "20", "--seeds", "1"]
+    summary = learning_curve.main(options)
+    path = tmp_path / "out" / learning_curve.POINTS
+    points = path.read_text()
+    path.write_text(points[:-9])
+    assert learning_curve.main(options)[20]["hf-rnn"][0] == summary[20]["hf-rnn"][0]
+    assert len(path.read_text().splitlines()) == 2
+    path.write_text("nothing\n" + points)
+    with pytest.raises(DataError, match=r"points.jsonl, line 1: no point of a curve: 'nothing'"):
+        learning_curve.main(options)
+    path.write_text(points)
+    write(tmp_path, TEXTS[2:])
+    with pytest.raises(DataError, match="is of other rows or options. Pass another --output_dir"):
+        learning_curve.main(options)
+    with pytest.raises(DataError, match=r"holds the input .*test.jsonl', which would be lost"):
+        learning_curve.main([*options[:2], "--test_file", str(tmp_path / "out" / "test.jsonl"), *options[4:]])
+    (tmp_path / "mine" / "model").mkdir(parents=True)
+    with pytest.raises(DataError, match="is not of this command, which would write over it"):
+        learning_curve.main([*options[:4], "--output_dir", str(tmp_path / "mine")])

@@ -29,7 +29,9 @@ def test_ray_data(classifier, tmp_path):
     """Every row comes back once, with the answer that it gets without Ray."""
     texts = [row["document"] for row in read_rows(str(SAMPLES / "nsmc_test.tsv"))][:300]
     (tmp_path / "in.jsonl").write_text("".join(json.dumps({"text": text, "row": row}) + "\n" for row, text in enumerate(texts)))
-    paths = os.pathsep.join([str(Path(hf_rnn.__file__).parents[1]), str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    # actors import this module
+    folders = [Path(hf_rnn.__file__).parents[1], Path(__file__).parent, Path(__file__).parents[1]]
+    paths = os.pathsep.join([*map(str, folders), os.environ.get("PYTHONPATH", "")])
     ray.init(num_cpus=4, include_dashboard=False, runtime_env={"env_vars": {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}})
     try:
         rows = ray.data.read_json(str(tmp_path / "in.jsonl"))

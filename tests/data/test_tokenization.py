@@ -1,7 +1,9 @@
 """Trained tokenizers: deterministic, saved and loaded as they are, never without a token, and clear about where words start."""
 
+import random
 import subprocess
 import sys
+import time
 import unicodedata
 from pathlib import Path
 
@@ -137,3 +139,16 @@ def test_decomposed_letters():
     offsets = tokenizer("갔다 왔다", return_offsets_mapping=True, add_special_tokens=False).offset_mapping
     assert {index for start, end in offsets for index in range(start, end)} >= {0, 1, 3, 4}
     assert max(end for _, end in offsets) == 5
+
+
+@pytest.mark.parametrize("kind", ["unigram", "bpe", "wordpiece"])
+def test_a_long_word_is_learnt_from_in_parts(kind):
+    """Trainers take time by the square of a word's length: one of 200,000 letters takes no minute, and those of usual length no part."""
+    draw = random.Random(0)
+    word = "".join(draw.choice("abcdef") for _ in range(200_000))
+    start = time.process_time()
+    tokenizer = train_tokenizer([word, "abc"], kind, 100)
+    assert time.process_time() - start < 20
+    assert len(tokenizer("abc")["input_ids"]) >= 2
+    usual = [word[:900], word[900:1800]] * 2
+    assert train_tokenizer(usual, kind, 60).get_vocab() == train_tokenizer([" ".join(usual)], kind, 60).get_vocab()

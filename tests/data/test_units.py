@@ -1,5 +1,7 @@
 """Units of raw text: cut where annotations cut, known by the same expression to the tokenizer, literal in their pieces."""
 
+import time
+
 import pytest
 import regex
 import torch
@@ -133,3 +135,13 @@ def test_the_same_texts_give_the_same_tokenizer():
     texts = [ODD, "abc cba bca acb", "xyz zyx"] * 2
     first, second = (train_unit_tokenizer(texts, Cuts(), 80).backend_tokenizer.to_str() for _ in range(2))
     assert first == second
+
+
+def test_a_long_word_takes_no_square_of_its_length():
+    """Endings are looked for up to the length of the longest; a run of a million letters is learnt from in parts."""
+    rows = [(f"{word}n't", [(0, len(word)), (len(word), len(word) + 3)]) for word in ("do", "is", "was", "did")] * 3
+    start = time.process_time()
+    cuts = find_cuts([*rows, ("ab" * 500_000, [(0, 1_000_000)])])
+    assert cuts.endings == ("n't",)
+    train_unit_tokenizer(["ab" * 100_000, *(text for text, _ in rows)], cuts, 100)
+    assert time.process_time() - start < 20

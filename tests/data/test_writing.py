@@ -23,6 +23,21 @@ def test_a_failure_leaves_what_was_there(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_outputs_are_no_models(tmp_path):
+    """A file that makes up a model stays, and what is new beside it may be written; data that is called as what a run writes stays."""
+    (tmp_path / "model").mkdir()
+    model = str(tmp_path / "model")
+    for name in ("config.json", "tokenizer.json", "model.safetensors", "README.md", "modeling_rnn.py"):
+        with pytest.raises(DataError, match="is a file of the model, which would be lost. Pass another --output_file"):
+            check_output_file(f"{model}/{name}", "output_file", model)
+    check_output_file(f"{model}/answers.jsonl", "output_file", model)
+    (tmp_path / "predictions.jsonl").write_text("")
+    data = str(tmp_path / "predictions.jsonl")
+    with pytest.raises(DataError, match=r"holds the input '.*predictions.jsonl', which would be lost. Pass another --output_dir"):
+        check_output_dir(str(tmp_path), "output_dir", data, written=["report.txt", "predictions.jsonl"])
+    check_output_dir(str(tmp_path), "output_dir", data, written=["report.txt"])
+
+
 def test_outputs_are_no_inputs(tmp_path):
     """The same file under another name, or through a link, counts as the same; so does a folder in place of a file."""
     source = tmp_path / "in.txt"

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 
+import onnx
 import onnxruntime
 import pytest
 import torch
@@ -170,6 +171,23 @@ def test_wrong_calls(arguments, message, tmp_path, capsys):
     """One line says what is wrong."""
     assert cli.main(["export", *arguments, "--output_dir", str(tmp_path)]) == 1
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", [b"", b"no graph", None])
+def test_files_that_are_no_graphs(content, tmp_path, capsys):
+    """A file that cannot be read, is cut off, or is a graph of something else is named."""
+    model = make("classifier", "lstm", {}, torch.float32)
+    export.export_onnx(model, tmp_path)
+    path = tmp_path / "model.onnx"
+    path.write_bytes(path.read_bytes()[:3000] if content is None else content)
+    assert cli.main(["predict", "--model_name_or_path", str(tmp_path), "--text", "a"]) == 1
+    assert f"error: {path} is no whole ONNX file" in (said := capsys.readouterr().err)
+    assert said.count("\n") == 1
+    x, y = (onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1]) for name in "xy")
+    graph = onnx.helper.make_graph([onnx.helper.make_node("Abs", ["x"], ["y"])], "g", [x], [y])
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=9), path)
+    with pytest.raises(ValueError, match=r"is no graph of `hf-rnn export`: it makes \['y'\] of \['x'\]"):
+        runtime.OnnxRnnModel.from_pretrained(str(tmp_path))
 
 
 @pytest.mark.parametrize(("kind", "settings"), [SETTINGS[0], SETTINGS[2], SETTINGS[-1], SETTINGS[-2]])

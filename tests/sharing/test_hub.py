@@ -265,6 +265,17 @@ def fill(folder, value):
     save_file(weights, folder / "model.safetensors", {"format": "pt"})
 
 
+@pytest.mark.parametrize("address", ["http://127.0.0.1:9", "http://nowhere.invalid", "no address"])
+def test_without_network(model, address, tmp_path):
+    """A Hub that cannot be reached is one line, behind the list of what would have gone up."""
+    arguments = ["push", "--model_path", str(model), "--repo_id", "tester/no"]
+    code = f"import sys; from hf_rnn.commands import cli, push; push.hub.verify = print; sys.exit(cli.main({arguments!r}))"
+    environment = {**os.environ, "HF_ENDPOINT": address, "HF_HUB_OFFLINE": "0", "HF_HOME": str(tmp_path), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 1
+    assert re.fullmatch(r"error: The Hub cannot be reached \(.*\). Nothing was changed there; try again .*\n", done.stderr), done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -119,14 +119,14 @@ HOSTILE = {
     "no weights": (lambda f, _: (f / "model.safetensors").unlink(), "error: .*model.safetensors"),
     "wrong shape": (
         lambda f, _: weights(f, lambda t: t.update({"classifier.weight": torch.zeros(2, 3)})),
-        "no whole checkpoint: .*mismatch",
+        "no whole checkpoint: it has, of other sizes than its config says, the weights .'classifier.weight'",
     ),
     "NaN weights": (lambda f, _: weights(f, lambda t: t["classifier.weight"].fill_(float("nan"))), "classifier.weight.*NaN"),
     "infinite embeddings": (
         lambda f, _: weights(f, lambda t: t["model.embeddings.word_embeddings.weight"].fill_(float("inf"))),
         "word_embeddings.weight.*infinity",
     ),
-    "missing keys": (lambda f, _: weights(f, rename), "is missing the weights .*model.layers"),
+    "missing keys": (lambda f, _: weights(f, rename), "lacks the weights .*model.layers"),
     "shards outside": (lambda f, _: outside(f), r"'../outside.safetensors'.*outside"),
     "config that is no JSON": (lambda f, _: (f / "config.json").write_text("{"), "error: .*config"),
     "config nested a million deep": (lambda f, _: (f / "config.json").write_text("[" * 10**6), "error: .*config"),
@@ -143,15 +143,38 @@ HOSTILE = {
     ),
     "pieces of no type": (
         lambda f, _: weights(f, lambda t: t["model.embeddings.piece_types"].fill_(7)),
-        "`piece_types` must be at most 3, got 7",
+        "`model.embeddings.piece_types` must be in .0, 3., got values from 7 to 7",
     ),
+    "a linear part that the config does not know": (lambda f, _: config(f, wide_size=0), "has beside its own the weights .*wide"),
+    "a linear part of another size": (lambda f, _: config(f, wide_size=7), "of other sizes than its config says, the weights .*wide"),
+    "a linear part larger than memory": (lambda f, _: config(f, wide_size=2**40), "`wide_size` is 1099511627776. Choose smaller sizes"),
+    "n-grams larger than memory": (
+        lambda f, _: config(f, ngram_vocab_size=2**40, word_pooling="rnn"),
+        "`ngram_vocab_size` is 1099511627776. Choose smaller sizes",
+    ),
+    "features out of order": (
+        lambda f, _: weights(f, lambda t: t.update({"wide.keys": t["wide.keys"].flip(0)})),
+        "`wide.keys` must ascend",
+    ),
+    "negative features": (lambda f, _: weights(f, lambda t: t["wide.keys"].fill_(-5)), "`wide.keys` must ascend from 0"),
+    "features without a number": (lambda f, _: weights(f, lambda t: t["wide.weight"].fill_(float("nan"))), "'wide.weight' holds NaN"),
+    "infinite frequencies": (lambda f, _: weights(f, lambda t: t["wide.idf"].fill_(float("inf"))), "'wide.idf' holds NaN or infinity"),
+    "pieces that spell nothing": (lambda f, _: weights(f, lambda t: t["wide.characters"].fill_(-7)), "`wide.characters` must be in"),
+    "labels that are not numbered": (lambda f, _: config(f, id2label={"x": "y", "1": "z"}), "`id2label` must name each of the numbers"),
+    "labels in a list": (lambda f, _: config(f, id2label=[1, 2]), "`id2label` must name each of the numbers|no whole c"),
+    "a problem of no type": (lambda f, _: config(f, problem_type="x"), "`problem_type` must be one of"),
+    "architectures that are none": (lambda f, _: config(f, architectures=[5]), "`architectures` must be a list of names, got .5."),
+    "settings of another type": (lambda f, _: tokenizer(f, model_max_length="x"), "has no whole tokenizer: .*str"),
     "normalizer that blows up": (
         lambda f, _: normalizer(f, *({"type": "Replace", "pattern": {"String": "a"}, "content": "a" * 1000} for _ in range(6))),
         "normalizer of the tokenizer makes 1e\\+18 characters of one",
     ),
     "index that is none": (lambda f, _: (f / "model.safetensors.index.json").write_text("[]"), "index.json is no index of weights"),
     "a billion layers": (lambda f, _: config(f, num_hidden_layers=10**9), "`num_hidden_layers` must be at most"),
-    "labels that do not fit": (lambda f, _: config(f, id2label={str(i): str(i) for i in range(9)}), "no whole checkpoint: .*mismatch"),
+    "labels that do not fit": (
+        lambda f, _: config(f, id2label={str(i): str(i) for i in range(9)}),
+        "of other sizes than its config says, the weights .*classifier",
+    ),
     "another architecture": (lambda f, _: config(f, architectures=["os.system"]), "must be a classifier or a tagger, got os.system"),
     "unknown type": (lambda f, _: config(f, model_type="../../evil", auto_map={}), "error: .*evil"),
     "code under the names of ours": (lambda f, mark: evil_code(f, mark), None),
@@ -189,6 +212,7 @@ def test_hostile_folders(classifier, kind, tmp_path, capsys, monkeypatch):
     assert status == 1
     assert printed.out == ""
     assert "Traceback" not in printed.err
+    assert printed.err.count("\n") == 1
     assert re.search(message, printed.err, re.DOTALL), printed.err
 
 
@@ -202,7 +226,7 @@ def test_words_out_of_order(tagger, keys, tmp_path):
     """Hashes that do not ascend would find the wrong words or none."""
     folder = shutil.copytree(tagger[0], tmp_path / "model", ignore=shutil.ignore_patterns("checkpoint-*"))
     weights(folder, words(keys))
-    with pytest.raises(ValueError, match="`word_keys` must ascend"):
+    with pytest.raises(ValueError, match="word_keys` must ascend"):
         hf_rnn.load(str(folder))
 
 

@@ -107,3 +107,28 @@ def test_store_is_one_file_a_teacher(tmp_path):
     """Named by the fingerprint, readable without the teacher."""
     Store(Counting(), tmp_path).ask(["a"])
     assert [path.name for path in tmp_path.iterdir()] == ["counting.sqlite"]
+
+
+@pytest.mark.parametrize("content", [b"no database at all", b"", b"SQLite format 3\x00" + b"\xff" * 5000])
+def test_a_damaged_store_is_begun_anew(content, tmp_path):
+    """A file that is no store of answers is replaced; answers in it that are none are asked for again."""
+    (tmp_path / "counting.sqlite").write_bytes(content)
+    teacher = Counting()
+    store = Store(teacher, tmp_path)
+    assert store.ask(["abc"])[0].tolist() == [[3, 3]]
+    for shape, value in (("[7, 7]", b"\0" * 8), ("{", b""), ("[1]", b"\0")):
+        with store.base:
+            store.base.execute("UPDATE answers SET shape = ?, value = ?", (shape, value))
+        store.ask(["abc"])
+        assert teacher.asked[-1] == "abc"
+    assert len(teacher.asked) == 4
+    with store.base:
+        store.base.execute("ALTER TABLE answers RENAME COLUMN value TO other")
+    assert Store(teacher, tmp_path).ask(["abc"])[0].tolist() == [[3, 3]]
+
+
+def test_a_store_that_cannot_be_written(tmp_path):
+    """A folder in its place is one line."""
+    (tmp_path / "counting.sqlite").mkdir()
+    with pytest.raises(ValueError, match="answers cannot be kept there .* set HF_HOME to another folder"):
+        Store(Counting(), tmp_path)
