@@ -61,7 +61,10 @@ def measure_share(folder: Path) -> dict[str, float]:
 
     hf_rnn.RnnForSequenceClassification.forward = timed
     start, before = time.perf_counter(), time.process_time()
-    predict.main(options(folder, "rows", "alone.jsonl"))
+    try:
+        predict.main(options(folder, "rows", "alone.jsonl"))
+    finally:
+        hf_rnn.RnnForSequenceClassification.forward = forward
     whole = time.perf_counter() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     return {"seconds": whole, "CPU seconds": time.process_time() - before, "in the model": spent / whole, "peak GiB": peak}

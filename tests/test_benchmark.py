@@ -7,8 +7,11 @@ import pytest
 import torch
 from runs import SCRIPTS
 
+import hf_rnn
+
 sys.path.insert(0, str(SCRIPTS))
 import benchmark
+import benchmark_predict
 
 
 @pytest.fixture
@@ -81,3 +84,11 @@ def test_generation_is_measured(small):
     found = benchmark.measure_generation(1, 100)
     assert [line["cell"] for line in found] == ["lstm", "gru"]
     assert all(float(line["token 20, ms"]) > 0 and float(line["token 100, ms"]) > 0 and float(line["ratio"]) > 0 for line in found)
+
+
+def test_prediction_is_measured():
+    """The model takes a part of the time, and is as it was afterwards."""
+    forward = hf_rnn.RnnForSequenceClassification.forward
+    found = benchmark_predict.main(["--rows", "40", "--size", "1 x 128", "--processes", "--share"])
+    assert hf_rnn.RnnForSequenceClassification.forward is forward
+    assert 0 < found["alone"]["in the model"] < 1 and found["alone"]["peak GiB"] > 0

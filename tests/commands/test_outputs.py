@@ -47,7 +47,7 @@ def contents(folder):
         (["convert", "--output_dir", "{folder}/new", "--test_file", "{folder}/none.csv"], ".*none.csv: there is no such file"),
         (
             ["export", "--quantize", "true", "--output_dir", "{folder}/new", "--test_file", "{folder}/none.csv"],
-            "none.csv: there is no such",
+            ".*none.csv: there is no such file",
         ),
         (["demo", "--output_dir", "{data}"], "`output_dir` .* is a file"),
         (["learning-curve", "--train_file", "{data}", "--test_file", "{data}", "--output_dir", "{data}"], "`output_dir` .* is a file"),
