@@ -53,9 +53,8 @@ def write(name, rows):
 
 files = ["--train_file", write("train.csv", few), "--test_file", write("test.csv", test)]
 (folder / "texts.txt").write_text("\n".join(row["document"] for row in unlabelled), encoding="utf-8")
-print(
-    f"{len(labelled)} reviews for the teacher; {len(few)} with labels and {len(unlabelled)} without for the student; {len(test)} to test both"
-)
+students = f"{len(few)} with labels and {len(unlabelled)} without for the student"
+print(f"{len(labelled)} reviews for the teacher; {students}; {len(test)} to test both")
 
 # %% [markdown] lang="ko"
 # ## 선생
