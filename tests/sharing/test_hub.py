@@ -1,8 +1,11 @@
 """Pushing: everything in one commit, verified first, loaded again by name in every way, and safe when it fails half-way."""
 
 import json
+import os
 import re
 import shutil
+import subprocess
+import sys
 
 import pytest
 import torch
