@@ -1,5 +1,7 @@
 """Write and run the notebooks of the documentation, each source of scripts/notebooks in two languages: `make notebooks`."""
 
+import argparse
+import tempfile
 from pathlib import Path
 
 import jupytext
@@ -12,11 +14,17 @@ LANGUAGES = ("en", "ko")
 
 
 def main() -> None:
-    """Write all notebooks, with what their cells print and draw."""
-    for source in sorted(SOURCES.glob("*.py")):
+    """Write notebooks with what their cells print and draw."""
+    sources = {source.stem: source for source in sorted(SOURCES.glob("*.py"))}
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", help=f"of {', '.join(sources)}; all by default")
+    for name in parser.parse_args().names or sources:
+        source = sources[name]
         for language in LANGUAGES:
             notebook = in_language(source, language)
-            NotebookClient(notebook, timeout=600, kernel_name="python3").execute()
+            # what they write goes away with the folder that they run in
+            with tempfile.TemporaryDirectory() as folder:
+                NotebookClient(notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": folder}}).execute()
             for cell in notebook.cells:
                 # when a cell ran, and what libraries say about the machine, is nobody's business
                 cell.metadata.clear()

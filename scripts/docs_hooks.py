@@ -24,9 +24,14 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 
 def on_page_content(content: str, **_: Any) -> str:
-    """Show types as the docstrings mean them, not as they are marked there."""
+    """Show types as the docstrings mean them, not as they are marked there, and mark options, whose dashes no line may part from them."""
+    content = re.sub("<code>([^<]*--[^<]*)</code>", lambda found: f"<code>{_whole_options(found[1])}</code>", content)
     content = re.sub("<code>`([^`]*)`, [*]optional[*]</code>", r"<code>\1</code>, optional", content)
     return re.sub("<code>(`[^<]*)</code>", lambda found: f"<code>{found[1].replace('`', '')}</code>", content)
+
+
+def _whole_options(code: str) -> str:
+    return re.sub(r"--\w[\w-]{0,30}", lambda found: f'<span class="option">{found[0]}</span>', code)
 
 
 def options_page() -> str:
@@ -60,7 +65,7 @@ def _groups(module: ModuleType) -> list[tuple[str, list[OptionText]]]:
 
 def _table(options: list[OptionText]) -> str:
     rows = "\n".join(f"| `--{each.name}` | {_code(each.default)} | {_inert(each.help)} |" for each in options)
-    return f"| option | default | what it says |\n| --- | --- | --- |\n{rows}"
+    return f'<div class="options" markdown>\n\n| option | default | what it says |\n| --- | --- | --- |\n{rows}\n\n</div>'
 
 
 def _code(text: str) -> str:

@@ -4,7 +4,11 @@ import base64
 import contextlib
 import hashlib
 import json
+import os
 import re
+import subprocess
+import sys
+import textwrap
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote, urlparse
@@ -13,10 +17,10 @@ TOKEN = "hf_secretTokenOfTheTests0123456789"
 
 
 class Repository:
-    """Revisions, each a dictionary of files; the last one is main."""
+    """Revisions, each a dictionary of files; the last one is main. `sdk` is that of a Space."""
 
-    def __init__(self, private):
-        self.private = private
+    def __init__(self, private, sdk=None):
+        self.private, self.sdk = private, sdk
         self.revisions = [{}]
 
     def sha(self, index=-1):
@@ -119,8 +123,9 @@ class Handler(BaseHTTPRequestHandler):
         if name in self.server.repositories:
             self.answer({"error": "You already created this model repo", "url": f"{self.server.url}/{name}"}, 409)
             return
-        self.server.repositories[name] = Repository(wanted.get("visibility") == "private" or wanted.get("private"))
-        self.answer({"url": f"{self.server.url}/{name}"})
+        self.server.repositories[name] = Repository(wanted.get("visibility") == "private" or wanted.get("private"), wanted.get("sdk"))
+        kind = "spaces/" if wanted.get("type") == "space" else ""
+        self.answer({"url": f"{self.server.url}/{kind}{name}"})
 
     def validate(self, body):
         """Take any card."""
@@ -164,7 +169,8 @@ class Handler(BaseHTTPRequestHandler):
             elif entry["key"] == "deletedFile":
                 del files[value["path"]]
         repository.revisions.append(files)
-        url = f"{self.server.url}/{name}/commit/{repository.sha()}"
+        kind = "spaces/" if repository.sdk else ""
+        url = f"{self.server.url}/{kind}{name}/commit/{repository.sha()}"
         self.answer({"success": True, "commitUrl": url, "commitOid": repository.sha(), "hookOutput": ""})
 
     def find(self, name, revision):
@@ -208,18 +214,18 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(data, headers={**headers, "ETag": f'"{hashlib.sha256(data).hexdigest()}"', "Content-Type": "application/octet-stream"})
 
 
-LARGE = (".safetensors", ".png", ".onnx")
+LARGE = (".safetensors", ".png", ".onnx", ".gz")
 ROUTES = (
     (r"GET /api/whoami-v2", Handler.whoami),
     (r"POST /api/repos/create", Handler.create),
     (r"POST /api/validate-yaml", Handler.validate),
-    (r"POST /api/models/([^/]+/[^/]+)/preupload/(.+)", Handler.preupload),
-    (r"POST /([^/]+/[^/]+)\.git/info/lfs/objects/batch", Handler.batch),
+    (r"POST /api/(?:models|spaces)/([^/]+/[^/]+)/preupload/(.+)", Handler.preupload),
+    (r"POST /(?:spaces/)?([^/]+/[^/]+)\.git/info/lfs/objects/batch", Handler.batch),
     (r"PUT /lfs-store/(\w+)", Handler.store),
-    (r"POST /api/models/([^/]+/[^/]+)/commit/(.+)", Handler.commit),
-    (r"GET /api/models/([^/]+/[^/]+)", Handler.info),
-    (r"GET /api/models/([^/]+/[^/]+)/revision/([^/]+)", Handler.info),
-    (r"GET /api/models/([^/]+/[^/]+)/tree/([^/]+)(/.*)?", Handler.tree),
+    (r"POST /api/(?:models|spaces)/([^/]+/[^/]+)/commit/(.+)", Handler.commit),
+    (r"GET /api/(?:models|spaces)/([^/]+/[^/]+)", Handler.info),
+    (r"GET /api/(?:models|spaces)/([^/]+/[^/]+)/revision/([^/]+)", Handler.info),
+    (r"GET /api/(?:models|spaces)/([^/]+/[^/]+)/tree/([^/]+)(/.*)?", Handler.tree),
     (r"(?:GET|HEAD) /([^/]+/[^/]+)/resolve/([^/]+)/(.+)", Handler.resolve),
 )
 
@@ -236,3 +242,15 @@ def running_hub():
         hub.shutdown()
         hub.server_close()
         thread.join()
+
+
+def run(server, code, home, with_package=True):
+    """Run code in a process of its own that knows the Hub and the token; return what it printed, both streams together."""
+    code = ("" if with_package else "import sys\nsys.modules['hf_rnn'] = None\n") + textwrap.dedent(code)
+    environment = {name: value for name, value in os.environ.items() if name != "HF_HUB_OFFLINE"}
+    settings = {"HF_ENDPOINT": server.url, "HF_TOKEN": TOKEN, "HF_HOME": str(home / "home"), "HF_HUB_DISABLE_XET": "1"}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(
+        command, capture_output=True, text=True, cwd=home, env={**environment, **settings, "OMP_NUM_THREADS": "1"}, check=False
+    )
+    return done.returncode, done.stdout + done.stderr

@@ -1,4 +1,4 @@
-"""Write a page that runs a trained classifier or tagger in the browser, and open it.
+"""Write a page that runs a trained classifier or tagger in the browser; open it, or push it to the Hub as a static Space.
 
 Example:
     hf-rnn demo --model_name_or_path outputs/reviews --examples "정말 재미있어요" "시간이 아깝다" --output_dir page --serve true
@@ -9,10 +9,13 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from huggingface_hub.utils import validate_repo_id
+
 from ..data.writing import check_output_dir
 from ..inference.loading import load
 from ..onnx.page import write_page
 from ..options import check_given, option, parse_arguments
+from ..sharing.hub import push_space
 
 
 @dataclass
@@ -26,6 +29,8 @@ class DemoArguments:
     examples: list[str] | None = option("Texts to try.")  # noqa: RUF009
     serve: bool = option("Serve the page on this machine until Ctrl+C.", False)
     port: int = option("Port of --serve.", 8000, within="[0, 65535]")
+    push: str | None = option("Space on the Hub, user/name, to push the page to.")
+    private: bool = option("Whether the Space is private if it is new.", True)
     trust_remote_code: bool = option("Run model code that comes with the checkpoint.", False)
 
 
@@ -34,12 +39,17 @@ def main(argv: list[str] | None = None) -> None:
     (arguments,) = parse_arguments(argv, __doc__, DemoArguments)
     check_given(arguments, model_name_or_path="the folder or Hub name of a trained model")
     check_output_dir(arguments.output_dir, "output_dir", arguments.model_name_or_path)
+    if arguments.push:
+        # before any work
+        validate_repo_id(arguments.push)
     predictor = load(arguments.model_name_or_path, arguments.trust_remote_code)
     title = arguments.title or Path(arguments.model_name_or_path).name
     folder = Path(arguments.output_dir)
-    write_page(predictor.model, predictor.tokenizer, folder, title, arguments.examples or ())
-    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    files = write_page(predictor.model, predictor.tokenizer, folder, title, arguments.examples or ())
+    size = sum((folder / name).stat().st_size for name in files)
     print(f"Wrote {folder} ({size / 2**20:.1f} MiB): a page for any server of static files.")
+    if arguments.push:
+        print(f"Pushed: {push_space(folder, files, arguments.push, arguments.private).commit_url}")
     if arguments.serve:
         serve(folder, arguments.port)
 

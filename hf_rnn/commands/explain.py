@@ -1,15 +1,17 @@
-"""Show which words make the answer of a trained classifier.
+"""Show which words make the answer of a trained classifier, or the tag of a token, and what the gates of a layer do.
 
 Example:
     hf-rnn explain --model_name_or_path outputs/reviews --texts "정말 재미있어요" "시간이 아깝다" --output_file words.html
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 from ..data.cells import as_text
 from ..data.writing import check_output_file, written_whole
 from ..inference.explaining import explanation_page
 from ..inference.loading import load
+from ..inference.predicting import Predictor
 from ..options import check_given, option, parse_arguments
 
 
@@ -20,8 +22,11 @@ class ExplainArguments:
     model_name_or_path: str = option("Checkpoint, folder or Hub name.", "")
     # option() returns a field
     texts: list[str] | None = option("Texts whose answers to explain.")  # noqa: RUF009
-    label: str | None = option("Label to explain; the best one of each text by default.")
+    label: str | None = option("Label or tag to explain; the best one of each text or token by default.")
+    token: int | None = option("For a tagger: the token whose tag to explain, from 0; every one by default.", within="[0, inf)")
     output_file: str | None = option("HTML page to write, beside what is printed.")
+    gates_file: str | None = option("Picture to write of the gates and states of a layer at each step of the text, of which there is one.")
+    layer: int = option("Layer of --gates_file, from 0, or from -1 backwards.", -1)
     trust_remote_code: bool = option("Run model code that comes with the checkpoint.", False)
 
 
@@ -29,15 +34,38 @@ def main(argv: list[str] | None = None) -> None:
     """Run the command."""
     (arguments,) = parse_arguments(argv, __doc__, ExplainArguments)
     check_given(arguments, model_name_or_path="the folder or Hub name of a trained model", texts="one text or several")
-    if arguments.output_file:
-        check_output_file(arguments.output_file, "output_file", arguments.model_name_or_path)
+    if arguments.gates_file and len(arguments.texts) > 1:
+        raise ValueError(f"`gates_file` shows one text, got {len(arguments.texts)}. Pass one with --texts.")
+    for name in ("output_file", "gates_file"):
+        if getattr(arguments, name):
+            check_output_file(getattr(arguments, name), name, arguments.model_name_or_path)
     predictor = load(arguments.model_name_or_path, arguments.trust_remote_code)
-    explanations = [predictor.explain(as_text(text, "--texts"), arguments.label) for text in arguments.texts]
+    texts = [as_text(text, "--texts") for text in arguments.texts]
+    explanations = [each for text in texts for each in _explain(predictor, text, arguments.label, arguments.token)]
     for each in explanations:
-        print(f"{each.get('label', '')} {each.get('score', each.get('prediction')):.4f}  {each['text']}")
+        print(_heading(each))
         for word in sorted(each["words"], key=lambda word: -abs(word["effect"]))[:10]:
-            print(f"  {word['effect']:+.4f}  {word['word']}")
+            attention = f"  attention {word['attention']:.4f}" if "attention" in word else ""
+            print(f"  {word['effect']:+.4f}{attention}  {word['word']}")
     if arguments.output_file:
         with written_whole(arguments.output_file) as file:
             file.write(explanation_page(explanations))
         print(f"Wrote {arguments.output_file}.")
+    if arguments.gates_file:
+        # pictures need the extra [train]
+        from ..training.plots import plot_gates
+
+        plot_gates(predictor.gates(texts[0], arguments.layer), arguments.gates_file)
+        print(f"Wrote {arguments.gates_file}.")
+
+
+def _explain(predictor: Predictor, text: str, label: str | None, token: int | None) -> list[dict[str, Any]]:
+    """Return the explanation of a text, or of a tagger those of each of its tokens unless one is given."""
+    if not predictor.is_tagger or predictor.reads_raw_text or token is not None:
+        return [predictor.explain(text, label, token)]
+    return [predictor.explain(text, label, index) for index in range(len(text.split()))]
+
+
+def _heading(explanation: dict[str, Any]) -> str:
+    answer = f"{explanation.get('label', '')} {explanation.get('score', explanation.get('prediction')):.4f}  "
+    return answer + (explanation["words"][explanation["token"]]["word"] + "  in  " if "token" in explanation else "") + explanation["text"]

@@ -1,4 +1,4 @@
-"""Which words make an answer: what the model says with each of them left out."""
+"""Which words make an answer: what the model says with each of them left out, and where its attention lies."""
 
 import html
 from collections.abc import Iterable
@@ -8,61 +8,118 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from ..models.pooling import AttentionPooling
+from .reading import Reading, read_text
+
 # rows of one pass through the model
 ROWS = 64
 
 
 @torch.inference_mode()
-def explain(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, text: str, label: str | None = None) -> dict[str, Any]:
-    """Say for each word of a text how much of a label's score it carries.
+def explain(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, text: str, label: str | None = None, token: int | None = None
+) -> dict[str, Any]:
+    """Say for each word of a text how much of a label's score it carries; of a tagger, of the score of one token's tag.
 
     The effect of a word is the score on the text less the score on the text without the word: occlusion (Zeiler and Fergus 2014;
     Li et al. 2016) by the attention mask. A masked position of these models is as if it were not there, so that an effect is what
-    happens without the word. Effects do not add up to the score.
+    happens without the word. The token whose tag is explained cannot be left out: its own effect is that of the unknown token in its
+    place. Effects do not add up to the score.
 
     Args:
-        model (`PreTrainedModel`): A classifier.
+        model (`PreTrainedModel`): A classifier, or a tagger of tokens.
         tokenizer (`PreTrainedTokenizerBase`): Its fast tokenizer.
         text (`str`): The text; what is beyond the tokenizer's longest row is not looked at.
-        label (`str`, *optional*): Label to explain; the best one by default.
+        label (`str`, *optional*): Label or tag to explain; the best one by default.
+        token (`int`, *optional*): For a tagger, the token whose tag to explain, counted from 0, as white space parts them.
 
     Returns:
         `dict`: `text`, `label` and its `score`, or `prediction` (regression); `words` with `start` and `end` in characters, `word`, and
-            `effect`.
+            `effect`; of a tagger `token`; of a classifier with attention pooling `attention` of each word, the weight of its states in the
+            pooled one (Yang et al. 2016), which with that of special tokens is 1 together.
 
     Raises:
-        ValueError: The model is no classifier, or has no such label.
+        ValueError: The model is neither, or has no such label, or the text no such token.
     """
-    config = model.config
-    if not type(model).__name__.endswith("ForSequenceClassification"):
-        raise ValueError(f"Only the answers of classifiers can be explained, got {type(model).__name__}. Load a classifier.")
-    names = [config.id2label[index] for index in range(config.num_labels)]
+    names = [model.config.id2label[index] for index in range(model.config.num_labels)]
+    _check(model, names, label)
+    reading = read_text(model, tokenizer, text)
+    target = _find_token(model, reading, token)
+    ids, mask = _without_each_word(reading, target, tokenizer.unk_token_id)
+    parts = zip(ids.split(ROWS), mask.split(ROWS), strict=True)
+    place = None if target is None else reading.places[target][0]
+    # (W + 1, C)
+    scores = torch.cat([_scores(model, *part, place) for part in parts])
+    chosen = int(scores[0].argmax()) if label is None else names.index(label)
+    effects = (scores[0, chosen] - scores[1:, chosen]).tolist()
+    told = [
+        {"start": start, "end": end, "word": text[start:end], "effect": effect}
+        for (start, end), effect in zip(reading.spans.values(), effects, strict=True)
+    ]
+    if (weights := _attention(model, reading)) is not None:
+        for word, places in zip(told, reading.places.values(), strict=True):
+            word["attention"] = float(weights[places].sum())
+    score = float(scores[0, chosen])
+    answer = {"prediction": score} if model.config.problem_type == "regression" else {"label": names[chosen], "score": score}
+    return {"text": text, **answer, **({} if target is None else {"token": target}), "words": told}
+
+
+def _check(model: PreTrainedModel, names: list[str], label: str | None) -> None:
+    if not type(model).__name__.endswith(("ForSequenceClassification", "ForTokenClassification")):
+        raise ValueError(f"Only the answers of classifiers and taggers can be explained, got {type(model).__name__}. Load one of these.")
+    if getattr(model.config, "units", None) == "raw":
+        raise ValueError("A tagger of raw text finds its own tokens, and its spans cannot be explained. Load a tagger of tokens.")
     if label is not None and label not in names:
         raise ValueError(f"`label` must be one of {names}, got {label!r}. Pass --label.")
-    encoding = tokenizer(text, truncation=True, return_tensors="pt", return_offsets_mapping=True)
-    word_of, offsets = encoding.word_ids(0), encoding["offset_mapping"][0].tolist()
-    words = list(dict.fromkeys(word for word in word_of if word is not None))
-    # (W + 1, T): all words, then each of them left out
-    mask = torch.ones(len(words) + 1, len(word_of), dtype=torch.long)
-    for row, word in enumerate(words, start=1):
-        mask[row, [index for index, other in enumerate(word_of) if other == word]] = 0
-    scores = torch.cat([_scores(model, encoding["input_ids"], part) for part in mask.split(ROWS)])
-    target = int(scores[0].argmax()) if label is None else names.index(label)
-    effects = (scores[0, target] - scores[1:, target]).tolist()
-    places = [[offsets[index] for index, other in enumerate(word_of) if other == word] for word in words]
-    spans = [(place[0][0], place[-1][1]) for place in places]
-    told = [{"start": a, "end": b, "word": text[a:b], "effect": effect} for (a, b), effect in zip(spans, effects, strict=True)]
-    score = float(scores[0, target])
-    answer = {"prediction": score} if config.problem_type == "regression" else {"label": names[target], "score": score}
-    return {"text": text, **answer, "words": told}
 
 
-def _scores(model: PreTrainedModel, ids: Tensor, mask: Tensor) -> Tensor:
-    """Return the scores (R, C) of a row of ids (1, T) under several masks (R, T): probabilities, or numbers of a regression."""
-    logits = model(input_ids=ids.expand(len(mask), -1).to(model.device), attention_mask=mask.to(model.device)).logits.float().cpu()
+def _find_token(model: PreTrainedModel, reading: Reading, token: int | None) -> int | None:
+    """Return the token to explain, None for a classifier."""
+    if type(model).__name__.endswith("ForSequenceClassification"):
+        if token is not None:
+            raise ValueError(f"`token` is for taggers; a classifier answers the whole text, got {token}. Leave --token out.")
+        return None
+    if token is None or token not in reading.spans:
+        counted = f"from 0 to {len(reading.spans) - 1}" if reading.spans else "of a text that is not empty"
+        raise ValueError(f"`token` must be the number of a token, {counted}, got {token}. Pass --token.")
+    return token
+
+
+def _without_each_word(reading: Reading, target: int | None, unknown: int | None) -> tuple[Tensor, Tensor]:
+    """Return ids and masks (W + 1, T): the whole text, then it without each word, or with an unknown one for the target."""
+    ids = reading.ids.repeat(len(reading.spans) + 1, 1)
+    mask = torch.ones_like(ids)
+    for row, (word, places) in enumerate(reading.places.items(), start=1):
+        mask[row, places] = 0
+        if word == target and unknown is not None:
+            ids[row, places[0]] = unknown
+        if word == target:
+            mask[row, places[0]] = 1
+    return ids, mask
+
+
+def _scores(model: PreTrainedModel, ids: Tensor, mask: Tensor, place: int | None) -> Tensor:
+    """Return the scores (R, C) of rows (R, T), at a place if one is given: probabilities, or numbers of a regression."""
+    logits = model(input_ids=ids.to(model.device), attention_mask=mask.to(model.device)).logits.float().cpu()
+    if place is not None:
+        return logits[:, place].softmax(-1)
     if model.config.problem_type == "regression":
         return logits
     return logits.sigmoid() if model.config.problem_type == "multi_label_classification" else logits.softmax(-1)
+
+
+def _attention(model: PreTrainedModel, reading: Reading) -> Tensor | None:
+    """Return the weight of each position, (T,), in the state that a classifier pools by attention."""
+    pooling = getattr(getattr(model, "pooling", None), "attention", None)
+    if not isinstance(pooling, AttentionPooling):
+        return None
+    seen: list[tuple[Tensor, Tensor]] = []
+    hook = pooling.register_forward_pre_hook(lambda _, arguments: seen.append(arguments))
+    try:
+        model(input_ids=reading.ids[None].to(model.device))
+    finally:
+        hook.remove()
+    return pooling.weights(*seen[0])[0].float().cpu()
 
 
 def explanation_page(explanations: Iterable[dict[str, Any]]) -> str:
@@ -72,12 +129,18 @@ def explanation_page(explanations: Iterable[dict[str, Any]]) -> str:
 
 def _paragraph(explanation: dict[str, Any]) -> str:
     text, end, parts = explanation["text"], 0, []
+    target = explanation["words"][explanation["token"]]["start"] if "token" in explanation else None
     most = max((abs(word["effect"]) for word in explanation["words"]), default=0.0) or 1.0
     for word in explanation["words"]:
         colour = "33, 102, 205" if word["effect"] > 0 else "226, 112, 10"
         style = f"background: rgba({colour}, {0.75 * abs(word['effect']) / most:.2f})"
+        if "attention" in word:
+            style += f"; border-bottom: {round(12 * word['attention'])}px solid #333"
+        title = f"{word['effect']:+.4f}" + (f", attention {word['attention']:.4f}" if "attention" in word else "")
+        is_target = word["start"] == target
         parts.append(html.escape(text[end : word["start"]]))
-        parts.append(f'<span style="{style}" title="{word["effect"]:+.4f}">{html.escape(text[word["start"] : word["end"]])}</span>')
+        shown = html.escape(text[word["start"] : word["end"]])
+        parts.append(f'<span style="{style}" title="{title}">{f"<b>{shown}</b>" if is_target else shown}</span>')
         end = word["end"]
     told = explanation.get("label", "")
     score = explanation.get("score", explanation.get("prediction", 0.0))
@@ -89,7 +152,8 @@ PAGE = """<!doctype html>
 <style>body {{ max-width: 44rem; margin: 2rem auto; padding: 0 1rem; font: 17px/2 system-ui, sans-serif; color: #1c1e26; }}
 span {{ border-radius: .3rem; padding: .15rem .1rem; }} small {{ color: #5c6070; }}
 p {{ white-space: pre-wrap; overflow-wrap: anywhere; }}</style></head>
-<body><p><small>Blue words speak for the answer, orange ones against it: what the score loses or gains without the word.</small></p>
+<body><p><small>Blue words speak for the answer, orange ones against it: what the score loses or gains without the word.
+A line below a word is as thick as the attention on it. A bold word is the one whose tag is explained.</small></p>
 {}
 </body></html>
 """

@@ -14,6 +14,7 @@ from ..data.encoding import encode_words, first_pieces
 from ..data.surface import join_tokens
 from .bulk import Text, batches, size, windows
 from .explaining import explain
+from .gates import trace_gates
 from .spans import group_spans
 
 
@@ -62,9 +63,13 @@ class Predictor:
             answers += found
         return answers
 
-    def explain(self, text: str, label: str | None = None) -> dict[str, Any]:
-        """Say for each word of a text how much of the score of its label, or of another, it carries; see `explaining.explain`."""
-        return explain(self.model, self.tokenizer, text, label)
+    def explain(self, text: str, label: str | None = None, token: int | None = None) -> dict[str, Any]:
+        """Say for each word of a text how much of the score of its label, or of a token's tag, it carries; see `explaining.explain`."""
+        return explain(self.model, self.tokenizer, text, label, token)
+
+    def gates(self, text: str, layer: int = -1) -> dict[str, Any]:
+        """Return what the gates and states of a layer are at each step of a text; see `gates.trace_gates`."""
+        return trace_gates(self.model, self.tokenizer, text, layer)
 
     def logits(self, texts: list[Text]) -> Tensor | list[Tensor]:
         """Return the logits of one batch in fp32: (B, C) of texts, or (W, C) for the tokens of each sentence."""

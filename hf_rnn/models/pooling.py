@@ -61,13 +61,16 @@ class AttentionPooling(nn.Module):
         self.projection = nn.Linear(hidden_size, hidden_size)
         self.context = nn.Linear(hidden_size, 1, bias=False)
 
+    def weights(self, hidden: Tensor, mask: Tensor) -> Tensor:
+        """Return the weight of each state of (B, T, H), (B, T): zero where mask (B, T) is, 1 together in a row that has positions."""
+        # (B, T)
+        scores = self.context(torch.tanh(self.projection(hidden))).squeeze(2)
+        scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
+        return scores.softmax(1) * mask
+
     def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
         """Pool states (B, T, H) over the positions of mask (B, T): (B, H), zero for a row without positions."""
-        # (B, T, 1)
-        scores = self.context(torch.tanh(self.projection(hidden)))
-        scores = scores.masked_fill(~mask.unsqueeze(2), torch.finfo(scores.dtype).min)
-        weights = scores.softmax(1) * mask.unsqueeze(2)
-        return (weights * hidden).sum(1)
+        return (self.weights(hidden, mask).unsqueeze(2) * hidden).sum(1)
 
 
 class Pooling(nn.Module):

@@ -21,6 +21,7 @@ from .export import export_onnx, quantize
 from .runtime import QUANTIZED_FILE
 
 WEB = Path(__file__).parent / "web"
+OWN_FILES = ("index.html", "app.js", "engine.js", "offline.js")
 # what the page is built of, each with the files that it takes and the licence that its package states
 PACKAGES = {
     "onnxruntime-web@1.30.0": ("dist/ort.wasm.bundle.min.mjs", "dist/ort-wasm-simd-threaded.wasm"),
@@ -33,7 +34,7 @@ WHITE_SPACE = r"\p{White_Space}+"
 
 def write_page(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: str | Path, title: str, examples: Sequence[str] = ()
-) -> None:
+) -> list[str]:
     """Write a static folder with `index.html`: type a text, see its label or its spans.
 
     Args:
@@ -43,26 +44,32 @@ def write_page(
         title (`str`): Heading of the page.
         examples (`Sequence`): Texts to try.
 
+    Returns:
+        `list`: The files of the page, relative to the folder.
+
     Raises:
         ValueError: The model is of another kind, or the packages of the page cannot be had.
     """
     folder = Path(folder)
     settings = page_settings(model, tokenizer, title, examples)
     description = browser_tokenizer(json.loads(tokenizer.backend_tokenizer.to_str()))
-    folder.mkdir(parents=True, exist_ok=True)
-    _vendor(folder)
+    vendored = _vendor(folder)
     with tempfile.TemporaryDirectory() as work:
         export_onnx(model, work)
         quantize(work)
         shutil.copy(Path(work) / QUANTIZED_FILE, folder / "model.onnx")
-    for name, content in (("settings.json", settings), ("tokenizer.json", description)):
-        (folder / name).write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
-    for name in ("index.html", "app.js", "engine.js", "offline.js"):
+    for name in OWN_FILES:
         shutil.copy(WEB / name, folder / name)
     # what a static Space of the Hub wants to be told
-    (folder / "README.md").write_text(
-        f"---\ntitle: {json.dumps(title, ensure_ascii=False)}\nsdk: static\npinned: false\n---\n", encoding="utf-8"
-    )
+    card = f"---\ntitle: {json.dumps(title, ensure_ascii=False)}\nsdk: static\npinned: false\n---\n"
+    written = {
+        "settings.json": json.dumps(settings, ensure_ascii=False),
+        "tokenizer.json": json.dumps(description, ensure_ascii=False),
+        "README.md": card,
+    }
+    for name, content in written.items():
+        (folder / name).write_text(content, encoding="utf-8")
+    return sorted([*OWN_FILES, *vendored, *written, "model.onnx"])
 
 
 def page_settings(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, title: str, examples: Sequence[str]) -> dict[str, Any]:
@@ -149,10 +156,9 @@ def _punctuation() -> Iterator[str]:
     yield from (rf"\u{{{start:x}}}-\u{{{end:x}}}" for start, end in zip(starts, ends, strict=True))
 
 
-def _vendor(folder: Path) -> None:
-    """Put the packages that the page is built of into `vendor`, and their licences beside it."""
-    vendor = folder / "vendor"
-    vendor.mkdir(exist_ok=True)
+def _vendor(folder: Path) -> list[str]:
+    """Put the packages that the page is built of into `vendor`, and their licences beside it; return the names of the files."""
+    contents: dict[str, bytes] = {}
     licences = [f"onnxruntime-web\n\n{MIT.read_text(encoding='utf-8')}"]
     for package, names in PACKAGES.items():
         with tarfile.open(package_archive(package)) as archive:
@@ -163,10 +169,14 @@ def _vendor(folder: Path) -> None:
                     licences.append(f"{package.rpartition('@')[0]}\n\n{content.decode()}")
                 elif name.endswith(".wasm"):
                     # a quarter of its size; the same bytes every time
-                    (vendor / f"{Path(name).name}.gz").write_bytes(gzip.compress(content, 9, mtime=0))
+                    contents[f"vendor/{Path(name).name}.gz"] = gzip.compress(content, 9, mtime=0)
                 else:
-                    (vendor / Path(name).name).write_bytes(content)
-    (folder / "LICENSES.txt").write_text("\n\n".join(licences), encoding="utf-8")
+                    contents[f"vendor/{Path(name).name}"] = content
+    contents["LICENSES.txt"] = "\n\n".join(licences).encode()
+    (folder / "vendor").mkdir(parents=True, exist_ok=True)
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+    return list(contents)
 
 
 def package_archive(package: str) -> Path:

@@ -7,10 +7,11 @@ import site
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from fnmatch import fnmatch
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import torch
 import transformers
@@ -82,41 +83,60 @@ def push(
     validate_repo_id(repo_id)
     included, _ = plan(folder)
     verify(folder, trust_remote_code)
-    try:
-        return _send(
-            HfApi(token=token),
-            folder,
-            repo_id,
-            private,
-            included,
-            {"commit_message": commit_message, "revision": revision, "create_pr": create_pr},
-        )
-    except HfHubHTTPError:
-        raise
-    except (HTTPError, OfflineModeIsEnabled) as error:
-        raise ValueError(f"The Hub cannot be reached ({error}). Nothing was changed there; try again when the network is back.") from error
-
-
-def _send(api: HfApi, folder: str | Path, repo_id: str, private: bool | None, included: list[str], options: dict[str, Any]) -> CommitInfo:
-    """Make the repository and commit the files."""
-    try:
+    api = HfApi(token=token)
+    with _explained():
         repo_id = api.create_repo(repo_id, private=private, exist_ok=True).repo_id
+        name_in_card(Path(folder) / "README.md", repo_id)
+        return api.upload_folder(
+            repo_id=repo_id,
+            folder_path=folder,
+            allow_patterns=included,
+            # shards and modules of an earlier revision would stay beside the new ones
+            delete_patterns=["*.safetensors", "*.safetensors.index.json", "*.py"],
+            commit_message=commit_message,
+            revision=revision,
+            create_pr=create_pr,
+        )
+
+
+def push_space(
+    folder: str | Path, files: list[str], repo_id: str, private: bool | None = True, commit_message: str = "Upload page"
+) -> CommitInfo:
+    """Push a page as a static Space, in one commit.
+
+    Args:
+        folder (`str`): Folder of the page; its README says `sdk: static`.
+        files (`list`): Its files that go up.
+        repo_id (`str`): Space, made if it does not exist.
+        private (`bool`, *optional*): Whether a new Space is private; None for the owner's setting.
+        commit_message (`str`): Message.
+
+    Raises:
+        ValueError: The name is none, or the Hub cannot be reached or does not know the user.
+        HfHubHTTPError: The Hub refuses.
+    """
+    validate_repo_id(repo_id)
+    api = HfApi()
+    with _explained():
+        repo_id = api.create_repo(repo_id, private=private, exist_ok=True, repo_type="space", space_sdk="static").repo_id
+        return api.upload_folder(
+            repo_id=repo_id, folder_path=folder, allow_patterns=files, repo_type="space", commit_message=commit_message
+        )
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Say what to do where the Hub does not know the user or cannot be reached."""
+    try:
+        yield
     except HfHubHTTPError as error:
         if error.response is not None and error.response.status_code == 401:
             raise ValueError(
                 "The Hub does not know you (401). Log in with `hf auth login`, or set HF_TOKEN to a token that may write."
             ) from None
         raise
-    name_in_card(Path(folder) / "README.md", repo_id)
-    # shards and modules of an earlier revision would stay beside the new ones
-    stale = ["*.safetensors", "*.safetensors.index.json", "*.py"]
-    return api.upload_folder(
-        repo_id=repo_id,
-        folder_path=folder,
-        allow_patterns=included,
-        delete_patterns=stale,
-        **options,
-    )
+    except (HTTPError, OfflineModeIsEnabled) as error:
+        raise ValueError(f"The Hub cannot be reached ({error}). Nothing was changed there; try again when the network is back.") from error
 
 
 def plan(folder: str | Path) -> tuple[list[str], list[str]]:

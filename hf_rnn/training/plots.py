@@ -1,4 +1,4 @@
-"""Curves of a training run, confusion matrices, comparisons of models and searches for options as pictures."""
+"""Curves of a training run, confusion matrices, gates, comparisons of models and searches for options as pictures."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,6 +8,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import ArrayLike
+
+from .fonts import fonts_for
 
 # labels of a confusion matrix that a picture has room for, and characters of a name
 MOST_LABELS = 60
@@ -55,20 +57,52 @@ def plot_confusion_matrix(references: ArrayLike, answers: ArrayLike, labels: lis
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     # up to 25 labels a cell has room for its count; more shrink to a quarter of an inch
     side = max(4.0, 0.62 * size) if size <= 25 else 0.25 * size
-    figure = Figure(figsize=(side + 2.5, side + 1.5), layout="constrained")
-    axis = figure.subplots()
-    image = axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    # a dollar in a label starts no formula
-    axis.set_xticks(range(size), names, rotation=90 if size > 4 else 0, fontsize=8, parse_math=False)
-    axis.set_yticks(range(size), names, fontsize=8, parse_math=False)
-    axis.set(xlabel="predicted", ylabel="true")
-    for (row, column), count in np.ndenumerate(counts):
-        if count and (size <= 25 or row == column):
-            colour = "white" if shares[row, column] > 0.5 else "black"
-            axis.text(column, row, str(count), ha="center", va="center", fontsize=8 if size <= 25 else 5, color=colour)
-    figure.colorbar(image, ax=axis, fraction=0.04, label="share of the true label")
-    # the layout leaves no room for the label of the rows beside a square image
-    figure.savefig(path, dpi=120, bbox_inches="tight")
+    with fonts_for(names):
+        figure = Figure(figsize=(side + 2.5, side + 1.5), layout="constrained")
+        axis = figure.subplots()
+        image = axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+        # a dollar in a label starts no formula
+        axis.set_xticks(range(size), names, rotation=90 if size > 4 else 0, fontsize=8, parse_math=False)
+        axis.set_yticks(range(size), names, fontsize=8, parse_math=False)
+        axis.set(xlabel="predicted", ylabel="true")
+        for (row, column), count in np.ndenumerate(counts):
+            if count and (size <= 25 or row == column):
+                colour = "white" if shares[row, column] > 0.5 else "black"
+                axis.text(column, row, str(count), ha="center", va="center", fontsize=8 if size <= 25 else 5, color=colour)
+        figure.colorbar(image, ax=axis, fraction=0.04, label="share of the true label")
+        # the layout leaves no room for the label of the rows beside a square image
+        figure.savefig(path, dpi=120, bbox_inches="tight")
+    return figure
+
+
+def plot_gates(trace: dict[str, Any], path: str | Path) -> Figure:
+    """Draw what `trace_gates` returns: a map for each gate and state, units of the layer by steps of the text, a row for each direction;
+    return the figure.
+
+    Args:
+        trace (`dict`): `text`, `units` and `directions`.
+        path (`str`): Picture to write.
+    """
+    read = [trace["text"][start:end].strip() or "·" for start, end in trace["units"]]
+    read = [word if len(word) <= 12 else f"{word[:11]}…" for word in read]
+    directions = trace["directions"]
+    names = list(directions[0])
+    with fonts_for(read):
+        width = max(2.2, 0.22 * len(read) + 1.0)
+        figure = Figure(figsize=(width * len(names), 3.2 * len(directions)), layout="constrained")
+        for row, (direction, axes) in enumerate(zip(directions, figure.subplots(len(directions), len(names), squeeze=False), strict=True)):
+            for name, axis in zip(names, axes, strict=True):
+                values = direction[name].numpy().T
+                # gates are shares; states and candidates have a sign, and cells no bound
+                bound = float(max(1.0, abs(values).max(initial=0.0))) if name == "cell" else 1.0
+                low, colours = (0.0, "Blues") if name.endswith("gate") else (-bound, "RdBu_r")
+                image = axis.imshow(values, aspect="auto", interpolation="nearest", cmap=colours, vmin=low, vmax=bound)
+                axis.set_title(name if len(directions) == 1 else f"{name}, {('forward', 'backward')[row]}", fontsize=9)
+                axis.set_xticks(range(len(read)), read, rotation=90, fontsize=7, parse_math=False)
+                axis.tick_params(axis="y", labelsize=7)
+                figure.colorbar(image, ax=axis, shrink=0.8).ax.tick_params(labelsize=7)
+            axes[0].set_ylabel("unit of the layer", fontsize=8)
+        figure.savefig(path, dpi=120)
     return figure
 
 

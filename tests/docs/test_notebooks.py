@@ -13,14 +13,17 @@ SOURCES = sorted((ROOT / "scripts" / "notebooks").glob("*.py"))
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)
-def test_source_runs(source):
-    """Every cell of code, in order; pictures go nowhere."""
+def test_source_runs(source, tmp_path, monkeypatch):
+    """Every cell of code, in order; pictures go nowhere, files into a folder of the test."""
+    monkeypatch.chdir(tmp_path)
     matplotlib.use("agg")
     names = runpy.run_path(str(source))
     if "curves" in names:
         first, last = names["curves"]["lstm"][0], names["curves"]["lstm"][-1]
         assert last[0] > first[0]
         assert last[1] > 0.65
+    if "lines" in names:
+        assert names["lines"]["student"]["accuracy"] > names["alone"] + 0.05
 
 
 @pytest.mark.parametrize("language", ["en", "ko"])

@@ -27,6 +27,7 @@ def test_python_runs(page, classifier, tagger, tmp_path, monkeypatch):
     (tmp_path / "outputs").mkdir()
     (tmp_path / "outputs" / "reviews").symlink_to(classifier[0])
     (tmp_path / "outputs" / "pos").symlink_to(tagger[0])
+    (tmp_path / "reference").symlink_to(ROOT / "reference")
     monkeypatch.chdir(tmp_path)
     names = {"__name__": page.stem}
     for code in blocks(page, "python"):

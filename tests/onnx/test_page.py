@@ -11,6 +11,7 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from hub_server import run, running_hub
 from runs import SAMPLES
 
 from hf_rnn import RnnConfig, RnnForMaskedLM, RnnForTokenClassification, load, train_tokenizer
@@ -234,6 +235,33 @@ def test_nothing_comes_from_elsewhere(page):
     licences = (page / "LICENSES.txt").read_text()
     assert all(words in licences for words in ("Microsoft Corporation", "Apache License", "MIT License"))
     assert "sdk: static" in (page / "README.md").read_text()
+
+
+def test_push_makes_a_static_space(archives, classifier, tmp_path):
+    """`--push` sends the files of the page, and nothing else of its folder, in one commit; a wrong name is said before any work."""
+    (tmp_path / "home" / "hf_rnn").mkdir(parents=True)
+    (tmp_path / "home" / "hf_rnn" / "npm").symlink_to(archives[0].parent)
+    (tmp_path / "page").mkdir()
+    (tmp_path / "page" / "notes.txt").write_text("mine")
+    arguments = ["demo", "--model_name_or_path", str(classifier[0]), "--output_dir", str(tmp_path / "page"), "--push"]
+    code = "import sys; from hf_rnn.commands import cli; sys.exit(cli.main({!r}))"
+    with running_hub() as server:
+        status, printed = run(server, code.format([*arguments, "tester/page"]), tmp_path)
+        assert status == 0, printed
+        assert "/spaces/tester/page/commit/" in printed
+        repository = server.repositories["tester/page"]
+        assert (repository.sdk, repository.private, len(repository.revisions)) == ("static", True, 2)
+        pushed = repository.revisions[-1]
+        there = {str(path.relative_to(tmp_path / "page")): path.read_bytes() for path in (tmp_path / "page").rglob("*") if path.is_file()}
+        del there["notes.txt"]
+        assert pushed == there
+        assert b"sdk: static" in pushed["README.md"]
+        status, printed = run(server, code.format([*arguments, "tester/no such"]), tmp_path)
+        assert status == 1 and "Traceback" not in printed and "Wrote" not in printed
+        server.fail = "/commit/"
+        status, printed = run(server, code.format([*arguments, "tester/page", "--title", "New"]), tmp_path)
+        assert status == 1 and "the disk is full" in printed and "Traceback" not in printed
+        assert len(repository.revisions) == 2
 
 
 def test_other_models_are_refused():

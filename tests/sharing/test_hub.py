@@ -6,11 +6,10 @@ import re
 import shutil
 import subprocess
 import sys
-import textwrap
 
 import pytest
 import torch
-from hub_server import TOKEN, running_hub
+from hub_server import TOKEN, run, running_hub
 from runs import reviews
 from safetensors.torch import load_file, save_file
 
@@ -37,18 +36,6 @@ def healthy(server):
 def model(classifier, tmp_path):
     """Return a copy of the folder of a trained classifier."""
     return shutil.copytree(classifier[0], tmp_path / "model", ignore=shutil.ignore_patterns("checkpoint-*"))
-
-
-def run(server, code, home, with_package=True):
-    """Run code in a process of its own that knows the Hub and the token; return what it printed, both streams together."""
-    code = ("" if with_package else "import sys\nsys.modules['hf_rnn'] = None\n") + textwrap.dedent(code)
-    environment = {name: value for name, value in os.environ.items() if name != "HF_HUB_OFFLINE"}
-    settings = {"HF_ENDPOINT": server.url, "HF_TOKEN": TOKEN, "HF_HOME": str(home / "home"), "HF_HUB_DISABLE_XET": "1"}
-    command = [sys.executable, "-c", code]
-    done = subprocess.run(
-        command, capture_output=True, text=True, cwd=home, env={**environment, **settings, "OMP_NUM_THREADS": "1"}, check=False
-    )
-    return done.returncode, done.stdout + done.stderr
 
 
 def push(server, folder, name, home, *more):
