@@ -21,6 +21,7 @@ from ..models.pieces import piece_types
 from ..models.tags import split_tag
 from ..training.arguments import DataArguments
 from ..training.defaults import Size, tagger_defaults
+from ..training.linear import LinearFit
 from ..training.plots import plot_confusion_matrix
 from ..training.span_report import write_span_report
 from . import steps
@@ -60,7 +61,7 @@ class SpanLabelling(WordTask):
     def defaults(self, size: Size) -> dict[str, Any]:
         """Return those of a tagger, but for what docs/raw-text.md was measured with."""
         dropouts = {f"{name}_dropout": 0.3 for name in ("embedding", "input", "hidden", "classifier")}
-        own = {"tokenizer_type": "units", "vocab_size": 2000, "num_hidden_layers": 1, "wide_size": 0, "learning_rate": 4e-3, **dropouts}
+        own = {"tokenizer_type": "units", "vocab_size": 2000, "num_hidden_layers": 1, "learning_rate": 4e-3, **dropouts}
         return {**tagger_defaults(size), **own}
 
     def prepare(self, splits: Splits) -> Splits:
@@ -123,6 +124,10 @@ class SpanLabelling(WordTask):
         if not (self.model_args.model_name_or_path or self.model_args.vectors_file or self.model_options.embeddings_from):
             share_scripts(model.get_input_embeddings(), tokenizer)
         return model
+
+    def wide_fit(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, size: int) -> LinearFit | None:
+        """Make a linear tagger by default where units are words: a single character has no prefix, suffix or shape to go by."""
+        return super().wide_fit(model, tokenizer, 0 if getattr(model.config, "ngram_vocab_size", 0) else size)
 
     def iterate_words(self, rows: Any, encoded: Any) -> Iterator[list[str]]:
         """Yield the units of each training text."""
