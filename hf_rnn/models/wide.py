@@ -120,7 +120,8 @@ class WideEmissions(WideTable):
         words = starts & ~special
         word_of = (words.cumsum(1) - 1).clamp(min=0)
         keys = describe_words(self.characters, input_ids, word_of, ~special, trim)
-        return keys[:, : int(word_of.max()) + 1] if trim and word_of.numel() else keys, word_of
+        # look-ups want them side by side in memory
+        return keys[:, : int(word_of.max()) + 1].contiguous() if trim and word_of.numel() else keys, word_of
 
     def forward(self, input_ids: Tensor | None, starts: Tensor, special: Tensor, trim: bool = True) -> Tensor:
         """Return emissions (B, T, C), those of a word at each of its pieces, zero at special tokens and where there is nothing.
