@@ -35,8 +35,8 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
     return make_task(argv, __doc__).run()
 
 
-def make_task(argv: list[str] | None, description: str | None, *more: type) -> LabelledTask:
-    """Return what the options ask for: a tagger of tokens, or of raw text if the rows are such; see `LabelledTask`."""
+def make_task(argv: list[str] | None, description: str | None, *more: type) -> WordTask:
+    """Return what the options ask for: a tagger of tokens, or of raw text if the rows are such; see `WordTask`."""
     task = TokenClassification(argv, description, *more)
     return SpanLabelling(argv, description, *more) if reads_raw_text(task.data) else task
 
