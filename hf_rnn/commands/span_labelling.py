@@ -1,5 +1,6 @@
 """Train, evaluate and apply a tagger of raw text: words with parts of speech, entities, slots, as spans of characters."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -20,10 +21,11 @@ from ..models.pieces import piece_types
 from ..models.tags import split_tag
 from ..training.arguments import DataArguments
 from ..training.defaults import Size, tagger_defaults
+from ..training.linear import LinearFit
 from ..training.plots import plot_confusion_matrix
 from ..training.span_report import write_span_report
 from . import steps
-from .labelled import LabelledTask
+from .word_labelling import WordTask
 
 # n-grams of units with a vector of their own where characters are units
 NGRAMS = 30000
@@ -43,7 +45,7 @@ def reads_raw_text(data: DataArguments) -> bool:
     return holds_spans(next(iter(splits.values())))
 
 
-class SpanLabelling(LabelledTask):
+class SpanLabelling(WordTask):
     """Spans of characters, found as BIO tags of the units of raw text."""
 
     task = "token-classification"
@@ -59,7 +61,7 @@ class SpanLabelling(LabelledTask):
     def defaults(self, size: Size) -> dict[str, Any]:
         """Return those of a tagger, but for what docs/raw-text.md was measured with."""
         dropouts = {f"{name}_dropout": 0.3 for name in ("embedding", "input", "hidden", "classifier")}
-        own = {"tokenizer_type": "units", "vocab_size": 2000, "num_hidden_layers": 1, "wide_size": 0, "learning_rate": 4e-3, **dropouts}
+        own = {"tokenizer_type": "units", "vocab_size": 2000, "num_hidden_layers": 1, "learning_rate": 4e-3, **dropouts}
         return {**tagger_defaults(size), **own}
 
     def prepare(self, splits: Splits) -> Splits:
@@ -106,7 +108,7 @@ class SpanLabelling(LabelledTask):
 
     def make_tokenizer(self, splits: Splits, defaults: dict[str, Any]) -> PreTrainedTokenizerBase:
         """Load the tokenizer that the options name, or train one whose units meet the borders of spans."""
-        given = self.model_args.tokenizer_name or self.model_args.model_name_or_path or self.model_args.embeddings_from
+        given = self.model_args.tokenizer_name or self.model_args.model_name_or_path or self.model_options.embeddings_from
         if given or "train" not in splits:
             return super().make_tokenizer(splits, defaults)
         rows = splits["train"]
@@ -119,9 +121,18 @@ class SpanLabelling(LabelledTask):
     def build_model(self, tokenizer: PreTrainedTokenizerBase, rows: Any, encoded: Any, defaults: dict[str, Any]) -> PreTrainedModel:
         """Load the model that the options name, or build one whose pieces of one script start alike."""
         model = super().build_model(tokenizer, rows, encoded, defaults)
-        if not (self.model_args.model_name_or_path or self.model_args.vectors_file or self.model_args.embeddings_from):
+        if not (self.model_args.model_name_or_path or self.model_args.vectors_file or self.model_options.embeddings_from):
             share_scripts(model.get_input_embeddings(), tokenizer)
         return model
+
+    def wide_fit(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, size: int) -> LinearFit | None:
+        """Make a linear tagger by default where units are words: a single character has no prefix, suffix or shape to go by."""
+        return super().wide_fit(model, tokenizer, 0 if getattr(model.config, "ngram_vocab_size", 0) else size)
+
+    def iterate_words(self, rows: Any, encoded: Any) -> Iterator[list[str]]:
+        """Yield the units of each training text."""
+        for text, units in zip(rows["text"], encoded["units"], strict=True):
+            yield [text[start:end] for start, end in units]
 
     def encode(self, splits: Splits, tokenizer: PreTrainedTokenizerBase) -> Splits:
         """Tokenise texts, give every unit its tag, and say how many borders no unit meets."""

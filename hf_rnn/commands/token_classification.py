@@ -4,7 +4,7 @@ Example:
     hf-rnn token-classification --train_file train.conllu --do_train --do_eval --output_dir outputs/pos
 """
 
-from dataclasses import replace
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,7 +13,7 @@ import evaluate
 import numpy as np
 from seqeval.metrics import classification_report as span_report
 from sklearn.metrics import classification_report
-from transformers import AutoModelForTokenClassification, EvalPrediction, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoModelForTokenClassification, EvalPrediction, PreTrainedTokenizerBase
 from transformers.trainer_utils import PredictionOutput
 
 from ..data.encoding import encode_tokens, map_splits
@@ -22,13 +22,12 @@ from ..data.loading import load_config
 from ..data.readers import DataError
 from ..data.splits import TAG_COLUMNS, TOKEN_COLUMNS, Splits, choose_column, column_names, iterate_cells
 from ..models.tags import first_violation, guess_scheme
-from ..training.arguments import ModelArguments
 from ..training.defaults import Size, tagger_defaults
 from ..training.metrics import SpanMetric, TokenMetric, load_metric
 from ..training.plots import plot_confusion_matrix
 from . import steps
-from .labelled import LabelledTask
 from .span_labelling import SpanLabelling, reads_raw_text
+from .word_labelling import WordTask
 
 
 def main(argv: list[str] | None = None) -> dict[str, float]:
@@ -36,8 +35,8 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
     return make_task(argv, __doc__).run()
 
 
-def make_task(argv: list[str] | None, description: str | None, *more: type) -> LabelledTask:
-    """Return what the options ask for: a tagger of tokens, or of raw text if the rows are such; see `LabelledTask`."""
+def make_task(argv: list[str] | None, description: str | None, *more: type) -> WordTask:
+    """Return what the options ask for: a tagger of tokens, or of raw text if the rows are such; see `WordTask`."""
     task = TokenClassification(argv, description, *more)
     return SpanLabelling(argv, description, *more) if reads_raw_text(task.data) else task
 
@@ -47,7 +46,7 @@ def _best(logits: Any, labels: Any) -> Any:
     return tuple(part.argmax(-1) for part in logits) if isinstance(logits, tuple) else logits.argmax(-1)
 
 
-class TokenClassification(LabelledTask):
+class TokenClassification(WordTask):
     """Tags of tokens, with classes of whole sentences beside them if there is an intent column."""
 
     task = "token-classification"
@@ -136,24 +135,9 @@ class TokenClassification(LabelledTask):
         is_free = self.model_args.use_crf is None and not self.training.label_smoothing_factor
         return is_free and self.scheme is not None and not self.has_knowledge
 
-    @property
-    def borrows_words(self) -> bool:
-        """Return whether whole words get the vectors of an encoder, beside a tokenizer of the model's own, which sees case."""
-        options = self.model_args
-        is_new = not (options.model_name_or_path or options.config_name or options.tokenizer_name)
-        return bool(options.embeddings_from) and is_new and options.word_pooling != "none" and options.word_vocab_size != 0
-
-    @property
-    def model_options(self) -> ModelArguments:
-        """Return what tokenizer and model are made by, without an encoder's pieces where its words are borrowed."""
-        return replace(self.model_args, embeddings_from=None) if self.borrows_words else self.model_args
-
-    def build_model(self, tokenizer: PreTrainedTokenizerBase, rows: Any, encoded: Any, defaults: dict[str, Any]) -> PreTrainedModel:
-        """Load the model that the options name, or build one, whose words may have the vectors of an encoder."""
-        model = super().build_model(tokenizer, rows, encoded, defaults)
-        if self.borrows_words and rows is not None:
-            steps.borrow_words(model, str(self.model_args.embeddings_from), tokenizer, iterate_cells(rows, self.text_column))
-        return model
+    def iterate_words(self, rows: Any, encoded: Any) -> Iterable[list[str]]:
+        """Return the tokens of each training row."""
+        return iterate_cells(rows, self.text_column)
 
     @property
     def has_knowledge(self) -> bool:

@@ -76,7 +76,9 @@ class Cuts:
         after, before = rf"(?!{LETTER}|['’]{LETTER})", rf"(?<!{LETTER}|{LETTER}['’])"
         singles = [rf"(?=[{SCRIPTS[name]}])\X" for name in self.scripts]
         runs = [rf"(?:[{letters}{MARKS}])+" if name != "digits" else rf"{letters}+" for name, letters in SCRIPTS.items()]
-        halves = [rf"{before}(?i:{regex.escape(a)})(?=(?i:{regex.escape(b)}){after})" for a, b in self.words]
+        # each condition once, as an engine that tries one after the other pays for every one of them
+        firsts = "|".join(rf"(?i:{regex.escape(a)})(?=(?i:{regex.escape(b)}){after})" for a, b in self.words)
+        halves = [rf"{before}(?:{firsts})"] if self.words else []
         # an ending is at least one letter away from the start of its word
         endings = [rf"{LETTER}+?(?=(?i:{_any(self.endings)}){after})"] if self.endings else []
         beginnings = [rf"{before}(?i:{_any(self.beginnings)})(?={LETTER})"] if self.beginnings else []
@@ -199,7 +201,8 @@ def train_unit_tokenizer(
     tokenizer.model = models.WordPiece(
         {piece: index for index, piece in enumerate(pieces)}, unk_token=UNK, continuing_subword_prefix=PREFIX
     )
-    tokenizer.decoder = decoders.Sequence([decoders.Replace(Regex(f"^{PREFIX}"), ""), decoders.Fuse()])
+    # pipelines decode every span: a step more takes as long as the rest
+    tokenizer.decoder = decoders.Replace(Regex(f"^{PREFIX}"), "")
     return finish_tokenizer(tokenizer, model_max_length)
 
 

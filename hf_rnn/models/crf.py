@@ -124,32 +124,40 @@ def _max_marginals(emissions: Tensor, lengths: Tensor, start: Tensor, end: Tenso
     batch_size, width, _ = emissions.shape
     if width == 0 or batch_size == 0:
         return torch.zeros_like(emissions)
-    mask = torch.arange(width, device=emissions.device) < lengths[:, None]
+    places = torch.arange(width, device=emissions.device)
+    mask = places < lengths[:, None]
     scores = emissions.to(transitions.dtype).masked_fill(~mask.unsqueeze(2), 0.0)
-    last = torch.arange(width, device=emissions.device) == lengths[:, None] - 1
-    # best score of a path that ends in each tag, and the tag before it: (B, C)
-    alphas, pointers = [start + scores[:, 0]], [torch.zeros_like(emissions[:, 0], dtype=torch.long)]
-    for step in range(1, width):
-        best, pointer = (alphas[-1].unsqueeze(2) + transitions).max(1)
-        alphas.append(torch.where(mask[:, step, None], best + scores[:, step], alphas[-1]))
-        pointers.append(pointer)
-    # best score of what follows each tag: (B, C)
-    beta, tag = end.expand(batch_size, -1), torch.zeros_like(lengths)
-    marginals, path = [], []
-    for step in range(width - 1, -1, -1):
-        is_last = last[:, step]
-        if step < width - 1:
-            following = (transitions + (beta + scores[:, step + 1]).unsqueeze(1)).amax(2)
-            beta = torch.where(mask[:, step + 1, None], following, end)
-            tag = pointers[step + 1].gather(1, tag.unsqueeze(1)).squeeze(1)
-        marginals.append(alphas[step] + beta)
-        tag = torch.where(is_last, marginals[-1].argmax(1), tag)
-        path.append(tag)
-    # (B, W, C), (B, W)
-    marginal, viterbi = torch.stack(marginals[::-1], 1), torch.stack(path[::-1], 1)
-    shortfall = (marginal - marginal.amax(2, keepdim=True)).to(emissions.dtype)
-    shortfall = shortfall.clamp(max=-torch.finfo(emissions.dtype).tiny)
+    # (B, W, 1): of each position its mirror image in its own row
+    mirror = (lengths[:, None] - 1 - places).clamp(min=0).unsqueeze(2).expand_as(scores)
+    # (W, 2, B, C): each row forwards and backwards, so that both searches are one, and what is behind a row comes last
+    both = torch.stack([scores, scores.gather(1, mirror)]).permute(2, 0, 1, 3)
+    # (2, 1, C, C): to a tag from those that come before it in reading
+    moves = torch.stack([transitions.T, transitions]).unsqueeze(1)
+    # best score of what is read before each tag: (2, B, C)
+    reached = [torch.stack([start, end]).unsqueeze(1).expand(-1, batch_size, -1)]
+    for step in both[:-1].unbind(0):
+        reached.append((moves + (reached[-1] + step).unsqueeze(2)).amax(3))
+    # (B, W, C)
+    forwards, backwards = torch.stack(reached, 2)
+    alpha = forwards + scores
+    marginal = alpha + backwards.gather(1, mirror)
+    peak = marginal.amax(2, keepdim=True)
+    viterbi = marginal.argmax(2)
+    # where another tag comes as close as rounding reaches, arg maxes may be of different paths
+    margin = torch.finfo(peak.dtype).eps ** 0.5 * peak.abs().clamp(min=1)
+    if bool(((marginal >= peak - margin).sum(2) > 1).logical_and(mask).any()):
+        viterbi = _follow(alpha, viterbi, lengths, transitions)
+    shortfall = (marginal - peak).to(emissions.dtype).clamp(max=-torch.finfo(emissions.dtype).tiny)
     return shortfall.scatter(2, viterbi.unsqueeze(2), 0.0) * mask.unsqueeze(2)
+
+
+def _follow(alpha: Tensor, best: Tensor, lengths: Tensor, transitions: Tensor) -> Tensor:
+    """Return the Viterbi path (B, W) from the scores of the best path to each tag (B, W, C) and the best tags (B, W), read at the ends."""
+    path = [best[:, -1]]
+    for step in range(alpha.shape[1] - 2, -1, -1):
+        before = (alpha[:, step] + transitions.T[path[-1]]).argmax(1)
+        path.append(torch.where(step < lengths - 1, before, best[:, step]))
+    return torch.stack(path[::-1], 1)
 
 
 # a graph holds the search as one node: as loops it would be unrolled over a fixed number of steps

@@ -97,6 +97,18 @@ def _neighbours(hashes: Tensor, segments: Segments) -> tuple[Tensor, Tensor]:
     return hashes.roll(1) * same, (hashes * same).roll(-1)
 
 
+def _distinct(hashes: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the first (D,) of each group of units with the same hash (U,), and the group of each unit (U,).
+
+    Units of so many pieces, `lengths` (U,), that their hash forgets the order of some are all kept apart.
+    """
+    index = torch.arange(len(hashes), device=hashes.device)
+    if bool((lengths > len(POWERS)).any()):
+        return index, index
+    found, group = torch.unique(hashes, return_inverse=True)
+    return index.new_full((len(found),), len(hashes)).scatter_reduce(0, group, index, "amin"), group
+
+
 def hash_ngrams(hashes: Tensor, before: Tensor, after: Tensor) -> Tensor:
     """Return hashes (3, ...) of each unit (...) with the one before it, with the one after it, and with both."""
     left, right = before * POWERS[1] + hashes * POWERS[2] + 1, hashes * POWERS[3] + after * POWERS[4] + 2
@@ -266,15 +278,15 @@ class RnnEmbeddings(nn.Module):
         self._check_ids(input_ids)
         self._warn_of_missing_types()
         segments = self.segment(input_ids, mask, self.word_pooling is not None)
-        # (N, E)
-        if input_ids is not None:
-            pieces = self.word_embeddings(input_ids.flatten()[segments.positions])
-        else:
-            pieces = inputs_embeds.flatten(0, 1).index_select(0, segments.positions)
-        units = pieces if self.word_pooling is None else self._pool(pieces, segments)
+        if input_ids is None:
+            # (N, E)
+            return self._drop(inputs_embeds.flatten(0, 1).index_select(0, segments.positions)), segments
+        # (N,)
+        ids = input_ids.flatten()[segments.positions]
+        units = self.word_embeddings(ids) if self.word_pooling is None else self._pool(ids, segments)
         if not hasattr(self, "word_keys") and not hasattr(self, "ngram_keys"):
             return self._drop(units), segments
-        hashes = self._hash(input_ids.flatten()[segments.positions], segments)
+        hashes = self._hash(ids, segments)
         neighbours = _neighbours(hashes, segments) if hasattr(self, "ngram_keys") else ()
         return self._add_own_vectors(units, hashes, neighbours), segments
 
@@ -364,19 +376,29 @@ class RnnEmbeddings(nn.Module):
         total = torch.zeros_like(pieces).scatter_add(1, index, pieces * exists)
         return total / torch.zeros_like(pieces).scatter_add(1, index, exists.to(pieces.dtype).expand_as(pieces)).clamp(min=1)
 
-    def _pool(self, pieces: Tensor, segments: Segments) -> Tensor:
-        """Return one vector a unit, (U, E), from those of its pieces, (N, E)."""
+    def _pool(self, ids: Tensor, segments: Segments) -> Tensor:
+        """Return one vector a unit, (U, E), from the ids of its pieces, (N,)."""
         unit_of, count = segments.unit_of, int(segments.starts.sum())
         if self.word_pooling == "first":
-            return pieces[segments.starts.flatten()[segments.positions]]
+            return self.word_embeddings(ids[segments.starts.flatten()[segments.positions]])
         # (U,)
         lengths = torch.bincount(unit_of, minlength=count)
+        if self.word_pooling == "rnn":
+            return self._read(ids, segments, lengths)
+        # (N, E)
+        pieces = self.word_embeddings(ids)
         if self.word_pooling == "mean":
             return pieces.new_zeros(count, pieces.shape[1]).index_add(0, unit_of, pieces) / lengths.unsqueeze(1)
-        if self.word_pooling == "max":
-            index = unit_of.unsqueeze(1).expand_as(pieces)
-            return pieces.new_zeros(count, pieces.shape[1]).scatter_reduce(0, index, pieces, "amax", include_self=False)
+        index = unit_of.unsqueeze(1).expand_as(pieces)
+        return pieces.new_zeros(count, pieces.shape[1]).scatter_reduce(0, index, pieces, "amax", include_self=False)
+
+    def _read(self, ids: Tensor, segments: Segments, lengths: Tensor) -> Tensor:
+        """Return the last states of the piece recurrence over each unit, (U, E); units that look alike are read once."""
+        firsts, unit = _distinct(hash_units(ids, segments, torch.ones_like(ids)), lengths)
+        lengths, ends = lengths[firsts], lengths.cumsum(0)[firsts]
         packing = Packing.from_lengths(lengths)
-        _, (h, _) = self.piece_recurrence(pieces.index_select(0, packing.source), packing)
-        # (2, U, E/2) -> (U, E)
-        return torch.cat([h[0], h[1]], dim=1)
+        # (M,): from pieces of distinct units laid end to end to pieces of all
+        moved = (ends - lengths.cumsum(0)).repeat_interleave(lengths)[packing.source]
+        _, (h, _) = self.piece_recurrence(self.word_embeddings(ids[packing.source + moved]), packing)
+        # (2, D, E/2) -> (U, E)
+        return torch.cat([h[0], h[1]], dim=1).index_select(0, unit)

@@ -253,7 +253,7 @@ class RnnForTokenClassification(RnnPreTrainedModel):
         # (B, T, C)
         logits = self.classifier(self.dropout(encoded.last_hidden_state))
         if hasattr(self, "wide"):
-            logits = logits + self.wide(input_ids, *self.model.words(input_ids, mask)).to(logits.dtype)
+            logits = logits + self.wide(input_ids, *self.model.words(input_ids, mask), trim=not self._is_masked).to(logits.dtype)
         loss = None
         if labels is not None:
             labels = labels.to(logits.device).masked_fill(~mask, -100)

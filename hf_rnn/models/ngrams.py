@@ -114,7 +114,7 @@ def word_keys(codes: Tensor, trim: bool) -> Tensor:
     return torch.cat([finish(words, positions < counts, WORD), finish(pairs, positions + 1 < counts, PAIR)], dim=1)
 
 
-def describe_words(characters: Tensor, input_ids: Tensor, word_of: Tensor, is_word: Tensor) -> Tensor:
+def describe_words(characters: Tensor, input_ids: Tensor, word_of: Tensor, is_word: Tensor, trim: bool = False) -> Tensor:
     """Return the keys of the usual features of taggers (Ratnaparkhi 1996), (B, T, F), words side by side at the left of each row.
 
     A word itself, its shape, whether it has a digit, its prefixes and suffixes; the words up to two away; shape and suffix of both
@@ -125,6 +125,7 @@ def describe_words(characters: Tensor, input_ids: Tensor, word_of: Tensor, is_wo
         input_ids (`Tensor`): (B, T).
         word_of (`Tensor`): The word of each position, counted in its row, (B, T).
         is_word (`Tensor`): True where a position is of a word, (B, T).
+        trim (`bool`): Whether shapes inside may depend on the data, as they cannot in a graph.
     """
     # (B, T, L)
     codes = characters[input_ids.masked_fill(~is_word, 0)].long()
@@ -132,11 +133,15 @@ def describe_words(characters: Tensor, input_ids: Tensor, word_of: Tensor, is_wo
     codes = compaction.take(codes.flatten(1)) * compaction.exists
     # (B, P): the word of each character
     owner = compaction.take(word_of.repeat_interleave(PIECE_LENGTH, dim=1))
+    exists = compaction.exists
+    if trim:
+        longest = int(compaction.lengths.max()) if len(codes) else 0
+        codes, owner, exists = codes[:, :longest], owner[:, :longest], exists[:, :longest]
     letters, flags = codes >> FLAG_BITS, codes & (2**FLAG_BITS - 1)
 
     def total(values: Tensor) -> Tensor:
         """Sum values of characters (B, P) over words, (B, T)."""
-        return torch.zeros_like(input_ids).scatter_add(1, owner, values * compaction.exists)
+        return torch.zeros_like(input_ids).scatter_add(1, owner, values * exists)
 
     lengths = total(torch.ones_like(codes))
     # place of each character from the start and from the end of its word

@@ -108,30 +108,35 @@ class WidePath(WideTable):
 class WideEmissions(WideTable):
     """Score each word by what it is and by its neighbours, as a linear tagger does."""
 
-    def features(self, input_ids: Tensor, starts: Tensor, special: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the keys of the features of words (B, T, F), at the left of each row, and the word of each position (B, T).
+    def features(self, input_ids: Tensor, starts: Tensor, special: Tensor, trim: bool = True) -> tuple[Tensor, Tensor]:
+        """Return the keys of the features of words (B, W, F), at the left of each row, and the word of each position (B, T).
 
         Args:
             input_ids (`Tensor`): (B, T).
             starts (`Tensor`): Where a word or special token starts, (B, T).
             special (`Tensor`): Where there is a special token or nothing, (B, T).
+            trim (`bool`): Whether the words end with the last of the fullest row, as in a graph they cannot: (B, W, F).
         """
         words = starts & ~special
         word_of = (words.cumsum(1) - 1).clamp(min=0)
-        return describe_words(self.characters, input_ids, word_of, ~special), word_of
+        keys = describe_words(self.characters, input_ids, word_of, ~special, trim)
+        # look-ups want them side by side in memory
+        return keys[:, : int(word_of.max()) + 1].contiguous() if trim and word_of.numel() else keys, word_of
 
-    def forward(self, input_ids: Tensor | None, starts: Tensor, special: Tensor) -> Tensor:
+    def forward(self, input_ids: Tensor | None, starts: Tensor, special: Tensor, trim: bool = True) -> Tensor:
         """Return emissions (B, T, C), those of a word at each of its pieces, zero at special tokens and where there is nothing.
+
+        `trim` unless shapes must not depend on data.
 
         Raises:
             ValueError: There are no ids.
         """
         if input_ids is None:
             raise ValueError("`wide_size` needs `input_ids` to know the words of a row, got `inputs_embeds`. Set wide_size=0.")
-        keys, word_of = self.features(input_ids, starts, special)
-        # (B, T, F)
+        keys, word_of = self.features(input_ids, starts, special, trim)
+        # (B, W, F)
         found = self.look_up(keys)
-        emissions = torch.zeros((*word_of.shape, self.weight.shape[1]), dtype=self._dtype, device=found.device)
+        emissions = torch.zeros((*found.shape[:2], self.weight.shape[1]), dtype=self._dtype, device=found.device)
         for kind in range(found.shape[2]):
             emissions = emissions + self.weight[found[:, :, kind]]
         return take_positions(emissions, word_of) * ~special.unsqueeze(2)

@@ -104,6 +104,22 @@ def test_words_of_a_tagger(data, tmp_path):
     assert torch.allclose(found.norm(dim=1).sort().values, expected.norm(dim=1).sort().values, atol=1e-5)
 
 
+def test_units_of_raw_text(data, tmp_path):
+    """A tagger of raw text keeps its units, and these have the encoder's vectors."""
+    rows = [{"text": "좋은영화 영화", "label": [[0, 2, "A"], [2, 4, "N"]]}, {"text": "영화 좋은", "label": [[0, 2, "N"]]}] * 8
+    (tmp_path / "spans.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    tagging = ["--train_file", str(tmp_path / "spans.jsonl"), "--embeddings_from", str(data / "encoder"), "--use_cpu", "true"]
+    sizes = ["--hidden_size", "8", "--num_hidden_layers", "1", "--num_train_epochs", "1", "--embedding_size", "16"]
+    token_classification.main([*tagging, *sizes, "--word_vocab_size", "50", "--do_train", "--output_dir", str(tmp_path / "tagger")])
+    student = load(str(tmp_path / "tagger"))
+    embeddings = student.model.model.embeddings
+    encoding = student.tokenizer("좋은 영화", return_tensors="pt")
+    segments = embeddings.segment(encoding["input_ids"], encoding["attention_mask"].bool(), by_words=True)
+    hashes = embeddings._hash(encoding["input_ids"].flatten(), segments)
+    # two units and the end
+    assert torch.isin(hashes, embeddings.word_keys).tolist() == [True, True, False]
+
+
 def test_a_transformer_is_trained_as_one(data, tmp_path):
     """The encoder as a model to go on from has the learning rate of a transformer, and more epochs of few rows."""
     options = ["--model_name_or_path", str(data / "encoder"), "--train_file", str(data / "train.jsonl"), "--use_cpu", "true"]

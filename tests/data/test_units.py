@@ -1,6 +1,7 @@
 """Units of raw text: cut where annotations cut, known by the same expression to the tokenizer, literal in their pieces."""
 
 import time
+import unicodedata
 
 import pytest
 import regex
@@ -107,6 +108,18 @@ def test_pieces_are_the_text_itself():
         firsts, units = find_units(encoding["input_ids"], encoding["offset_mapping"], types)
         assert [text[start:end] for start, end in units] == units_of(text, Cuts(scripts=("Hangul",)))
         assert len(firsts) == len(units) and sum(types[piece] == SPACE for piece in encoding["input_ids"]) == sum(map(str.isspace, text))
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_no_mark_is_parted_from_its_letter(form):
+    """In composed and in decomposed text alike units hold all of what they spell: none ends before a mark, a jamo or a joiner."""
+    text = unicodedata.normalize(form, "Köln’s naïve\r\nÅngström, 홍길동이 간다 👩\u200d👩\u200d👧👍🏽 が")
+    tokenizer = train_unit_tokenizer(["Köln's naïve Ångström 홍길동이 간다"] * 2, Cuts(scripts=("Hangul",)), vocab_size=150)
+    encoding = tokenizer(text, return_offsets_mapping=True)
+    spelled = [text[start:end] for start, end in find_units(encoding["input_ids"], encoding["offset_mapping"], piece_types(tokenizer))[1]]
+    words = ["Köln", "’", "s", "naïve", "Ångström", ",", *"홍길동이간다", "👩\u200d👩\u200d👧", "👍🏽", "が"]
+    assert [unicodedata.normalize("NFC", unit) for unit in spelled] == words
+    assert "".join(spelled) == "".join(text.split())
 
 
 def test_features_of_words_know_no_white_space():

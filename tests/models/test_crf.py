@@ -79,6 +79,22 @@ def test_ties_never_mix_two_paths():
     assert first_violation([LABELS[tag] for tag in marginals.argmax(-1)[0]], "bio") is None
 
 
+def test_of_paths_that_tie_one_is_chosen():
+    """With whole numbers as scores, where many paths tie, the zeros of each row of a batch are one path, with the best score."""
+    generator = torch.Generator().manual_seed(2)
+    for _ in range(100):
+        crf = random_crf(3, "bio", scale=1.0)
+        for parameter in crf.parameters():
+            parameter.data.round_()
+        lengths = torch.randint(0, 7, (3,), generator=generator)
+        emissions = torch.randn(3, 6, 3, generator=generator, dtype=torch.float64).round()
+        marginals = crf.max_marginals(emissions, lengths)
+        for row, length in enumerate(lengths.tolist()):
+            assert (marginals[row, :length] == 0).sum() == length
+            scores = paths_of(crf, emissions[row, :length]) if length else {(): 0}
+            assert scores[tuple(marginals[row, :length].argmax(-1).tolist())] == max(scores.values())
+
+
 def test_rows_do_not_see_each_other():
     """A row alone, and beside longer ones with garbage behind its end, gives the same likelihood and marginals."""
     crf = random_crf(4)

@@ -40,6 +40,30 @@ def test_word_vectors_by_hand(pooling):
     assert torch.equal(output.last_hidden_state[0, 0], output.last_hidden_state[0, 2])
 
 
+def test_units_that_look_alike_are_read_once(monkeypatch):
+    """Each unit gets what the small LSTM makes of it alone, and of equal units it sees one; very long units are never taken for equal."""
+    embeddings = build(RnnModel, word_pooling="rnn").embeddings.eval()
+    ids = torch.tensor([[1, 15, 16, 2, 1, 15, 16, 3], [2, 1, 15, 16, 1, 16, 15, 9]])
+    mask = torch.ones_like(ids).bool()
+    mask[1, -1] = False
+    read = []
+    recurrence = embeddings.piece_recurrence.forward
+    monkeypatch.setattr(
+        embeddings.piece_recurrence, "forward", lambda x, packing: read.append(len(packing.lengths)) or recurrence(x, packing)
+    )
+    units = embeddings(ids, None, mask)[0]
+    # [1, 15, 16], [2], [3] and [1, 16, 15]
+    assert read == [4]
+    words = [[1, 15, 16], [2], [1, 15, 16], [3], [2], [1, 15, 16], [1, 16, 15]]
+    alone = [embeddings(torch.tensor([word]), None, torch.ones(1, len(word)).bool())[0] for word in words]
+    assert_close(units, torch.cat(alone))
+    # a hash forgets the order of what comes after so many pieces
+    long = torch.full((2, 1030), 15)
+    long[:, 0], long[0, 1026], long[1, 1027] = 1, 16, 16
+    first, second = embeddings(long, None, torch.ones_like(long).bool())[0]
+    assert not torch.equal(first, second)
+
+
 def test_word_vocabulary_finds_words_by_their_pieces():
     """A known word has its own vector wherever it stands; an unknown one, also of the same pieces in another order, has none."""
     embeddings = with_words().model.embeddings
