@@ -393,7 +393,14 @@ class RnnEmbeddings(nn.Module):
         return pieces.new_zeros(count, pieces.shape[1]).scatter_reduce(0, index, pieces, "amax", include_self=False)
 
     def _read(self, ids: Tensor, segments: Segments, lengths: Tensor) -> Tensor:
-        """Return the last states of the piece recurrence over each unit, (U, E); units that look alike are read once."""
+        """Return the last states of the piece recurrence over each unit, (U, E); outside of training units that look alike are read once.
+
+        While training every piece is embedded where it stands: an adversarial perturbation differs from place to place.
+        """
+        if self.training:
+            packing = Packing.from_lengths(lengths)
+            _, (h, _) = self.piece_recurrence(self.word_embeddings(ids).index_select(0, packing.source), packing)
+            return torch.cat([h[0], h[1]], dim=1)
         firsts, unit = _distinct(hash_units(ids, segments, torch.ones_like(ids)), lengths)
         lengths, ends = lengths[firsts], lengths.cumsum(0)[firsts]
         packing = Packing.from_lengths(lengths)

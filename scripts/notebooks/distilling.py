@@ -31,6 +31,7 @@ import hf_rnn
 from hf_rnn.commands import distill, text_classification
 from hf_rnn.data.readers import read_rows
 from hf_rnn.inference.predicting import Predictor
+from hf_rnn.inference.speed import measure_costs
 
 logging.set_verbosity_error()
 logging.disable_progress_bar()
@@ -164,11 +165,7 @@ lines = distill.main(["--teacher", teacher, *files, *more, "--output_dir", str(s
 shape = BertConfig(vocab_size=30522, hidden_size=384, num_hidden_layers=6, num_attention_heads=12, intermediate_size=1536)
 encoder = Predictor(BertForSequenceClassification(shape).eval(), tokenizer)
 texts = [row["document"] for row in test]
-lines["MiniLM's shape"] = {
-    "parameters": encoder.model.num_parameters(),
-    "MiB": encoder.model.num_parameters() * 4 / 2**20,
-    **distill.measure_speed(encoder, texts),
-}
+lines |= measure_costs({"MiniLM's shape": encoder}, texts)
 figure, axes = plt.subplots(1, 4, figsize=(13, 2.6), layout="constrained")
 scores = {"student alone": alone, "student": lines["student"]["accuracy"], "teacher": lines["teacher"]["accuracy"]}
 axes[0].barh(list(scores), list(scores.values()), color="tab:blue")

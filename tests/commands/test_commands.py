@@ -274,7 +274,7 @@ def test_labels_that_training_lacks(tmp_path):
         "--output_dir",
         str(tmp_path / "out"),
     ]
-    with pytest.raises(DataError, match="validation row 3, column 'label': label 'c' does not occur in the train split"):
+    with pytest.raises(DataError, match=r"line 5 \(validation row 3\), column 'label': label 'c' does not occur in the train split"):
         text_classification.main([*files, *options])
     metrics = text_classification.main([*files, *options, "--unknown_labels", "wrong"])
     assert metrics["eval_accuracy"] == 0.75

@@ -10,9 +10,12 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted((ROOT / "scripts" / "notebooks").glob("*.py"))
+# runs for a minute, as it trains a teacher and two students
+LONG = {"distilling"}
+RUNS = [pytest.param(source, id=source.stem, marks=[pytest.mark.slow] * (source.stem in LONG)) for source in SOURCES]
 
 
-@pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)
+@pytest.mark.parametrize("source", RUNS)
 def test_source_runs(source, tmp_path, monkeypatch):
     """Every cell of code, in order; pictures go nowhere, files into a folder of the test."""
     monkeypatch.chdir(tmp_path)
