@@ -24,7 +24,8 @@ def sentences(folder, *more):
 
 def predictions(folder):
     """Return the rows of the predictions file of a run."""
-    return [json.loads(line) for line in (Path(folder) / "predictions.jsonl").read_text().splitlines()]
+    # texts may hold other ends of lines
+    return [json.loads(line) for line in (Path(folder) / "predictions.jsonl").read_bytes().split(b"\n") if line]
 
 
 NAMES = ("Kim Yuna", "Park", "민수", "김영희", "Anna-Lena", "O'Neill")
