@@ -49,8 +49,7 @@ def borrow_vectors(name: str, tokenizer: PreTrainedTokenizerBase, size: int, sca
     tokens = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
     ids = source.convert_tokens_to_ids(tokens)
     vectors = static[0][ids].float() if static else _encode_alone(name, source, [[index] for index in ids])
-    _check_width(name, vectors, size)
-    reduced = _reduce(vectors, size)
+    reduced = _reduce(name, vectors, size)
     if not static:
         # ids of an encoder's vocabulary fall with frequency
         frequency = 1 / (torch.tensor(ids).argsort().argsort() + 2.0)
@@ -77,8 +76,7 @@ def borrow_word_vectors(name: str, words: Sequence[str], size: int, scale: float
     source = _load_tokenizer(name, static)
     rows = source([f" {word}" for word in words], add_special_tokens=False, return_attention_mask=False)["input_ids"]
     vectors = torch.stack([static[0][row].float().mean(0) for row in rows]) if static else _encode_alone(name, source, rows)
-    _check_width(name, vectors, size)
-    reduced = _reduce(vectors, size)
+    reduced = _reduce(name, vectors, size)
     return reduced * (scale / reduced.std())
 
 
@@ -100,11 +98,6 @@ def list_words(name: str) -> list[str]:
     ]
     is_lower = source.tokenize("A") == source.tokenize("a")
     return [form for word in words for form in dict.fromkeys((word, word.capitalize()) if is_lower else (word,))]
-
-
-def _check_width(name: str, vectors: Tensor, size: int) -> None:
-    if vectors.shape[1] < size:
-        raise ValueError(f"Vectors of {name!r} have {vectors.shape[1]} values, fewer than `embedding_size` {size}. Pass a smaller one.")
 
 
 def _find_static(name: str) -> tuple[Tensor, str] | None:
@@ -145,8 +138,10 @@ def _frame(source: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:
     return whole[:start], whole[start + len(plain) :]
 
 
-def _reduce(vectors: Tensor, size: int) -> Tensor:
-    """Return the first principal components of vectors (V, D), (V, size)."""
+def _reduce(name: str, vectors: Tensor, size: int) -> Tensor:
+    """Return the first principal components of the vectors (V, D) of an encoder, (V, size); raise a ValueError if D is smaller."""
+    if vectors.shape[1] < size:
+        raise ValueError(f"Vectors of {name!r} have {vectors.shape[1]} values, fewer than `embedding_size` {size}. Pass a smaller one.")
     centred = (vectors - vectors.mean(0)).double()
     _, directions = np.linalg.eigh((centred.T @ centred).numpy())
     # the largest last
