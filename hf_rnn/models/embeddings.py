@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 import torch
@@ -11,7 +10,7 @@ from torch import Tensor, nn
 from transformers.utils import logging
 
 from .masked import Compaction, take_positions, word_recurrence
-from .packing import Packing
+from .packing import Packing, pad_batches
 from .pieces import CONTINUATION, SPACE, SPECIAL, WORD_START
 from .recurrence import RaggedLSTM
 
@@ -241,11 +240,7 @@ class RnnEmbeddings(nn.Module):
 
     def _hash_rows(self, rows: Iterable[list[int]]) -> Iterator[tuple[Tensor, Segments]]:
         """Yield the hashes (U,) of the words of rows of ids, batch by batch, and where they are."""
-        remaining = iter(rows)
-        while batch := list(islice(remaining, 1000)):
-            ids = nn.utils.rnn.pad_sequence([torch.tensor(row, dtype=torch.long) for row in batch], batch_first=True)
-            lengths = torch.tensor([len(row) for row in batch])
-            mask = torch.arange(ids.shape[1]) < lengths[:, None]
+        for ids, mask in pad_batches(rows, 1000):
             ids, mask = ids.to(self.piece_types.device), mask.to(self.piece_types.device)
             segments = self.segment(ids, mask, by_words=True)
             yield self._hash(ids.flatten()[segments.positions], segments), segments

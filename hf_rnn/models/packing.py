@@ -1,11 +1,21 @@
 """How the tokens of rows of unequal length are laid out in order of time."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
 from torch import Tensor
 
 from .kernel import Steps
+
+
+def pad_batches(rows: Iterable[list[int]], batch_size: int = 256) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield ids (B, T), padded with 0 on the right, and masks (B, T) of rows in order."""
+    remaining = iter(rows)
+    while batch := list(islice(remaining, batch_size)):
+        ids = torch.nn.utils.rnn.pad_sequence([torch.tensor(row, dtype=torch.long) for row in batch], batch_first=True)
+        yield ids, torch.arange(ids.shape[1]) < torch.tensor([len(row) for row in batch])[:, None]
 
 
 @dataclass(frozen=True)

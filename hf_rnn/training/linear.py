@@ -5,8 +5,7 @@ the logits of either are multiplied, are found on validation rows: of few rows a
 prior is log-normal, so that few validation rows move them little.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -24,6 +23,7 @@ from transformers.utils import logging
 from ..models.embeddings import UNUSED_KEY
 from ..models.modeling_rnn import RnnForSequenceClassification
 from ..models.ngrams import piece_characters
+from ..models.packing import pad_batches
 from ..models.wide import WidePath
 
 logger = logging.get_logger(__name__)
@@ -36,14 +36,6 @@ CENTRES, WIDTHS = np.log([1.0, 0.1]), np.array([2.0, 0.5])
 RARE = 0.4
 # logit of a class that no row has
 ABSENT = -30.0
-
-
-def pad_batches(rows: Iterable[list[int]], batch_size: int = 256) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield ids (B, T) and masks (B, T) of rows in order."""
-    remaining = iter(rows)
-    while batch := list(islice(remaining, batch_size)):
-        ids = torch.nn.utils.rnn.pad_sequence([torch.tensor(row, dtype=torch.long) for row in batch], batch_first=True)
-        yield ids, torch.arange(ids.shape[1]) < torch.tensor([len(row) for row in batch])[:, None]
 
 
 def frequent_keys(found: list[np.ndarray], size: int) -> tuple[Tensor, np.ndarray]:

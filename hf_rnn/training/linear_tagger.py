@@ -18,8 +18,9 @@ from ..models.crf import LinearChainCRF, dense_positions
 from ..models.masked import take_positions
 from ..models.modeling_rnn import RnnForTokenClassification
 from ..models.ngrams import piece_characters
+from ..models.packing import pad_batches
 from ..models.wide import WideEmissions
-from .linear import choose_factors, frequent_keys, pad_batches
+from .linear import choose_factors, frequent_keys
 
 logger = logging.get_logger(__name__)
 

@@ -8,6 +8,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from hf_rnn import RnnConfig, RnnForSequenceClassification
 from hf_rnn.data.tokenization import train_tokenizer
+from hf_rnn.models.packing import pad_batches
 from hf_rnn.training import linear
 
 TEXTS = ["good film", "very good", "good good acting", "fine film", "bad film", "very bad", "bad bad acting", "poor film"] * 3
@@ -73,7 +74,7 @@ def test_fit_and_refit():
     before = fit.model.classifier.weight.clone()
     fit.fit(rows, None)
     assert torch.allclose(fit.model.classifier.weight, 0.1 * before)
-    ids, mask = next(linear.pad_batches(rows["input_ids"]))
+    ids, mask = next(pad_batches(rows["input_ids"]))
     assert fit.model(ids, mask).logits.argmax(1).tolist() == LABELS
     first, penalty = fit.model.wide, fit.penalty
     fit.refit(rows.select(range(8)), rows.select(range(8, 16)))
