@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
 from datasets import Dataset
 from transformers import EvalPrediction, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.trainer_utils import PredictionOutput
@@ -20,7 +21,7 @@ from ..training.checkpoints import resume_point
 from ..training.defaults import FILLED, UNKNOWN, Size, describe, fill, fine_tuning_defaults, validation_share
 from ..training.diagnosis import diagnose
 from ..training.distillation import DistillationArguments, add_teacher
-from ..training.linear import LinearFit, WideFit
+from ..training.linear import FROM_LABELS, TAUGHT, LinearFit, WideFit
 from ..training.linear_tagger import TaggerFit
 from ..training.plots import plot_curves
 from ..training.trainer import RnnTrainer
@@ -170,7 +171,8 @@ class LabelledTask(ABC):
     def _add_teacher(self, splits: Splits) -> Splits:
         """Add a teacher's answers to the training rows, and rows for it to answer, if there is one."""
         columns = self.text_column, self.label_column
-        return add_teacher(splits, self.distillation, *columns, self.labels, self.names.get("train"), self.training.seed)
+        dtype = torch.bfloat16 if self.training.bf16 else torch.float16 if self.training.fp16 else torch.float32
+        return add_teacher(splits, self.distillation, *columns, self.labels, self.names.get("train"), self.training.seed, dtype)
 
     def prepare(self, splits: Splits) -> Splits:
         """Return the rows in the form that the other steps expect: as they are."""
@@ -242,7 +244,9 @@ class LabelledTask(ABC):
         model.set_wide_path(None)
         if not size:
             return None
-        return WideFit(model, tokenizer, size) if isinstance(model, RnnForSequenceClassification) else TaggerFit(model, tokenizer, size)
+        if isinstance(model, RnnForTokenClassification):
+            return TaggerFit(model, tokenizer, size)
+        return WideFit(model, tokenizer, size, TAUGHT if self.distillation.teacher_name_or_path else FROM_LABELS)
 
     @abstractmethod
     def compute_metrics(self, prediction: EvalPrediction) -> dict[str, float]:

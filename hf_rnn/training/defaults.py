@@ -91,7 +91,6 @@ def student_defaults(size: Size) -> dict[str, Any]:
         "input_dropout": 0.2,
         "hidden_dropout": 0.2,
         "classifier_dropout": 0.2,
-        "wide_size": 0,
         "per_device_train_batch_size": 64,
         "num_train_epochs": _epochs(size, 16, 0.32, 30),
     }

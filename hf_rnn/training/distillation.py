@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from datasets import Dataset, concatenate_datasets
 from torch import Tensor
 from transformers.utils.logging import get_logger
@@ -44,7 +45,14 @@ class DistillationArguments:
 
 
 def add_teacher(
-    splits: Splits, arguments: DistillationArguments, column: str, label_column: str, labels: list[str], names: list[str] | None, seed: int
+    splits: Splits,
+    arguments: DistillationArguments,
+    column: str,
+    label_column: str,
+    labels: list[str],
+    names: list[str] | None,
+    seed: int,
+    dtype: torch.dtype = torch.float32,
 ) -> Splits:
     """Add texts without labels and made-up ones to the training split, and to all of it the teacher's logits as `teacher_logits`.
 
@@ -56,6 +64,7 @@ def add_teacher(
         labels (`list`): Label names of the student, in order.
         names (`list`, *optional*): Those that the data set declares for the numbers in its column.
         seed (`int`): Seed of what is made up.
+        dtype (`torch.dtype`): What teachers compute their answers in.
 
     Raises:
         DataError: The training split is a stream or missing.
@@ -68,7 +77,7 @@ def add_teacher(
         raise DataError("A teacher needs a training split that is no stream. Pass --do_train, and leave --streaming out.")
     named = [named_cell(cell, names) for cell in train[label_column]]
     is_tagger = isinstance(next(iter(named), None), list)
-    teachers = load_teachers(arguments.teacher_name_or_path, labels, is_tagger)
+    teachers = load_teachers(arguments.teacher_name_or_path, labels, is_tagger, dtype)
     train = train.select_columns([column, label_column])
     if arguments.unlabeled_file:
         train = concatenate_datasets([train, _unlabeled(train, arguments, column, label_column)])

@@ -6,6 +6,7 @@ prior is log-normal, so that few validation rows move them little.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -30,12 +31,39 @@ logger = logging.get_logger(__name__)
 
 # inverse strengths of the L2 penalty to choose from, the number of folds, and the rows that are enough to choose by
 PENALTIES, FOLDS, ENOUGH_ROWS = (1.0, 4.0, 16.0), 5, 6000
-# centres and widths of the prior of two logarithms: of the factor of the wide path, and by how much that of the recurrence is above it
-CENTRES, WIDTHS = np.log([1.0, 0.1]), np.array([2.0, 0.5])
 # what features of a single row count less: they are most of all, and each tells only of that row
 RARE = 0.4
 # logit of a class that no row has
 ABSENT = -30.0
+
+
+@dataclass(frozen=True)
+class Prior:
+    """What the factors of a linear model and of the recurrence beside it are likely to be, before validation rows have their say.
+
+    Attributes:
+        linear (`float`): Centre of the first factor.
+        recurrence (`float`): Centre of the second, as a multiple of the first.
+        widths (`tuple`): Standard deviations of the logarithms of both.
+    """
+
+    linear: float = 1.0
+    recurrence: float = 0.1
+    widths: tuple[float, float] = (2.0, 0.5)
+
+    @property
+    def centres(self) -> np.ndarray:
+        """Return the centres of the logarithms."""
+        return np.log([self.linear, self.recurrence])
+
+    @property
+    def factors(self) -> np.ndarray:
+        """Return the factors (2,) that it says without validation rows."""
+        return np.exp(np.cumsum(self.centres))
+
+
+# of a recurrence that learnt from the labels alone, and of one that a teacher taught, which knows more and is less sure
+FROM_LABELS, TAUGHT = Prior(), Prior(recurrence=1.0, widths=(2.0, 1.0))
 
 
 def frequent_keys(found: list[np.ndarray], size: int) -> tuple[Tensor, np.ndarray]:
@@ -109,19 +137,18 @@ def cross_entropy(logits: np.ndarray, labels: np.ndarray) -> float:
     return float(-log_softmax(logits, axis=1)[np.arange(len(labels)), labels].sum())
 
 
-def choose_factors(loss: Callable[[np.ndarray], float], centres: np.ndarray, widths: np.ndarray) -> np.ndarray:
+def choose_factors(loss: Callable[[np.ndarray], float], prior: Prior) -> np.ndarray:
     """Return the factors (2,) of a linear model and of a recurrence with the least loss, given a log-normal prior.
 
     Args:
         loss (`Callable`): Negative log-likelihood of validation rows, by the factors.
-        centres (`ndarray`): Centres of the logarithms of the first factor, and of the second relative to the first.
-        widths (`ndarray`): Their standard deviations.
+        prior (`Prior`): What is likely without them.
     """
 
     def posterior(logarithms: np.ndarray) -> float:
-        return loss(np.exp(np.cumsum(logarithms))) + 0.5 * float(np.square((logarithms - centres) / widths).sum())
+        return loss(np.exp(np.cumsum(logarithms))) + 0.5 * float(np.square((logarithms - prior.centres) / prior.widths).sum())
 
-    return np.exp(np.cumsum(minimize(posterior, centres, method="Nelder-Mead", options={"maxiter": 80, "xatol": 0.01}).x))
+    return np.exp(np.cumsum(minimize(posterior, prior.centres, method="Nelder-Mead", options={"maxiter": 80, "xatol": 0.01}).x))
 
 
 class LinearFit(Protocol):
@@ -141,23 +168,27 @@ class WideFit:
         model (`RnnForSequenceClassification`): Of single labels.
         tokenizer (`PreTrainedTokenizerBase`): Says what its ids spell.
         size (`int`): Largest number of features.
+        prior (`Prior`): Of the factors.
     """
 
-    def __init__(self, model: RnnForSequenceClassification, tokenizer: PreTrainedTokenizerBase, size: int) -> None:
+    def __init__(
+        self, model: RnnForSequenceClassification, tokenizer: PreTrainedTokenizerBase, size: int, prior: Prior = FROM_LABELS
+    ) -> None:
         self.model = model
         self.characters = torch.tensor(piece_characters(tokenizer), dtype=torch.int32)
         self.size = size
+        self.prior = prior
         self.penalty: float | None = None
         self.factor = 1.0
 
     def fit(self, train: Dataset, validation: Dataset | None) -> None:
         """Fit the path on training rows, then weigh it against the recurrence on rows that neither has seen, if there are any."""
         path = self._fit_path(train)
-        factors = np.exp(np.cumsum(CENTRES))
+        factors = self.prior.factors
         if validation is not None:
             linear = design_matrix(path, validation["input_ids"]) @ path.weight[1:].numpy() + path.bias.numpy()
             recurrent, labels = self._answer(validation["input_ids"]), np.array(validation["labels"])
-            factors = choose_factors(lambda pair: cross_entropy(pair[0] * linear + pair[1] * recurrent, labels), CENTRES, WIDTHS)
+            factors = choose_factors(lambda pair: cross_entropy(pair[0] * linear + pair[1] * recurrent, labels), self.prior)
         self.factor = float(factors[0])
         with torch.no_grad():
             self.model.classifier.weight *= factors[1]

@@ -20,13 +20,13 @@ from ..models.modeling_rnn import RnnForTokenClassification
 from ..models.ngrams import piece_characters
 from ..models.packing import pad_batches
 from ..models.wide import WideEmissions
-from .linear import choose_factors, frequent_keys
+from .linear import Prior, choose_factors, frequent_keys
 
 logger = logging.get_logger(__name__)
 
 # weights of the squares to choose from, the rows that are enough to choose by, and how long L-BFGS may take
 PENALTIES, ENOUGH_ROWS, ITERATIONS = (0.03, 0.1, 0.3), 500, 60
-CENTRES, WIDTHS = np.log([1.0, 0.3]), np.array([2.0, 1.0])
+PRIOR = Prior(recurrence=0.3, widths=(2.0, 1.0))
 MOVES = ("start_transitions", "end_transitions", "transitions")
 
 
@@ -94,7 +94,7 @@ class TaggerFit:
         self.characters = torch.tensor(piece_characters(tokenizer), dtype=torch.int32)
         self.size = size
         self.penalty: float | None = None
-        self.factors = np.exp(np.cumsum(CENTRES))
+        self.factors = PRIOR.factors
         # moves of the recurrence's own CRF, times its factor
         self.moves: list[Tensor] = []
 
@@ -189,7 +189,7 @@ class TaggerFit:
             pairs = zip(emissions, judged, strict=True)
             return sum(float(batch.loss(a * linear + b * batch.values, mixed)) for linear, batch in pairs)
 
-        return choose_factors(loss, CENTRES, WIDTHS)
+        return choose_factors(loss, PRIOR)
 
     @torch.no_grad()
     def _attach(self, path: WideEmissions, crf: LinearChainCRF | None) -> None:

@@ -40,9 +40,9 @@ class Answering(Protocol):
         """Return an array for each text."""
 
 
-def fingerprint(name: str) -> str:
-    """Return a hash of what a folder computes by: config, weights and tokenizer; of a name on the Hub, of it and its revision."""
-    digest = hashlib.sha256()
+def fingerprint(name: str, dtype: torch.dtype = torch.float32) -> str:
+    """Return a hash of what a folder computes by: config, weights, tokenizer, precision; of a name on the Hub, of it and its revision."""
+    digest = hashlib.sha256() if dtype == torch.float32 else hashlib.sha256(str(dtype).encode())
     if Path(name).is_dir():
         for path in sorted(path for pattern in ("config.json", "*.safetensors", "tokenizer.json") for path in Path(name).glob(pattern)):
             digest.update(path.name.encode() + bytes.fromhex(file_digest(path)))
@@ -116,13 +116,15 @@ class HeadTeacher:
     Args:
         name (`str`): Folder or Hub name.
         labels (`list`): Label names of the student, in order.
+        dtype (`torch.dtype`): What its products are computed in; fp32, or half precision by autocast.
 
     Raises:
         ValueError: It knows other labels.
     """
 
-    def __init__(self, name: str, labels: list[str]) -> None:
-        self.fingerprint = fingerprint(name)
+    def __init__(self, name: str, labels: list[str], dtype: torch.dtype = torch.float32) -> None:
+        self.fingerprint = fingerprint(name, dtype)
+        self.dtype = dtype
         self.predictor: Predictor = load(name)
         known = {label: int(index) for index, label in self.predictor.model.config.id2label.items()}
         if set(known) != set(labels):
@@ -135,7 +137,8 @@ class HeadTeacher:
 
     def answer(self, texts: list[Text]) -> Sequence[np.ndarray]:
         """Return the logits of each text, (C,), or of the tokens of each sentence, (W, C), in the teacher's order of labels."""
-        return [logits.numpy() for logits in self.predictor.logits(texts)]
+        with _products_in(self.dtype, self.predictor.model.device):
+            return [logits.numpy() for logits in self.predictor.logits(texts)]
 
     def probabilities(self, texts: Sequence[Text], labels: Sequence[str | None], store: Path | None = None) -> list[Tensor]:
         """Return the probabilities of each text or token in the student's order of labels."""
@@ -148,10 +151,12 @@ class EmbeddingTeacher:
     Args:
         name (`str`): Folder or Hub name.
         labels (`list`): Label names of the student, in order.
+        dtype (`torch.dtype`): What its products are computed in; fp32, or half precision by autocast.
     """
 
-    def __init__(self, name: str, labels: list[str]) -> None:
-        self.fingerprint = fingerprint(name)
+    def __init__(self, name: str, labels: list[str], dtype: torch.dtype = torch.float32) -> None:
+        self.fingerprint = fingerprint(name, dtype)
+        self.dtype = dtype
         self.labels = labels
         self.name = name
         self.tokenizer = load_tokenizer(name)
@@ -170,8 +175,10 @@ class EmbeddingTeacher:
         # a tokenizer may have been saved with padding to a fixed length
         batch = self.tokenizer(plain, padding="longest", truncation=True, max_length=limit, return_tensors="pt")
         mask = batch["attention_mask"].unsqueeze(2)
-        mean = (self.encoder(**batch).last_hidden_state * mask).sum(1) / mask.sum(1).clamp(min=1)
-        return list(nn.functional.normalize(mean.float(), dim=1).numpy())
+        with _products_in(self.dtype, self.encoder.device):
+            states = self.encoder(**batch).last_hidden_state.float()
+        mean = (states * mask).sum(1) / mask.sum(1).clamp(min=1)
+        return list(nn.functional.normalize(mean, dim=1).numpy())
 
     def probabilities(self, texts: Sequence[Text], labels: Sequence[str | None], store: Path | None = None) -> list[Tensor]:
         """Return the probabilities of each text; of those with labels, by a regression that has not seen them."""
@@ -190,11 +197,17 @@ class EmbeddingTeacher:
         return list(torch.from_numpy(found).float())
 
 
-def load_teachers(names: Iterable[str], labels: list[str], is_tagger: bool) -> list[HeadTeacher | EmbeddingTeacher]:
+def _products_in(dtype: torch.dtype, device: torch.device) -> torch.autocast:
+    return torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32)
+
+
+def load_teachers(
+    names: Iterable[str], labels: list[str], is_tagger: bool, dtype: torch.dtype = torch.float32
+) -> list[HeadTeacher | EmbeddingTeacher]:
     """Load teachers: those with a head for the task as they are, encoders without one for classifiers by their vectors."""
     teachers: list[HeadTeacher | EmbeddingTeacher] = []
     for name in names:
         head = (load_config(name).architectures or [""])[0]
         kind = HeadTeacher if is_tagger or auto_class_of(head, HEADS) is not None else EmbeddingTeacher
-        teachers.append(kind(name, labels))
+        teachers.append(kind(name, labels, dtype))
     return teachers

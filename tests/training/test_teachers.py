@@ -132,3 +132,17 @@ def test_a_store_that_cannot_be_written(tmp_path):
     (tmp_path / "counting.sqlite").mkdir()
     with pytest.raises(ValueError, match="answers cannot be kept there .* set HF_HOME to another folder"):
         Store(Counting(), tmp_path)
+
+
+@pytest.mark.parametrize("kind", [BertForSequenceClassification, BertModel])
+def test_answers_in_half_precision(kind, tokenizer, tmp_path):
+    """Close to those in fp32 but not the same, and kept apart from them."""
+    torch.manual_seed(0)
+    config = BertConfig(vocab_size=len(tokenizer), id2label={0: "good", 1: "bad"}, label2id={"good": 0, "bad": 1}, **SIZES)
+    folder = save(kind(config), tokenizer, tmp_path / "teacher")
+    pair = [load_teachers([folder], ["good", "bad"], is_tagger=False, dtype=dtype)[0] for dtype in (torch.float32, torch.bfloat16)]
+    exact, rounded = (np.stack(teacher.answer(TEXTS)) for teacher in pair)
+    assert rounded.dtype == np.float32
+    assert np.allclose(exact, rounded, atol=0.02)
+    assert not np.array_equal(exact, rounded)
+    assert pair[0].fingerprint != pair[1].fingerprint
