@@ -22,6 +22,9 @@ from .total_loss import TotalLoss
 
 logger = logging.get_logger(__name__)
 
+# what no weight of a model that works comes near
+LARGEST_WEIGHT = 1e9
+
 
 class TrainingDivergedError(ValueError):
     """The loss or a weight stopped being a number."""
@@ -161,15 +164,16 @@ class RnnTrainer(Trainer):
         )
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
-        """Save the model, unless a weight is NaN or infinite: no checkpoint holds such weights.
+        """Save the model, unless a weight is NaN or absurdly large: no checkpoint holds such weights.
 
         Raises:
             TrainingDivergedError: There is such a weight.
         """
         self._check_loss(self._total_loss.bad_step)
         for name, parameter in self.model.named_parameters():
-            if not parameter.isfinite().all():
-                raise self._diverged(self.state.global_step + 1, f"weight {name!r} is NaN or infinite")
+            # false for NaN too
+            if not (parameter.detach().abs() < LARGEST_WEIGHT).all():
+                raise self._diverged(self.state.global_step + 1, f"weight {name!r} is NaN or beyond {LARGEST_WEIGHT:g}")
         super().save_model(output_dir, _internal_call)
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:

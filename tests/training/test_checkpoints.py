@@ -78,7 +78,7 @@ def test_checkpoints_without_checksums(run):
         (last / name).write_bytes(content)
 
 
-@pytest.mark.parametrize("options", [[], ["--optim", "sgd", "--max_grad_norm", "1e9"], ["--save_strategy", "no"]])
+@pytest.mark.parametrize("options", [[], ["--optim", "sgd", "--max_grad_norm", "1e9"], ["--save_strategy", "no"], ["--max_steps", "2"]])
 def test_divergence_stops_the_run(tmp_path, options, capsys):
     """A run that leaves the numbers ends at once with what to lower, and saves no weights."""
     arguments = reviews(tmp_path / "out", *SHORT, "--do_train", "--do_eval", "--learning_rate", "1e30", *options)
