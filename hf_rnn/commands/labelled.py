@@ -136,9 +136,10 @@ class LabelledTask(ABC):
         rows = splits.get("train")
         size = Size.of(iterate_texts(rows, self.text_column)) if isinstance(rows, Dataset) else UNKNOWN
         more = self.distillation.count_more()
-        chosen = fine_tuning_defaults if steps.is_foreign(self.model_args) else self.defaults
         # rows for a teacher are rows to learn from, but none to hold out
-        defaults = {**chosen(size.grown(more)), "validation_share": validation_share(size.rows)}
+        grown, width = size.grown(more), steps.foreign_width(self.model_args)
+        chosen = self.defaults(grown) if width is None else fine_tuning_defaults(grown, width, self.task == "token-classification")
+        defaults = {**chosen, "validation_share": validation_share(size.rows)}
         if self.training.do_train:
             logger.warning(describe(size, defaults, self.model_args, self.data, self.training))
         fill(defaults, self.data, self.training)

@@ -191,10 +191,12 @@ def get_tokenizer(model: ModelArguments, texts: Iterable[str] | None, defaults: 
     )
 
 
-def is_foreign(model: ModelArguments) -> bool:
-    """Return whether the options name a model to go on from that is none of ours, such as a pretrained transformer."""
-    name = model.model_name_or_path
-    return name is not None and not isinstance(load_config(name, model.trust_remote_code), RnnConfig)
+def foreign_width(model: ModelArguments) -> int | None:
+    """Return the width of the states of a model to go on from that is none of ours, such as a pretrained transformer; else None."""
+    if model.model_name_or_path is None:
+        return None
+    config = load_config(model.model_name_or_path, model.trust_remote_code)
+    return None if isinstance(config, RnnConfig) else getattr(config, "hidden_size", 768)
 
 
 def known_labels(model: ModelArguments) -> list[str] | None:

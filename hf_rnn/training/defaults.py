@@ -96,13 +96,17 @@ def student_defaults(size: Size) -> dict[str, Any]:
     }
 
 
-def fine_tuning_defaults(size: Size) -> dict[str, Any]:
-    """Return the options of a pretrained transformer: three epochs, more of few rows (Mosbach et al. 2021)."""
+def fine_tuning_defaults(size: Size, width: int, is_tagger: bool) -> dict[str, Any]:
+    """Return the options of a pretrained transformer whose states have `width` numbers: few epochs, more of few rows (Mosbach et al. 2021).
+
+    Narrow ones need higher rates, and so do taggers, as many tags a sentence make gradients less noisy.
+    """
+    rate, fewest = (1e-4, 5) if is_tagger else (5e-5, 3)
     return {
         "wide_size": 0,
-        "learning_rate": 5e-5,
+        "learning_rate": min(3e-4, rate * 768 / width),
         "per_device_train_batch_size": 32,
-        "num_train_epochs": float(max(3, min(20, round(9000 / max(size.rows, 1))))),
+        "num_train_epochs": float(max(fewest, min(20, round(9000 / max(size.rows, 1))))),
         "validation_share": validation_share(size.rows),
     }
 

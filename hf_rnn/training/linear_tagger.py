@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from datasets import Dataset, concatenate_datasets
+from scipy.sparse import csr_matrix
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 from transformers.utils import logging
@@ -57,21 +58,44 @@ def fit_field(batches: list[TaggedBatch], size: int, crf: LinearChainCRF | None,
     weight = torch.zeros(size + 1, num_labels, requires_grad=True)
     parameters = [weight, *(crf.parameters() if crf is not None else ())]
     optimizer = torch.optim.LBFGS(parameters, max_iter=ITERATIONS, history_size=5, line_search_fn="strong_wolfe", tolerance_grad=1e-3)
+    # one product for all words, and one for the gradient of all weights
+    design = design_of(batches, size)
+    transposed = design.T.tocsr()
+    ends = np.cumsum([batch.tags.numel() for batch in batches])
 
     def closure() -> Tensor:
         optimizer.zero_grad()
         total = torch.zeros(())
-        for batch in batches:
-            loss = batch.loss(sum_weights(batch.values, weight), crf)
+        all_emissions = torch.from_numpy(design @ weight.detach().numpy())
+        gradient = torch.zeros_like(all_emissions)
+        for batch, end in zip(batches, ends, strict=True):
+            place = slice(int(end) - batch.tags.numel(), int(end))
+            emissions = all_emissions[place].view(*batch.tags.shape, num_labels).requires_grad_()
+            loss = batch.loss(emissions, crf)
             loss.backward()
+            gradient[place] = emissions.grad.flatten(0, 1)
             total += loss.detach()
         squares = penalty * sum(parameter.square().sum() for parameter in parameters)
         squares.backward()
+        weight.grad += torch.from_numpy(transposed @ gradient.numpy())
         return total + squares.detach()
 
     with torch.enable_grad():
         optimizer.step(closure)
     return weight.detach()
+
+
+def design_of(batches: list[TaggedBatch], size: int) -> csr_matrix:
+    """Return how often each word of all batches, one after the other, has each feature, (sum of B W, K + 1); feature 0 is none."""
+    rows, columns, start = [], [], 0
+    for batch in batches:
+        features = batch.values.flatten(0, 1).numpy()
+        row, place = features.nonzero()
+        rows.append(row + start)
+        columns.append(features[row, place])
+        start += len(features)
+    row, column = (np.concatenate(parts) if parts else np.zeros(0, dtype=np.int64) for parts in (rows, columns))
+    return csr_matrix((np.ones(len(row), dtype=np.float32), (row, column)), shape=(start, size + 1))
 
 
 def sum_weights(features: Tensor, weight: Tensor) -> Tensor:

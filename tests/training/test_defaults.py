@@ -50,9 +50,19 @@ def test_a_student_stays_small():
 
 @pytest.mark.parametrize(("rows", "epochs"), [(50, 20), (450, 20), (900, 10), (3000, 3), (100_000, 3)])
 def test_a_transformer_sees_few_rows_more_often(rows, epochs):
-    """Three epochs, more of few rows, at a rate that keeps what it knows."""
-    defaults = fine_tuning_defaults(Size(rows, 10 * rows, 80))
-    assert defaults["num_train_epochs"] == epochs and defaults["learning_rate"] == 5e-5
+    """Three epochs, more of few rows; five of sentences with tags."""
+    size = Size(rows, 10 * rows, 80)
+    assert fine_tuning_defaults(size, 768, False)["num_train_epochs"] == epochs
+    assert fine_tuning_defaults(size, 768, True)["num_train_epochs"] == max(epochs, 5)
+
+
+@pytest.mark.parametrize(
+    ("width", "is_tagger", "rate"),
+    [(768, False, 5e-5), (384, False, 1e-4), (1024, False, 3.75e-5), (768, True, 1e-4), (384, True, 2e-4), (32, False, 3e-4)],
+)
+def test_a_narrow_transformer_learns_faster(width, is_tagger, rate):
+    """In inverse proportion to the width of its states, and a tagger twice as fast; at most 3e-4."""
+    assert fine_tuning_defaults(Size(5000, 50_000, 80), width, is_tagger)["learning_rate"] == pytest.approx(rate)
 
 
 def test_what_is_given_stays():
