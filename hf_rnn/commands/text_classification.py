@@ -67,7 +67,7 @@ class TextClassification(LabelledTask):
     def defaults(self, size: Size) -> dict[str, Any]:
         """Return those of a classifier; what comes with knowledge of its own, or other problems, has no linear model."""
         if self.distillation.teacher_name_or_path:
-            return student_defaults(size)
+            return student_defaults(size, is_tagger=False)
         if self.model_args.model_name_or_path or self.problem != "single_label_classification" or self.data.streaming:
             return {**classifier_defaults(size), "wide_size": 0}
         return classifier_defaults(size)

@@ -22,7 +22,7 @@ from ..data.loading import load_config
 from ..data.readers import DataError
 from ..data.splits import TAG_COLUMNS, TOKEN_COLUMNS, Splits, choose_column, column_names, iterate_cells
 from ..models.tags import first_violation, guess_scheme
-from ..training.defaults import Size, tagger_defaults
+from ..training.defaults import Size, student_defaults, tagger_defaults
 from ..training.metrics import SpanMetric, TokenMetric, load_metric
 from ..training.plots import plot_confusion_matrix
 from . import steps
@@ -58,8 +58,10 @@ class TokenClassification(WordTask):
     shrink_logits = staticmethod(_best)
 
     def defaults(self, size: Size) -> dict[str, Any]:
-        """Return those of a tagger; what comes with knowledge of its own has no linear model."""
-        return {**tagger_defaults(size), **({"wide_size": 0} if self.has_knowledge or self.data.streaming else {})}
+        """Return those of a tagger; what goes on from a checkpoint has no linear model."""
+        if self.distillation.teacher_name_or_path:
+            return student_defaults(size, is_tagger=True)
+        return {**tagger_defaults(size), **({"wide_size": 0} if self.goes_on or self.data.streaming else {})}
 
     def choose_columns(self, splits: Splits, first: str) -> None:
         """Set both columns; every split needs them, as unlabelled sentences are for `hf-rnn predict`."""
@@ -133,16 +135,16 @@ class TokenClassification(WordTask):
     def has_chain(self) -> bool:
         """Return whether a new model ends in a CRF because its labels are those of spans."""
         is_free = self.model_args.use_crf is None and not self.training.label_smoothing_factor
-        return is_free and self.scheme is not None and not self.has_knowledge
+        return is_free and self.scheme is not None and not self.goes_on
 
     def iterate_words(self, rows: Any, encoded: Any) -> Iterable[list[str]]:
         """Return the tokens of each training row."""
         return iterate_cells(rows, self.text_column)
 
     @property
-    def has_knowledge(self) -> bool:
-        """Return whether the model comes from elsewhere, or its answers from a teacher."""
-        return bool(self.model_args.model_name_or_path or self.model_args.config_name or self.distillation.teacher_name_or_path)
+    def goes_on(self) -> bool:
+        """Return whether the model comes from elsewhere."""
+        return bool(self.model_args.model_name_or_path or self.model_args.config_name)
 
     def encode(self, splits: Splits, tokenizer: PreTrainedTokenizerBase) -> Splits:
         """Tokenise sentences and align their tags with first pieces."""

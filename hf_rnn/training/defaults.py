@@ -80,22 +80,6 @@ def classifier_defaults(size: Size) -> dict[str, Any]:
     }
 
 
-def student_defaults(size: Size) -> dict[str, Any]:
-    """Return the options of a classifier that learns from a teacher's answers: small, and hardly held back, as the answers are soft."""
-    return {
-        **classifier_defaults(size),
-        "embedding_size": 256,
-        "hidden_size": 384,
-        "num_hidden_layers": 1,
-        "embedding_dropout": 0.1,
-        "input_dropout": 0.2,
-        "hidden_dropout": 0.2,
-        "classifier_dropout": 0.2,
-        "per_device_train_batch_size": 64,
-        "num_train_epochs": _epochs(size, 16, 0.32, 30),
-    }
-
-
 def fine_tuning_defaults(size: Size, width: int, is_tagger: bool) -> dict[str, Any]:
     """Return the options of a pretrained transformer whose states have `width` numbers: few epochs, more of few rows (Mosbach et al. 2021).
 
@@ -131,6 +115,22 @@ def tagger_defaults(size: Size) -> dict[str, Any]:
         "per_device_train_batch_size": 32 if is_large else 16,
         "num_train_epochs": _epochs(size, 20, 0.3, 20),
         "validation_share": validation_share(size.rows),
+    }
+
+
+def student_defaults(size: Size, is_tagger: bool) -> dict[str, Any]:
+    """Return the options of what learns from a teacher's answers: small, and hardly held back, as the answers are soft."""
+    return {
+        **(tagger_defaults(size) if is_tagger else classifier_defaults(size)),
+        "embedding_size": 256,
+        "hidden_size": 384,
+        "num_hidden_layers": 1,
+        "embedding_dropout": 0.1,
+        "input_dropout": 0.2,
+        "hidden_dropout": 0.2,
+        "classifier_dropout": 0.2,
+        "per_device_train_batch_size": 32 if is_tagger else 64,
+        "num_train_epochs": _epochs(size, 16, 0.32, 30),
     }
 
 
