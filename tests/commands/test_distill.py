@@ -121,12 +121,12 @@ def test_units_of_raw_text(data, tmp_path):
 
 
 def test_a_transformer_is_trained_as_one(data, tmp_path):
-    """The encoder as a model to go on from has the learning rate of a transformer, and more epochs of few rows."""
+    """The encoder as a model to go on from has the learning rate of a narrow transformer, and more epochs of few rows."""
     options = ["--model_name_or_path", str(data / "encoder"), "--train_file", str(data / "train.jsonl"), "--use_cpu", "true"]
     task = text_classification.TextClassification([*options, "--do_train", "--max_steps", "1", "--output_dir", str(tmp_path)], None)
     task.run()
     training = task.training
-    assert (training.learning_rate, training.per_device_train_batch_size, training.num_train_epochs) == (5e-5, 32, 20)
+    assert (training.learning_rate, training.per_device_train_batch_size, training.num_train_epochs) == (3e-4, 32, 20)
 
 
 @pytest.mark.parametrize(
