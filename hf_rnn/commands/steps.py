@@ -273,7 +273,7 @@ def borrow_words(model: PreTrainedModel, name: str, tokenizer: PreTrainedTokeniz
     special = set(tokenizer.all_special_ids)
     ids = [[index for index in rows_of[word] if index not in special] for word in words]
     taken = model.set_word_vectors(ids, borrow_word_vectors(name, words, model.config.embedding_size))
-    logger.warning(f"{taken:,} words have vectors of {name}, {min(len(own), taken):,} of them from the training rows.")
+    logger.warning(f"{taken:,} words have vectors of {name}, {len({*own} & {*words}):,} of them from the training rows.")
 
 
 def _with_labels(rows: Dataset) -> Dataset:
