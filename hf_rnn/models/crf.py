@@ -4,8 +4,11 @@ Rows are dense: the positions that count come first, so a row is described by it
 start[y_1] + sum_t emissions[t, y_t] + sum_t transitions[y_t, y_t+1] + end[y_last].
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 
 class LinearChainCRF(nn.Module):
@@ -75,26 +78,11 @@ class LinearChainCRF(nn.Module):
         return (score * mask).sum(1) + (moves * mask[:, 1:]).sum(1) + ends
 
     def _log_partition(self, emissions: Tensor, mask: Tensor) -> Tensor:
-        """Sum over all paths by the forward algorithm: (B,).
-
-        Each step is a product of probabilities, scaled by that of the best tag (Rabiner 1989, section V.A); in fp64, where what
-        falls below its range is less than e^-700 of the sum.
-        """
+        """Sum over all paths: (B,)."""
         if emissions.shape[1] == 0:
             return emissions.sum((1, 2))
         scores = emissions.to(_wide_dtype(emissions.device))
-        start, end, transitions = self._scores(scores.dtype)
-        highest = transitions.detach().amax()
-        # (C, C)
-        factors = (transitions - highest).exp()
-        # (B, C)
-        alpha = start + scores[:, 0]
-        for step in range(1, emissions.shape[1]):
-            peak = alpha.detach().amax(1, keepdim=True)
-            total = (alpha - peak).exp() @ factors
-            moved = total.clamp(min=torch.finfo(total.dtype).tiny).log() + (peak + highest) + scores[:, step]
-            alpha = torch.where(mask[:, step, None], moved, alpha)
-        return ((alpha + end).logsumexp(1) * mask[:, 0]).to(emissions.dtype)
+        return (_LogPartition.apply(scores, mask, *self._scores(scores.dtype)) * mask[:, 0]).to(emissions.dtype)
 
     @torch.no_grad()
     def max_marginals(self, emissions: Tensor, lengths: Tensor) -> Tensor:
@@ -113,6 +101,52 @@ class LinearChainCRF(nn.Module):
         # sums along a path in fp64, so that rounding cannot reorder paths that fp32 tells apart
         run = max_marginals if torch.compiler.is_compiling() else _max_marginals
         return run(emissions, lengths, *self._scores(_wide_dtype(emissions.device)))
+
+
+class _LogPartition(torch.autograd.Function):
+    """The forward algorithm, whose gradients are marginals: of tags for emissions, of neighbours for transitions.
+
+    Each step is a product of probabilities, scaled by that of the best tag (Rabiner 1989, section V.A); in fp64, where what falls
+    below its range is less than e^-700 of the sum.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, scores: Tensor, mask: Tensor, start: Tensor, end: Tensor, transitions: Tensor) -> Tensor:
+        """Sum over all paths of scores (B, W, C) where mask (B, W): (B,)."""
+        highest = transitions.amax()
+        # (C, C)
+        factors = (transitions - highest).exp()
+        # (B, C)
+        alpha = start + scores[:, 0]
+        tiny = torch.finfo(alpha.dtype).tiny
+        # of each step, (W - 1, B, C): probabilities before it, and what the moves make of them
+        before, after = scores.new_empty(2, scores.shape[1] - 1, *alpha.shape)
+        for step in range(1, scores.shape[1]):
+            peak = alpha.amax(1, keepdim=True)
+            torch.exp(alpha - peak, out=before[step - 1])
+            torch.mm(before[step - 1], factors, out=after[step - 1])
+            moved = after[step - 1].clamp_(min=tiny).log() + (peak + highest) + scores[:, step]
+            alpha = torch.where(mask[:, step, None], moved, alpha)
+        ctx.save_for_backward(mask, factors, before, after, (alpha + end).softmax(1))
+        return (alpha + end).logsumexp(1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, Tensor, Tensor, Tensor]:
+        """Follow the steps back."""
+        mask, factors, before, after, last = ctx.saved_tensors
+        # (B, C): the marginals of the tag of a row's last position so far
+        marginal = last * grad[:, None]
+        end = marginal.sum(0)
+        steps = [marginal] * mask.shape[1]
+        ratios = torch.zeros_like(after)
+        for step in range(mask.shape[1] - 1, 0, -1):
+            steps[step] = marginal
+            ratios[step - 1] = ratio = (marginal / after[step - 1]).masked_fill(~mask[:, step, None], 0.0)
+            marginal = torch.where(mask[:, step, None], before[step - 1] * (ratio @ factors.T), marginal)
+        steps[0] = marginal
+        transitions = before.flatten(0, 1).T @ ratios.flatten(0, 1) * factors
+        return torch.stack(steps, 1) * mask.unsqueeze(2), None, marginal.sum(0), end, transitions
 
 
 def _wide_dtype(device: torch.device) -> torch.dtype:

@@ -130,3 +130,18 @@ def test_constraints_survive_training():
     assert all(first_violation([LABELS[tag] for tag in row], "bio") is None for row in best)
     crf.log_likelihood(torch.randn(1, 3, 3, dtype=torch.float64), torch.tensor([[1, 2, 0]]), torch.tensor([3])).sum().backward()
     assert crf.transitions.grad[0, 2] == 0
+
+
+@pytest.mark.parametrize("spread", [1.0, 1e3])
+def test_gradients_of_the_partition_are_marginals(spread):
+    """They sum to one at every position of a row and to none behind it, and are finite however far scores lie apart."""
+    crf = random_crf(5, scale=spread)
+    emissions = (spread * torch.randn(3, 7, 5, dtype=torch.float64)).requires_grad_()
+    mask = torch.arange(7) < torch.tensor([7, 4, 0])[:, None]
+    crf._log_partition(emissions, mask).sum().backward()
+    assert torch.allclose(emissions.grad.sum(2), mask.double(), atol=1e-9)
+    moves = crf.transitions.grad
+    assert moves.isfinite().all()
+    assert moves.sum().item() == pytest.approx(6 + 3)
+    assert crf.start_transitions.grad.sum().item() == pytest.approx(2)
+    assert crf.end_transitions.grad.sum().item() == pytest.approx(2)
