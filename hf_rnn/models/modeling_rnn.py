@@ -193,7 +193,7 @@ class RnnForSequenceClassification(RnnPreTrainedModel):
         encoded = self.model(input_ids, attention_mask, inputs_embeds, state, output_hidden_states, return_dict=True)
         logits = self.classifier(self.dropout(self.pooling(encoded.last_hidden_state, self.model.units(input_ids, mask))))
         if hasattr(self, "wide"):
-            logits = logits + self.wide(input_ids, mask, trim=not self._is_masked).to(logits.dtype)
+            logits = logits + self.wide(input_ids, mask).to(logits.dtype)
         loss = None if labels is None else sequence_loss(logits, labels.to(logits.device), self.config, num_items_in_batch)
         output = RnnHeadOutput(loss=loss, logits=logits, state=encoded.state, hidden_states=encoded.hidden_states)
         return output if _wants_dict(return_dict, self.config) else output.to_tuple()
@@ -253,7 +253,7 @@ class RnnForTokenClassification(RnnPreTrainedModel):
         # (B, T, C)
         logits = self.classifier(self.dropout(encoded.last_hidden_state))
         if hasattr(self, "wide"):
-            logits = logits + self.wide(input_ids, *self.model.words(input_ids, mask), trim=not self._is_masked).to(logits.dtype)
+            logits = logits + self.wide(input_ids, *self.model.words(input_ids, mask)).to(logits.dtype)
         loss = None
         if labels is not None:
             labels = labels.to(logits.device).masked_fill(~mask, -100)

@@ -61,21 +61,37 @@ def finish(hashes: Tensor, exists: Tensor, kind: int) -> Tensor:
     return torch.where(exists, (hashes ^ (hashes >> 31)) & UNUSED_KEY, UNUSED_KEY)
 
 
-def read_characters(characters: Tensor, input_ids: Tensor, mask: Tensor, trim: bool) -> Tensor:
+def longest_of(lengths: Tensor, width: int) -> int:
+    """Return the largest length (B,), 2 at least, of rows that are `width` wide.
+
+    In a graph that is exported this is a size that depends on the data; one that `torch.compile` records has no such sizes and keeps
+    the width.
+    """
+    is_exporting = torch.compiler.is_exporting()
+    if torch.compiler.is_compiling() and not is_exporting:
+        return width
+    if lengths.shape[0] == 0:
+        return 0
+    longest = int(lengths.max().clamp(min=2).item())
+    if is_exporting:
+        torch._check(longest >= 2)
+        torch._check(longest <= width)
+    return longest
+
+
+def read_characters(characters: Tensor, input_ids: Tensor, mask: Tensor) -> Tensor:
     """Return the characters of rows side by side, (B, P): 0 between words, at both ends and behind the row.
 
     Args:
         characters (`Tensor`): Entries of each piece, (V, `PIECE_LENGTH`), see `encode_piece`.
         input_ids (`Tensor`): (B, T).
         mask (`Tensor`): True where a position exists, (B, T).
-        trim (`bool`): Whether P may depend on the data, as it cannot in a graph.
     """
     # (B, T * L)
     codes = characters[input_ids.masked_fill(~mask, 0)].long().flatten(1)
     compaction = Compaction.from_mask((codes != NOTHING) & mask.repeat_interleave(PIECE_LENGTH, dim=1))
     codes = compaction.take(codes) * compaction.exists
-    if trim:
-        codes = codes[:, : int(compaction.lengths.max()) if len(codes) else 0]
+    codes = codes[:, : longest_of(compaction.lengths, codes.shape[1])]
     return nn.functional.pad(codes * (codes != BORDER), (1, 1))
 
 
@@ -94,7 +110,7 @@ def character_keys(codes: Tensor) -> Tensor:
     return torch.cat(keys, dim=1)
 
 
-def word_keys(codes: Tensor, trim: bool) -> Tensor:
+def word_keys(codes: Tensor) -> Tensor:
     """Return the keys of words, which are runs of letters and digits, and of pairs of neighbours, (B, 2W), from characters (B, P)."""
     inside = (codes & LETTER) != 0
     starts = inside & ~inside.roll(1, 1)
@@ -107,14 +123,13 @@ def word_keys(codes: Tensor, trim: bool) -> Tensor:
     words = torch.zeros_like(codes).scatter_add(1, word, added)
     # (B, 1)
     counts = starts.sum(1, keepdim=True)
-    if trim:
-        words = words[:, : int(counts.max()) if len(counts) else 0]
-        positions = positions[: words.shape[1]]
+    words = words[:, : longest_of(counts, words.shape[1])]
+    positions = positions[: words.shape[1]]
     pairs = words * BASE + words.roll(-1, 1)
     return torch.cat([finish(words, positions < counts, WORD), finish(pairs, positions + 1 < counts, PAIR)], dim=1)
 
 
-def describe_words(characters: Tensor, input_ids: Tensor, word_of: Tensor, is_word: Tensor, trim: bool = False) -> Tensor:
+def describe_words(characters: Tensor, input_ids: Tensor, word_of: Tensor, is_word: Tensor) -> Tensor:
     """Return the keys of the usual features of taggers (Ratnaparkhi 1996), (B, T, F), words side by side at the left of each row.
 
     A word itself, its shape, whether it has a digit, its prefixes and suffixes; the words up to two away; shape and suffix of both
@@ -125,7 +140,6 @@ def describe_words(characters: Tensor, input_ids: Tensor, word_of: Tensor, is_wo
         input_ids (`Tensor`): (B, T).
         word_of (`Tensor`): The word of each position, counted in its row, (B, T).
         is_word (`Tensor`): True where a position is of a word, (B, T).
-        trim (`bool`): Whether shapes inside may depend on the data, as they cannot in a graph.
     """
     # (B, T, L)
     codes = characters[input_ids.masked_fill(~is_word, 0)].long()
@@ -134,9 +148,8 @@ def describe_words(characters: Tensor, input_ids: Tensor, word_of: Tensor, is_wo
     # (B, P): the word of each character
     owner = compaction.take(word_of.repeat_interleave(PIECE_LENGTH, dim=1))
     exists = compaction.exists
-    if trim:
-        longest = int(compaction.lengths.max()) if len(codes) else 0
-        codes, owner, exists = codes[:, :longest], owner[:, :longest], exists[:, :longest]
+    longest = longest_of(compaction.lengths, codes.shape[1])
+    codes, owner, exists = codes[:, :longest], owner[:, :longest], exists[:, :longest]
     letters, flags = codes >> FLAG_BITS, codes & (2**FLAG_BITS - 1)
 
     def total(values: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from .embeddings import UNUSED_KEY
 from .masked import take_positions
-from .ngrams import BORDER, PIECE_LENGTH, character_keys, describe_words, read_characters, word_keys
+from .ngrams import BORDER, PIECE_LENGTH, character_keys, describe_words, longest_of, read_characters, word_keys
 
 
 class WideTable(nn.Module):
@@ -73,10 +73,10 @@ class WidePath(WideTable):
         self.set_keys(keys)
         self.idf = torch.cat([idf.new_zeros(1), idf])
 
-    def features(self, input_ids: Tensor, mask: Tensor, trim: bool = True) -> tuple[Tensor, Tensor]:
+    def features(self, input_ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Return the keys of the words (B, N) and of the characters (B, M) of rows, in no order, each as often as it occurs."""
-        codes = read_characters(self.characters, input_ids, mask, trim)
-        return word_keys(codes, trim), character_keys(codes)
+        codes = read_characters(self.characters, input_ids, mask)
+        return word_keys(codes), character_keys(codes)
 
     def weigh(self, keys: Tensor) -> tuple[Tensor, Tensor]:
         """Return the different known features among keys (B, N), and their values in a vector of length 1, (B, N) each; 0 for none."""
@@ -89,8 +89,8 @@ class WidePath(WideTable):
         values = (1 + counts.clamp(min=1).to(self._dtype).log()) * self.idf.to(self._dtype)[features]
         return features, values / values.square().sum(1, keepdim=True).sqrt().clamp(min=1e-12)
 
-    def forward(self, input_ids: Tensor | None, mask: Tensor, trim: bool) -> Tensor:
-        """Return logits (B, C) of rows of ids (B, T) with mask (B, T); `trim` unless shapes must not depend on data.
+    def forward(self, input_ids: Tensor | None, mask: Tensor) -> Tensor:
+        """Return logits (B, C) of rows of ids (B, T) with mask (B, T).
 
         Raises:
             ValueError: There are no ids.
@@ -98,7 +98,7 @@ class WidePath(WideTable):
         if input_ids is None:
             raise ValueError("`wide_size` needs `input_ids` to know the words of a row, got `inputs_embeds`. Set wide_size=0.")
         logits = self.bias.to(self._dtype)
-        for keys in self.features(input_ids, mask, trim):
+        for keys in self.features(input_ids, mask):
             features, values = self.weigh(keys)
             # not as a product of matrices, which autocast would round: (B, N, C) -> (B, C)
             logits = logits + (values.unsqueeze(2) * self.weight[features]).sum(1)
@@ -108,32 +108,30 @@ class WidePath(WideTable):
 class WideEmissions(WideTable):
     """Score each word by what it is and by its neighbours, as a linear tagger does."""
 
-    def features(self, input_ids: Tensor, starts: Tensor, special: Tensor, trim: bool = True) -> tuple[Tensor, Tensor]:
+    def features(self, input_ids: Tensor, starts: Tensor, special: Tensor) -> tuple[Tensor, Tensor]:
         """Return the keys of the features of words (B, W, F), at the left of each row, and the word of each position (B, T).
 
         Args:
             input_ids (`Tensor`): (B, T).
             starts (`Tensor`): Where a word or special token starts, (B, T).
             special (`Tensor`): Where there is a special token or nothing, (B, T).
-            trim (`bool`): Whether the words end with the last of the fullest row, as in a graph they cannot: (B, W, F).
         """
         words = starts & ~special
         word_of = (words.cumsum(1) - 1).clamp(min=0)
-        keys = describe_words(self.characters, input_ids, word_of, ~special, trim)
+        keys = describe_words(self.characters, input_ids, word_of, ~special)
         # look-ups want them side by side in memory
-        return keys[:, : int(word_of.max()) + 1].contiguous() if trim and word_of.numel() else keys, word_of
+        counts = word_of.amax(1) + 1 if word_of.shape[1] else word_of.sum(1)
+        return keys[:, : longest_of(counts, keys.shape[1])].contiguous(), word_of
 
-    def forward(self, input_ids: Tensor | None, starts: Tensor, special: Tensor, trim: bool = True) -> Tensor:
+    def forward(self, input_ids: Tensor | None, starts: Tensor, special: Tensor) -> Tensor:
         """Return emissions (B, T, C), those of a word at each of its pieces, zero at special tokens and where there is nothing.
-
-        `trim` unless shapes must not depend on data.
 
         Raises:
             ValueError: There are no ids.
         """
         if input_ids is None:
             raise ValueError("`wide_size` needs `input_ids` to know the words of a row, got `inputs_embeds`. Set wide_size=0.")
-        keys, word_of = self.features(input_ids, starts, special, trim)
+        keys, word_of = self.features(input_ids, starts, special)
         # (B, W, F)
         found = self.look_up(keys)
         emissions = torch.zeros((*found.shape[:2], self.weight.shape[1]), dtype=self._dtype, device=found.device)
