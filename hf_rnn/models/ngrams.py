@@ -4,6 +4,8 @@ What a row spells is read from its ids by a table with the characters of each pi
 polynomial of mixed character codes modulo 2^64, so n-grams of any alphabet need no dictionary.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
@@ -61,18 +63,18 @@ def finish(hashes: Tensor, exists: Tensor, kind: int) -> Tensor:
     return torch.where(exists, (hashes ^ (hashes >> 31)) & UNUSED_KEY, UNUSED_KEY)
 
 
-def longest_of(lengths: Tensor, width: int) -> int:
+def longest_of(lengths: Tensor, width: int, is_exported: bool = True) -> int:
     """Return the largest length (B,), 2 at least, of rows that are `width` wide.
 
-    In a graph that is exported this is a size that depends on the data; one that `torch.compile` records has no such sizes and keeps
-    the width.
+    In a graph that is exported this is a size that depends on the data, if `is_exported`; other graphs keep the width.
     """
-    is_exporting = torch.compiler.is_exporting()
+    is_exporting = torch.compiler.is_exporting() and is_exported
     if torch.compiler.is_compiling() and not is_exporting:
         return width
     if lengths.shape[0] == 0:
         return 0
-    longest = int(lengths.max().clamp(min=2).item())
+    # no int(): in an exported graph it is a symbol
+    longest: Any = lengths.max().clamp(min=2).item()
     if is_exporting:
         torch._check(longest >= 2)
         torch._check(longest <= width)
@@ -148,7 +150,8 @@ def describe_words(characters: Tensor, input_ids: Tensor, word_of: Tensor, is_wo
     # (B, P): the word of each character
     owner = compaction.take(word_of.repeat_interleave(PIECE_LENGTH, dim=1))
     exists = compaction.exists
-    longest = longest_of(compaction.lengths, codes.shape[1])
+    # ONNX Runtime fails on emissions of such sizes
+    longest = longest_of(compaction.lengths, codes.shape[1], is_exported=False)
     codes, owner, exists = codes[:, :longest], owner[:, :longest], exists[:, :longest]
     letters, flags = codes >> FLAG_BITS, codes & (2**FLAG_BITS - 1)
 
