@@ -40,11 +40,12 @@ def test_more_rows_mean_fewer_epochs_and_larger_models(choose):
     assert all(defaults["vocab_size"] >= 6000 for defaults in found)
 
 
-def test_a_student_stays_small():
+@pytest.mark.parametrize(("is_tagger", "untaught"), [(False, classifier_defaults), (True, tagger_defaults)])
+def test_a_student_stays_small(is_tagger, untaught):
     """However many rows a teacher answers, the recurrence of the student is one size, and less of it is dropped than of labels alone."""
-    small, large = (student_defaults(Size(rows, 10 * rows, 80)) for rows in (1000, 200_000))
+    small, large = (student_defaults(Size(rows, 10 * rows, 80), is_tagger) for rows in (1000, 200_000))
     assert small["hidden_size"] == large["hidden_size"] and small["num_hidden_layers"] == large["num_hidden_layers"] == 1
-    assert small["hidden_dropout"] < classifier_defaults(Size(1000, 10_000, 80))["hidden_dropout"]
+    assert small["hidden_dropout"] < untaught(Size(1000, 10_000, 80))["hidden_dropout"]
     assert small["num_train_epochs"] > large["num_train_epochs"]
 
 
