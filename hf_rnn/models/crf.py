@@ -127,8 +127,9 @@ class _LogPartition(torch.autograd.Function):
             torch.mm(before[step - 1], factors, out=after[step - 1])
             moved = after[step - 1].clamp_(min=tiny).log() + (peak + highest) + scores[:, step]
             alpha = torch.where(mask[:, step, None], moved, alpha)
-        ctx.save_for_backward(mask, factors, before, after, (alpha + end).softmax(1))
-        return (alpha + end).logsumexp(1)
+        totals = alpha + end
+        ctx.save_for_backward(mask, factors, before, after, totals.softmax(1))
+        return totals.logsumexp(1)
 
     @staticmethod
     @once_differentiable
@@ -138,15 +139,14 @@ class _LogPartition(torch.autograd.Function):
         # (B, C): the marginals of the tag of a row's last position so far
         marginal = last * grad[:, None]
         end = marginal.sum(0)
-        steps = [marginal] * mask.shape[1]
-        ratios = torch.zeros_like(after)
+        steps = [marginal]
+        ratios = torch.empty_like(after)
         for step in range(mask.shape[1] - 1, 0, -1):
-            steps[step] = marginal
             ratios[step - 1] = ratio = (marginal / after[step - 1]).masked_fill(~mask[:, step, None], 0.0)
             marginal = torch.where(mask[:, step, None], before[step - 1] * (ratio @ factors.T), marginal)
-        steps[0] = marginal
+            steps.append(marginal)
         transitions = before.flatten(0, 1).T @ ratios.flatten(0, 1) * factors
-        return torch.stack(steps, 1) * mask.unsqueeze(2), None, marginal.sum(0), end, transitions
+        return torch.stack(steps[::-1], 1) * mask.unsqueeze(2), None, marginal.sum(0), end, transitions
 
 
 def _wide_dtype(device: torch.device) -> torch.dtype:

@@ -120,8 +120,7 @@ class WideEmissions(WideTable):
         word_of = (words.cumsum(1) - 1).clamp(min=0)
         keys = describe_words(self.characters, input_ids, word_of, ~special)
         # look-ups want them side by side in memory
-        counts = word_of.amax(1) + 1 if word_of.shape[1] else word_of.sum(1)
-        return keys[:, : longest_of(counts, keys.shape[1], is_exported=False)].contiguous(), word_of
+        return keys[:, : longest_of(words.sum(1), keys.shape[1], is_exported=False)].contiguous(), word_of
 
     def forward(self, input_ids: Tensor | None, starts: Tensor, special: Tensor) -> Tensor:
         """Return emissions (B, T, C), those of a word at each of its pieces, zero at special tokens and where there is nothing.
