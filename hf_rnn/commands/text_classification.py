@@ -65,12 +65,11 @@ class TextClassification(LabelledTask):
             raise ValueError(f"`problem_type` must be one of {tuple(METRICS)}, got {self.problem!r}. Pass --problem_type.")
 
     def defaults(self, size: Size) -> dict[str, Any]:
-        """Return those of a classifier; what comes with knowledge of its own, or other problems, has no linear model."""
-        if self.distillation.teacher_name_or_path:
-            return student_defaults(size, is_tagger=False)
-        if self.model_args.model_name_or_path or self.problem != "single_label_classification" or self.data.streaming:
-            return {**classifier_defaults(size), "wide_size": 0}
-        return classifier_defaults(size)
+        """Return those of a classifier; what goes on from a checkpoint, or other problems, has no linear model."""
+        has_teacher = bool(self.distillation.teacher_name_or_path)
+        chosen = student_defaults(size, is_tagger=False) if has_teacher else classifier_defaults(size)
+        is_other = self.problem != "single_label_classification"
+        return {**chosen, "wide_size": 0} if self.model_args.model_name_or_path or is_other or self.data.streaming else chosen
 
     def choose_columns(self, splits: Splits, first: str) -> None:
         """Set both columns; a test split alone may lack labels."""

@@ -59,9 +59,9 @@ class TokenClassification(WordTask):
 
     def defaults(self, size: Size) -> dict[str, Any]:
         """Return those of a tagger; what goes on from a checkpoint has no linear model."""
-        if self.distillation.teacher_name_or_path:
-            return student_defaults(size, is_tagger=True)
-        return {**tagger_defaults(size), **({"wide_size": 0} if self.goes_on or self.data.streaming else {})}
+        has_teacher = bool(self.distillation.teacher_name_or_path)
+        chosen = student_defaults(size, is_tagger=True) if has_teacher else tagger_defaults(size)
+        return {**chosen, "wide_size": 0} if self.goes_on or self.data.streaming else chosen
 
     def choose_columns(self, splits: Splits, first: str) -> None:
         """Set both columns; every split needs them, as unlabelled sentences are for `hf-rnn predict`."""

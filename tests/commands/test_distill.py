@@ -14,6 +14,7 @@ from hf_rnn.data.tokenization import train_tokenizer
 from hf_rnn.inference.loading import load
 from hf_rnn.models.embeddings import UNUSED_KEY
 from hf_rnn.training import teachers
+from hf_rnn.training.defaults import Size
 
 
 @pytest.fixture(autouse=True)
@@ -127,6 +128,22 @@ def test_a_transformer_is_trained_as_one(data, tmp_path):
     task.run()
     training = task.training
     assert (training.learning_rate, training.per_device_train_batch_size, training.num_train_epochs) == (3e-4, 32, 20)
+
+
+@pytest.mark.parametrize(
+    ("task", "options", "has_linear"),
+    [
+        (text_classification.TextClassification, [], True),
+        (text_classification.TextClassification, ["--problem_type", "multi_label_classification"], False),
+        (text_classification.TextClassification, ["--model_name_or_path", "body"], False),
+        (token_classification.TokenClassification, [], True),
+        (token_classification.TokenClassification, ["--model_name_or_path", "body"], False),
+    ],
+)
+def test_which_students_have_a_linear_model(task, options, has_linear, tmp_path):
+    """Those of single labels that start anew."""
+    given = ["--teacher_name_or_path", "teacher", "--use_cpu", "true", "--output_dir", str(tmp_path), *options]
+    assert bool(task(given, None).defaults(Size(1000, 10_000, 80))["wide_size"]) == has_linear
 
 
 @pytest.mark.parametrize(
