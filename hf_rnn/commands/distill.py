@@ -26,7 +26,7 @@ logger = logging.get_logger(__name__)
 
 # the loss tells more of few validation rows than the accuracy does, and of how far soft answers can be trusted
 CHOICE = ["--metric_for_best_model", "loss", "--greater_is_better", "false"]
-# beside what a pretrained transformer has by default; it is not stopped, as its rate falls to the end
+# beside what a pretrained transformer has by default; its rate falls to the end, where it is best, so that it needs no rows to be chosen by
 FINE_TUNING = ["--warmup_steps", "0.1", "--save_total_limit", "1", "--early_stopping_patience", "0"]
 
 
@@ -64,7 +64,8 @@ def main(argv: list[str] | None = None) -> dict[str, dict[str, float]]:
     more = ["--unlabeled_file", arguments.unlabeled_file] if arguments.unlabeled_file else []
     options = ["--teacher_name_or_path", teacher, "--embeddings_from", arguments.teacher, "--augment", str(arguments.augment), *more]
     first = [arguments.options_file] if arguments.options_file else []
-    TASKS[arguments.task].main([*first, *_common(arguments, student), *options, "--do_predict", "--test_file", str(arguments.test_file)])
+    steps = [*CHOICE, "--do_eval", "--do_predict", "--test_file", str(arguments.test_file)]
+    TASKS[arguments.task].main([*first, *_common(arguments, student), *steps, *options])
     names = {"student": str(student)} | ({"teacher": teacher} if _has_head(teacher) else {})
     lines = compare({name: load(path) for name, path in names.items()}, arguments)
     table = _describe(lines)
@@ -88,7 +89,7 @@ def _common(arguments: DistillArguments, folder: Path) -> list[str]:
     names = ("train_file", "validation_file", "text_column_name", "label_column_name", "bf16", "seed")
     given = [(name, getattr(arguments, name)) for name in names if getattr(arguments, name) is not None]
     options = [part for name, value in given for part in (f"--{name}", str(value))]
-    return [*options, *CHOICE, "--output_dir", str(folder), "--do_train", "--do_eval"]
+    return [*options, "--output_dir", str(folder), "--do_train"]
 
 
 def _has_head(name: str) -> bool:
@@ -103,7 +104,8 @@ def _prepare_teacher(arguments: DistillArguments) -> str:
     if (folder / "all_results.json").is_file():
         logger.warning(f"The teacher in {folder} is taken as it is; remove the folder to train it again.")
     else:
-        TASKS[arguments.task].main([*_common(arguments, folder), "--model_name_or_path", arguments.teacher, *FINE_TUNING])
+        choice = [*CHOICE, "--do_eval"] if arguments.validation_file else []
+        TASKS[arguments.task].main([*_common(arguments, folder), *choice, "--model_name_or_path", arguments.teacher, *FINE_TUNING])
     return str(folder)
 
 

@@ -114,8 +114,9 @@ class LabelledTask(ABC):
 
     def encode_all(self, splits: Splits, defaults: dict[str, Any]) -> tuple[Splits, Splits, PreTrainedTokenizerBase]:
         """Return the splits with what a teacher adds, the same encoded, and the tokenizer."""
-        tokenizer = self.make_tokenizer(splits, defaults)
-        splits = self._add_teacher(splits)
+        labelled, splits = splits, self._add_teacher(splits)
+        # made-up rows are no text to train a tokenizer on, but what to cut one for
+        tokenizer = self.make_tokenizer(splits if self.model_options.embeddings_from else labelled, defaults)
         return splits, self.encode(splits, tokenizer), tokenizer
 
     def make_trainer(self, encoded: Splits, tokenizer: PreTrainedTokenizerBase, **options: Any) -> RnnTrainer:
@@ -173,7 +174,8 @@ class LabelledTask(ABC):
         """Add a teacher's answers to the training rows, and rows for it to answer, if there is one."""
         columns = self.text_column, self.label_column
         dtype = torch.bfloat16 if self.training.bf16 else torch.float16 if self.training.fp16 else torch.float32
-        return add_teacher(splits, self.distillation, *columns, self.labels, self.names.get("train"), self.training.seed, dtype)
+        words_from = self.model_args.embeddings_from
+        return add_teacher(splits, self.distillation, *columns, self.labels, self.names.get("train"), self.training.seed, dtype, words_from)
 
     def prepare(self, splits: Splits) -> Splits:
         """Return the rows in the form that the other steps expect: as they are."""

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
+from torch.nn import functional
 from tqdm.auto import tqdm
 from transformers import AutoModel, AutoTokenizer, PreTrainedTokenizerBase
 from transformers.utils import cached_file
@@ -72,12 +73,34 @@ def borrow_word_vectors(name: str, words: Sequence[str], size: int, scale: float
     Raises:
         ValueError: The encoder's vectors have fewer than `size` values.
     """
-    static = _find_static(name)
-    source = _load_tokenizer(name, static)
-    rows = source([f" {word}" for word in words], add_special_tokens=False, return_attention_mask=False)["input_ids"]
-    vectors = torch.stack([static[0][row].float().mean(0) for row in rows]) if static else _encode_alone(name, source, rows)
-    reduced = _reduce(name, vectors, size)
+    reduced = _reduce(name, _encode_words(name, words), size)
     return reduced * (scale / reduced.std())
+
+
+def find_similar(name: str, words: Sequence[str], count: int = 10, most: int = 30_000) -> dict[str, list[str]]:
+    """Return for each word those of an encoder's vocabulary whose vectors are nearest to its own, by cosine, the nearest first.
+
+    Args:
+        name (`str`): Encoder or static checkpoint, folder or Hub name.
+        words (`Sequence`): Words; any case.
+        count (`int`): Neighbours a word.
+        most (`int`): Only so many words of the vocabulary are looked at, the first by id.
+    """
+    listed = list_words(name)
+    lower = {word for word in listed if word == word.lower()}
+    # one form of each word
+    pool = [word for word in listed if word == word.lower() or word.lower() not in lower][:most]
+    if not pool or not words:
+        return {}
+    vectors = _encode_words(name, [*pool, *words])
+    vectors = functional.normalize(vectors - vectors[: len(pool)].mean(0), dim=-1)
+    known, asked = vectors[: len(pool)], vectors[len(pool) :]
+    similar: dict[str, list[str]] = {}
+    for start in range(0, len(words), 1000):
+        nearest = (asked[start : start + 1000] @ known.T).topk(min(count + 1, len(pool))).indices.tolist()
+        for word, row in zip(words[start : start + 1000], nearest, strict=True):
+            similar[word] = [pool[index] for index in row if pool[index] != word.lower()][:count]
+    return similar
 
 
 def list_words(name: str) -> list[str]:
@@ -98,6 +121,14 @@ def list_words(name: str) -> list[str]:
     ]
     is_lower = source.tokenize("A") == source.tokenize("a")
     return [form for word in words for form in dict.fromkeys((word, word.capitalize()) if is_lower else (word,))]
+
+
+def _encode_words(name: str, words: Sequence[str]) -> Tensor:
+    """Return the mean vector of each word's pieces, which go through the encoder together and alone, (W, D)."""
+    static = _find_static(name)
+    source = _load_tokenizer(name, static)
+    rows = source([f" {word}" for word in words], add_special_tokens=False, return_attention_mask=False)["input_ids"]
+    return torch.stack([static[0][row].float().mean(0) for row in rows]) if static else _encode_alone(name, source, rows)
 
 
 def _find_static(name: str) -> tuple[Tensor, str] | None:

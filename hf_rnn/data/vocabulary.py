@@ -13,17 +13,18 @@ ROLES = ("pad_token", "unk_token", "cls_token", "sep_token", "mask_token", "bos_
 
 
 def cut_vocabulary(
-    tokenizer: PreTrainedTokenizerBase, texts: Iterable[str], margin: int = 4000, model_max_length: int = 256
+    tokenizer: PreTrainedTokenizerBase, texts: Iterable[str], size: int = 16_000, model_max_length: int = 256
 ) -> PreTrainedTokenizerFast:
-    """Return a tokenizer with the pieces that texts use, and some more.
+    """Return a tokenizer with so many pieces, those that texts use most and some more.
 
-    Kept are special tokens, single characters, used pieces, and of the others the first `margin` by id, which in vocabularies that were
-    trained by frequency are the most frequent ones. Texts that are read again come out in the same pieces.
+    Kept are special tokens, single characters, the pieces that the texts use, the most frequent first, and, if there is room, others in
+    the order of their ids, in which vocabularies that were trained by frequency begin with the most frequent. Texts whose pieces all
+    found room come out in the same ones.
 
     Args:
         tokenizer (`PreTrainedTokenizerBase`): A fast one, whose model is WordPiece, BPE, Unigram or WordLevel.
         texts (`Iterable[str]`): Read once.
-        margin (`int`): Pieces beyond those that the texts use.
+        size (`int`): Pieces of the new vocabulary; more, if special tokens and characters alone are more.
         model_max_length (`int`): Tokens to which the new tokenizer truncates.
 
     Raises:
@@ -39,8 +40,10 @@ def cut_vocabulary(
             used.update(row)
     tokens = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
     kept = {index for index, token in enumerate(tokens) if token is not None and len(token.removeprefix("##").lstrip("▁Ġ")) <= 1}
-    kept |= set(used) | set(tokenizer.all_special_ids)
-    kept |= set(islice((index for index in range(len(tokens)) if index not in kept), margin))
+    kept |= set(tokenizer.all_special_ids)
+    # the most frequent first, and then, as ids of most vocabularies fall with frequency, by id
+    rest = dict.fromkeys([*(index for index, _ in used.most_common()), *range(len(tokens))])
+    kept |= set(islice((index for index in rest if index not in kept), max(0, size - len(kept))))
     state = json.loads(tokenizer.backend_tokenizer.to_str())
     state |= {"truncation": None, "padding": None}
     _cut(state, {token for index, token in enumerate(tokens) if index in kept and token is not None})

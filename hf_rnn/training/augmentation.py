@@ -1,6 +1,7 @@
 """Made-up rows for a teacher to answer: masking, replacement, cutting and splicing (Tang et al. 2019, section 3.3)."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,7 @@ class Rates:
 
     Attributes:
         mask, replace (`float`): Probability of each chunk to be masked, or replaced by one from elsewhere in the data.
+        similar (`float`): Probability of each chunk to have its words replaced by similar ones, where similar ones are known.
         cut (`float`): Share of the rows that are a few neighbouring words of one.
         splice (`float`): Share of the rows that begin as one and end as another.
         shortest, longest (`int`): Words of a row that is cut.
@@ -25,6 +27,7 @@ class Rates:
 
     mask: float = 0.1
     replace: float = 0.1
+    similar: float = 0.2
     cut: float = 0.25
     splice: float = 0.2
     shortest: int = 2
@@ -45,6 +48,12 @@ def split_chunks(text: Text, tags: Sequence[str] | None = None) -> list[Chunk]:
     return [tuple(chunk) for chunk in chunks]
 
 
+def frequent_words(texts: Sequence[Text], most: int = 50_000) -> list[str]:
+    """Return the most frequent words of texts, or tokens of sentences, the most frequent first."""
+    counts = Counter(word for text in texts for word in (text.split() if isinstance(text, str) else text))
+    return [word for word, _ in counts.most_common(most)]
+
+
 def make_up_rows(
     texts: Sequence[Text],
     count: int,
@@ -52,6 +61,7 @@ def make_up_rows(
     mask: str | None = None,
     tags: Sequence[Sequence[str]] | None = None,
     rates: Rates = Rates(),
+    similar: Mapping[str, Sequence[str]] | None = None,
 ) -> list[Text]:
     """Return made-up rows from rows of the training data.
 
@@ -62,6 +72,7 @@ def make_up_rows(
         mask (`str`, *optional*): Stands for a masked word; without it the word is left out.
         tags (`Sequence`, *optional*): Tags of the tokens; spans of BIO or BIOES tags are kept whole.
         rates (`Rates`): How often each thing happens.
+        similar (`Mapping`, *optional*): Words to put in a word's place (Jiao et al. 2020, section 3.3).
     """
     spans = tags if tags is not None and guess_scheme(sorted({tag for row in tags for tag in row})) else None
     rows = [split_chunks(text, None if spans is None else spans[index]) for index, text in enumerate(texts)]
@@ -73,7 +84,7 @@ def make_up_rows(
     generator = np.random.default_rng(seed)
     made: list[Text] = []
     while len(made) < count:
-        row = _vary(_draw(rows, generator, rates), known, mask, generator, rates)
+        row = _vary(_draw(rows, generator, rates), known, mask, generator, rates, similar or {})
         words = [word for chunk in row for word in chunk]
         if words:
             made.append(" ".join(words) if isinstance(texts[0], str) else words)
@@ -93,7 +104,14 @@ def _draw(rows: list[list[Chunk]], generator: np.random.Generator, rates: Rates)
     return row
 
 
-def _vary(row: list[Chunk], known: list[Chunk], mask: str | None, generator: np.random.Generator, rates: Rates) -> list[Chunk]:
+def _vary(
+    row: list[Chunk],
+    known: list[Chunk],
+    mask: str | None,
+    generator: np.random.Generator,
+    rates: Rates,
+    similar: Mapping[str, Sequence[str]],
+) -> list[Chunk]:
     """Mask or replace some chunks."""
     varied: list[Chunk] = []
     for chunk, chance in zip(row, generator.random(len(row)), strict=True):
@@ -101,6 +119,17 @@ def _vary(row: list[Chunk], known: list[Chunk], mask: str | None, generator: np.
             varied += [(mask,) * len(chunk)] if mask is not None else []
         elif chance < rates.mask + rates.replace:
             varied.append(known[generator.integers(len(known))])
+        elif chance < rates.mask + rates.replace + rates.similar:
+            varied.append(tuple(_resemble(word, similar, generator) for word in chunk))
         else:
             varied.append(chunk)
     return varied
+
+
+def _resemble(word: str, similar: Mapping[str, Sequence[str]], generator: np.random.Generator) -> str:
+    """Return a word like this one, with a capital if it has one; the word itself if none is known."""
+    others = similar.get(word)
+    if not others:
+        return word
+    other = others[generator.integers(len(others))]
+    return other.capitalize() if word[:1].isupper() else other

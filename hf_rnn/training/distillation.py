@@ -1,5 +1,6 @@
 """Let a student learn from the answers of a teacher, on its own text and on text without labels (Hinton et al. 2015)."""
 
+import unicodedata
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,11 +9,12 @@ from datasets import Dataset, concatenate_datasets
 from torch import Tensor
 from transformers.utils.logging import get_logger
 
+from ..data.encoder_vectors import find_similar
 from ..data.labels import label_values, named_cell
 from ..data.readers import DataError, read_rows
 from ..data.splits import TEXT_COLUMNS, TOKEN_COLUMNS, Splits, choose_column, load_splits
 from ..options import check_ranges, option
-from .augmentation import make_up_rows
+from .augmentation import frequent_words, make_up_rows
 from .teachers import EmbeddingTeacher, load_teachers
 
 logger = get_logger(__name__)
@@ -53,6 +55,7 @@ def add_teacher(
     names: list[str] | None,
     seed: int,
     dtype: torch.dtype = torch.float32,
+    words_from: str | None = None,
 ) -> Splits:
     """Add texts without labels and made-up ones to the training split, and to all of it the teacher's logits as `teacher_logits`.
 
@@ -65,6 +68,7 @@ def add_teacher(
         names (`list`, *optional*): Those that the data set declares for the numbers in its column.
         seed (`int`): Seed of what is made up.
         dtype (`torch.dtype`): What teachers compute their answers in.
+        words_from (`str`, *optional*): Encoder in whose space words of made-up rows are replaced by similar ones.
 
     Raises:
         DataError: The training split is a stream or missing.
@@ -85,7 +89,9 @@ def add_teacher(
         # what no teacher could read is left out
         masks = {teacher.mask_token for teacher in teachers}
         mask = masks.pop() if len(masks) == 1 else None
-        made = make_up_rows(splits["train"][column], arguments.augment, seed, mask, named if is_tagger else None)
+        texts = splits["train"][column]
+        similar = find_similar(words_from, frequent_words(texts)) if words_from else None
+        made = make_up_rows(texts, arguments.augment, seed, mask, named if is_tagger else None, similar=similar)
         train = concatenate_datasets([train, _without_labels(train, made, column, label_column)])
     given: list[str | None] = [None] * len(train)
     if any(isinstance(teacher, EmbeddingTeacher) for teacher in teachers):
@@ -104,10 +110,20 @@ def _unlabeled(train: Dataset, arguments: DistillationArguments, column: str, la
     found = choose_column(rows, "unlabelled", None, (column, *TEXT_COLUMNS, *TOKEN_COLUMNS), "text_column_name")
     feature = train.features[column]
     is_tokens = not hasattr(feature, "dtype") or feature.dtype == "list"
-    texts = [text.split() if is_tokens and isinstance(text, str) else text for text in rows[found]]
+    texts = [split_signs(text) if is_tokens and isinstance(text, str) else text for text in rows[found]]
     texts = [text for text in texts if text and (not isinstance(text, str) or text.strip())]
     logger.warning(f"{len(texts)} texts without labels join {len(train)} training rows.")
     return _without_labels(train, texts, column, label_column)
+
+
+def split_signs(text: str) -> list[str]:
+    """Return the words of a text, parted at white space, with the signs that stand before and after each as tokens of their own."""
+    tokens: list[str] = []
+    for word in text.split():
+        letters = [index for index, character in enumerate(word) if unicodedata.category(character)[0] not in "PS"]
+        first, last = (letters[0], letters[-1] + 1) if letters else (len(word), len(word))
+        tokens += [*word[:first], *([word[first:last]] if letters else []), *word[last:]]
+    return tokens
 
 
 def _without_labels(train: Dataset, texts: list[Any], column: str, label_column: str) -> Dataset:

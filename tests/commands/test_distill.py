@@ -1,6 +1,7 @@
 """`hf-rnn distill` trains a teacher where there is none, a student from its vectors and answers, and ends with a table of both."""
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -71,8 +72,8 @@ def test_one_command(data, tmp_path, monkeypatch):
         raise AssertionError("the teacher was asked again")
 
     monkeypatch.setattr(teachers.HeadTeacher, "answer", never)
-    teacher = str(tmp_path / "student" / "teacher")
-    again = run(data, tmp_path / "again", "--teacher", teacher)
+    shutil.copytree(tmp_path / "student" / "teacher", tmp_path / "again" / "teacher")
+    again = run(data, tmp_path / "again")
     assert again["teacher"]["accuracy"] == lines["teacher"]["accuracy"]
 
 

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import save_file
 from transformers import BertConfig, BertModel
 
-from hf_rnn.data.encoder_vectors import borrow_vectors, borrow_word_vectors, list_words, load_source_tokenizer
+from hf_rnn.data.encoder_vectors import borrow_vectors, borrow_word_vectors, find_similar, list_words, load_source_tokenizer
 from hf_rnn.data.tokenization import train_tokenizer
 from hf_rnn.data.vocabulary import cut_vocabulary
 
@@ -37,7 +37,7 @@ def angles(vectors):
 
 def test_states_of_each_piece_alone(encoder, tokenizer):
     """As wide as the encoder nothing is lost: cosines are those of the centred mean states, also of a cut vocabulary's pieces."""
-    cut = cut_vocabulary(tokenizer, iter(TEXTS[:1]), margin=0)
+    cut = cut_vocabulary(tokenizer, iter(TEXTS[:1]), size=0)
     model = BertModel.from_pretrained(encoder).eval()
     for each in (tokenizer, cut):
         found = borrow_vectors(encoder, each, 24)
@@ -62,7 +62,7 @@ def test_static_checkpoints(folder, name, tokenizer, tmp_path):
     save_file({name: matrix}, place / "model.safetensors")
     tokenizer.save_pretrained(place)
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "model2vec"}))
-    cut = cut_vocabulary(load_source_tokenizer(str(tmp_path)), iter(TEXTS[:1]), margin=0)
+    cut = cut_vocabulary(load_source_tokenizer(str(tmp_path)), iter(TEXTS[:1]), size=0)
     rows = matrix[tokenizer.convert_tokens_to_ids(cut.convert_ids_to_tokens(list(range(len(cut)))))]
     assert torch.allclose(angles(borrow_vectors(str(tmp_path), cut, 10)), angles(rows - rows.mean(0)), atol=1e-5)
 
@@ -99,3 +99,18 @@ def test_words_that_a_vocabulary_knows(tokenizer, tmp_path):
     lower.save_pretrained(tmp_path / "lower")
     both = list_words(str(tmp_path / "lower"))
     assert both[both.index("the") + 1] == "The" and len(set(both)) == len(both)
+
+
+def test_similar_words(encoder, tokenizer):
+    """The nearest by the cosine of centred mean states, never the word itself, only words of the vocabulary."""
+    pool = list_words(encoder)
+    model = BertModel.from_pretrained(encoder).eval()
+    with torch.no_grad():
+        states = torch.stack([model(torch.tensor([tokenizer(word)["input_ids"]])).last_hidden_state[0].mean(0) for word in [*pool, "sees"]])
+    cosines = angles(states - states[:-1].mean(0))
+    similar = find_similar(encoder, [pool[0], "sees", "The"], count=3)
+    assert similar[pool[0]] == [pool[i] for i in cosines[0, :-1].topk(len(pool)).indices.tolist() if i][:3]
+    assert similar["sees"] == [pool[i] for i in cosines[-1, :-1].topk(len(pool)).indices.tolist() if pool[i] != "sees"][:3]
+    assert len(similar["The"]) == 3 and "the" not in similar["The"]
+    assert find_similar(encoder, []) == {}
+    assert set(find_similar(encoder, ["sees"], count=9, most=2)["sees"]) == set(pool[:2])

@@ -32,7 +32,8 @@ def test_same_pieces(kind, tmp_path):
     """Pieces, special tokens and offsets are the same; the vocabulary is smaller; saved and loaded it is the same."""
     tokenizer = make(kind)
     used = TEXTS[:2]
-    cut = cut_vocabulary(tokenizer, iter(used), margin=0, model_max_length=50)
+    needed = set(cut_vocabulary(tokenizer, iter([]), size=0).get_vocab()) | {piece for text in used for piece in tokenizer.tokenize(text)}
+    cut = cut_vocabulary(tokenizer, iter(used), size=len(needed), model_max_length=50)
     assert len(cut) < len(tokenizer)
     cut.save_pretrained(tmp_path)
     for each in (cut, AutoTokenizer.from_pretrained(tmp_path)):
@@ -46,10 +47,16 @@ def test_same_pieces(kind, tmp_path):
         assert len(piece_types(each)) == len(each)
 
 
-def test_margin():
-    """With a margin as large as the vocabulary nothing is lost."""
+def test_size():
+    """Within the size the pieces that the texts use most come first, then the first of the vocabulary; no size is too large."""
     tokenizer = make("unigram")
-    assert len(cut_vocabulary(tokenizer, iter(TEXTS[:1]), margin=1000)) == len(tokenizer)
+    assert len(cut_vocabulary(tokenizer, iter(TEXTS[:1]), size=1000)) == len(tokenizer)
+    smallest = cut_vocabulary(tokenizer, iter([]), size=0)
+    pieces = [piece for piece in tokenizer.tokenize(TEXTS[3]) if piece not in smallest.get_vocab()]
+    rare, common = pieces[0], pieces[1]
+    texts = [tokenizer.convert_tokens_to_string([piece]) for piece in (rare, common, common)]
+    one_more = cut_vocabulary(tokenizer, iter(texts), size=len(smallest) + 1)
+    assert set(one_more.get_vocab()) - set(smallest.get_vocab()) == {common}
 
 
 def test_refuses_what_it_cannot_cut():

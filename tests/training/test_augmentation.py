@@ -2,14 +2,14 @@
 
 import pytest
 
-from hf_rnn.training.augmentation import Rates, make_up_rows, split_chunks
+from hf_rnn.training.augmentation import Rates, frequent_words, make_up_rows, split_chunks
 
 TEXTS = ["the film was good", "a bad film", "we sat through all of it", ""]
 TOKENS = [["fly", "to", "New", "York", "now"], ["call", "Mary", "Ann", "Lee"]]
 TAGS = [["O", "O", "B-LOC", "I-LOC", "O"], ["O", "B-PER", "I-PER", "I-PER"]]
 
 
-def test_rows_are_of_known_words():
+def test_rows_are_of_frequent_words():
     """So many rows, none empty, of words of the data or the mask; strings for strings."""
     made = make_up_rows(TEXTS, 300, seed=1, mask="[MASK]")
     words = {word for text in TEXTS for word in text.split()} | {"[MASK]"}
@@ -41,6 +41,18 @@ def test_spans_stay_whole(rates):
         text = " ".join(tokens)
         assert text.count("New") == text.count("New York") == text.count("York")
         assert text.count("Mary Ann Lee") == text.count("Mary") == text.count("Ann") == text.count("Lee")
+
+
+def test_similar_words_take_the_place():
+    """At a rate of one every word that has similar ones becomes one of them, with its capital, in texts and within spans."""
+    rates = Rates(mask=0, replace=0, similar=1, cut=0, splice=0)
+    similar = {"good": ["great", "fine"], "York": ["orleans"]}
+    made = set(make_up_rows(TEXTS, 200, seed=1, rates=rates, similar=similar))
+    assert made == {"the film was great", "the film was fine", *TEXTS[1:3]}
+    made = make_up_rows(TOKENS, 50, seed=1, tags=TAGS, rates=rates, similar=similar)
+    assert ["fly", "to", "New", "Orleans", "now"] in made and TOKENS[0] not in made
+    assert frequent_words([*TOKENS, ["to", "fly", "to"]], most=3) == ["to", "fly", "New"]
+    assert frequent_words(TEXTS)[:2] == ["film", "the"]
 
 
 def test_chunks():

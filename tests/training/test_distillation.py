@@ -14,7 +14,7 @@ from hf_rnn.data.readers import read_rows
 from hf_rnn.inference.loading import load
 from hf_rnn.sharing.cards import code
 from hf_rnn.training import teachers
-from hf_rnn.training.distillation import DistillationArguments, add_teacher
+from hf_rnn.training.distillation import DistillationArguments, add_teacher, split_signs
 
 
 @pytest.fixture(autouse=True)
@@ -41,6 +41,13 @@ def test_answers_of_a_classifier(classifier, tmp_path):
     for text, logits in zip(rows["document"], rows["teacher_logits"], strict=True):
         alone = teacher.logits([text])[0].log_softmax(-1)
         assert torch.allclose(torch.tensor(logits), alone.flip(0), atol=1e-4)
+
+
+def test_signs_are_tokens_of_their_own():
+    """Before and after a word, not within one; marks that belong to a letter stay with it; texts of signs alone."""
+    assert split_signs('("It costs $5.50," he said...)') == [*'("', "It", "costs", "$", "5.50", *',"', "he", "said", *"...)"]
+    assert split_signs("don't well-known हिन्दी।") == ["don't", "well-known", "हिन्दी", "।"]
+    assert split_signs(":) ") == [":", ")"] and split_signs(" ") == []
 
 
 def test_made_up_rows(classifier):
