@@ -131,5 +131,5 @@ def _resemble(word: str, similar: Mapping[str, Sequence[str]], generator: np.ran
     others = similar.get(word)
     if not others:
         return word
-    other = others[generator.integers(len(others))]
+    other = others[int(generator.integers(len(others)))]
     return other.capitalize() if word[:1].isupper() else other
