@@ -134,15 +134,13 @@ def test_a_transformer_is_trained_as_one(data, tmp_path):
 @pytest.mark.parametrize(
     ("task", "options", "has_linear"),
     [
-        (text_classification.TextClassification, [], True),
-        (text_classification.TextClassification, ["--problem_type", "multi_label_classification"], False),
-        (text_classification.TextClassification, ["--model_name_or_path", "body"], False),
+        (text_classification.TextClassification, [], False),
         (token_classification.TokenClassification, [], True),
         (token_classification.TokenClassification, ["--model_name_or_path", "body"], False),
     ],
 )
 def test_which_students_have_a_linear_model(task, options, has_linear, tmp_path):
-    """Those of single labels that start anew."""
+    """Taggers that start anew."""
     given = ["--teacher_name_or_path", "teacher", "--use_cpu", "true", "--output_dir", str(tmp_path), *options]
     assert bool(task(given, None).defaults(Size(1000, 10_000, 80))["wide_size"]) == has_linear
 
