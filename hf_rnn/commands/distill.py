@@ -29,6 +29,9 @@ CHOICE = ["--metric_for_best_model", "loss", "--greater_is_better", "false"]
 # beside what a pretrained transformer has by default; its rate falls to the end, where it is best, so that it needs no rows to be chosen by
 FINE_TUNING = ["--warmup_steps", "0.1", "--save_total_limit", "1", "--early_stopping_patience", "0"]
 
+# what a training writes at its end
+RESULTS = "all_results.json"
+
 
 @dataclass
 class DistillArguments(ComparisonArguments):
@@ -89,7 +92,9 @@ def _common(arguments: DistillArguments, folder: Path) -> list[str]:
     names = ("train_file", "validation_file", "text_column_name", "label_column_name", "bf16", "seed")
     given = [(name, getattr(arguments, name)) for name in names if getattr(arguments, name) is not None]
     options = [part for name, value in given for part in (f"--{name}", str(value))]
-    return [*options, "--output_dir", str(folder), "--do_train"]
+    # a run that broke off goes on
+    is_open = any(folder.glob("checkpoint-*")) and not (folder / RESULTS).is_file()
+    return [*options, "--output_dir", str(folder), "--do_train", *(["--resume_from_checkpoint", "last"] if is_open else [])]
 
 
 def _has_head(name: str) -> bool:
@@ -101,7 +106,7 @@ def _prepare_teacher(arguments: DistillArguments) -> str:
     if _has_head(arguments.teacher) or not arguments.fine_tune:
         return arguments.teacher
     folder = Path(arguments.output_dir) / "teacher"
-    if (folder / "all_results.json").is_file():
+    if (folder / RESULTS).is_file():
         logger.warning(f"The teacher in {folder} is taken as it is; remove the folder to train it again.")
     else:
         choice = [*CHOICE, "--do_eval"] if arguments.validation_file else []

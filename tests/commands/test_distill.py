@@ -77,6 +77,20 @@ def test_one_command(data, tmp_path, monkeypatch):
     assert again["teacher"]["accuracy"] == lines["teacher"]["accuracy"]
 
 
+def test_a_run_that_broke_off_goes_on(data, tmp_path):
+    """With checkpoints and no results neither teacher nor student starts anew, and both end as they did."""
+    lines = run(data, tmp_path / "student")
+    for folder in (tmp_path / "student", tmp_path / "student" / "teacher"):
+        assert list(folder.glob("checkpoint-*"))
+        (folder / "all_results.json").unlink()
+    again = run(data, tmp_path / "student")
+    for name, values in lines.items():
+        assert again[name]["accuracy"] == values["accuracy"] and again[name]["agreement"] == values["agreement"]
+    # what is finished is not written over
+    with pytest.raises(ValueError, match="holds checkpoints of an earlier run"):
+        run(data, tmp_path / "student")
+
+
 def test_vectors_alone(data, tmp_path):
     """Without fine-tuning a regression on the vectors answers, and the student stands alone in the table."""
     lines = run(data, tmp_path / "student", "--fine_tune", "false")
