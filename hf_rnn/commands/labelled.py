@@ -93,7 +93,8 @@ class LabelledTask(ABC):
             self._write_files(Path(self.training.output_dir), trainer, outputs, splits)
         example = steps.choose_example(iterate_cells(splits[list(splits)[-1]], self.text_column))
         data = describe_data(self.data, self.distillation)
-        steps.finish(trainer, self.card, example, data, outputs, task=self.task, metric=self.metric[0])
+        source = self.model_args.embeddings_from
+        steps.finish(trainer, self.card, example, data, outputs, task=self.task, metric=self.metric[0], vectors_from=source)
         if self.training.do_train and trainer.is_world_process_zero():
             self._say_what_went_wrong(trainer, outputs.get("validation"))
         return {name: value for output in outputs.values() for name, value in (output.metrics or {}).items()}

@@ -24,6 +24,8 @@ def _describe_teachers(distillation: DistillationArguments) -> list[str]:
     names = ", ".join(code(Path(name).name) for name in distillation.teacher_name_or_path or ())
     shares = f"weight {distillation.distillation_alpha}, temperature {distillation.distillation_temperature}"
     lines = [f"- answers of {names}, {shares}"]
+    if distillation.augment:
+        lines.append(f"- {distillation.augment:,} rows made up from the training rows, answered likewise")
     if distillation.unlabeled_file:
         lines.append(f"- texts without labels, answered likewise: {code(Path(distillation.unlabeled_file).name)}")
     return lines

@@ -351,6 +351,7 @@ def finish(
     *,
     task: str,
     metric: str,
+    vectors_from: str | None = None,
 ) -> None:
     """Write the card, push what the folder holds if the run is to, and say what there is; `data` is what `describe_data` returns."""
     folder = Path(trainer.args.output_dir)
@@ -367,6 +368,7 @@ def finish(
                 settings={name: getattr(trainer.args, name, None) for name in SETTINGS},
                 task=task,
                 metric=metric,
+                vectors_from=vectors_from,
                 **asdict(card),
             )
     if trainer.args.push_to_hub:

@@ -70,6 +70,7 @@ def write_card(
     dataset: str,
     data: str,
     settings: dict[str, Any],
+    vectors_from: str | None = None,
     title: str | None = None,
     language: list[str] | None = None,
     license: str | None = None,
@@ -89,6 +90,7 @@ def write_card(
         dataset (`str`): Name of the data set.
         data (`str`): Markdown about it.
         settings (`dict`): How it was trained.
+        vectors_from (`str`, *optional*): Encoder whose vectors it started with.
         title (`str`, *optional*): Title; `name` by default.
         language (`list`, *optional*): Languages of the texts.
         license (`str`, *optional*): Licence of the model.
@@ -113,7 +115,7 @@ def write_card(
         name=name,
         task=task,
         description=_describe(config, task),
-        origin="from scratch" if not getattr(config, "_name_or_path", "") else f"from {code(Path(config._name_or_path).name)}",
+        origin=_describe_origin(getattr(config, "_name_or_path", ""), vectors_from),
         parameters=f"{model.num_parameters():,}",
         size=_size(folder),
         example=_quote(example),
@@ -129,6 +131,13 @@ def write_card(
         licence=_describe_licence("The model", license),
     )
     card.save(folder / "README.md")
+
+
+def _describe_origin(start: str, vectors_from: str | None) -> str:
+    """Return what a model was trained from: a checkpoint, vectors of an encoder, or nothing."""
+    if start:
+        return f"from {code(Path(start).name)}"
+    return f"from the vectors of {code(Path(vectors_from).name)}" if vectors_from else "from scratch"
 
 
 def _quote(text: str) -> str:

@@ -63,6 +63,8 @@ def test_one_command(data, tmp_path, monkeypatch):
     assert all(line["texts/s alone"] > 0 and line["texts/s in batches"] > 0 for line in lines.values())
     card = (tmp_path / "student" / "README.md").read_text()
     assert "## Beside its teacher" in card
+    assert "Trained from the vectors of `encoder` with hf_rnn." in card
+    assert "- answers of `teacher`" in card and "- 60 rows made up from the training rows, answered likewise" in card
     assert card.count("| student |") == card.count("| teacher |") == 1
     student = load(str(tmp_path / "student"))
     assert student.model.config.vocab_size == len(student.tokenizer)
