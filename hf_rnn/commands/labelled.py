@@ -18,7 +18,7 @@ from ..models.modeling_rnn import RnnForSequenceClassification, RnnForTokenClass
 from ..options import parse_arguments
 from ..training.arguments import CONFIG_DEFAULTS, CardArguments, DataArguments, LabelledTrainingArguments, ModelArguments
 from ..training.checkpoints import resume_point
-from ..training.defaults import FILLED, UNKNOWN, Size, describe, fill, fine_tuning_defaults, validation_share
+from ..training.defaults import FILLED, UNKNOWN, Size, describe, features_beside, fill, fine_tuning_defaults, validation_share
 from ..training.diagnosis import diagnose
 from ..training.distillation import DistillationArguments, add_teacher
 from ..training.linear import FROM_LABELS, TAUGHT, LinearFit, WideFit
@@ -242,7 +242,11 @@ class LabelledTask(ABC):
 
     def wide_fit(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, size: int) -> LinearFit | None:
         """Take away the linear model that a checkpoint came with, and return what makes one for these rows, if anything does."""
-        size = size if self.model_args.wide_size is None else self.model_args.wide_size
+        has_teacher = bool(self.distillation.teacher_name_or_path)
+        if self.model_args.wide_size is not None:
+            size = self.model_args.wide_size
+        elif has_teacher:
+            size = features_beside(size, model.config.num_labels)
         if not isinstance(model, (RnnForSequenceClassification, RnnForTokenClassification)):
             return None
         model.set_wide_path(None)
@@ -250,7 +254,7 @@ class LabelledTask(ABC):
             return None
         if isinstance(model, RnnForTokenClassification):
             return TaggerFit(model, tokenizer, size)
-        return WideFit(model, tokenizer, size, TAUGHT if self.distillation.teacher_name_or_path else FROM_LABELS)
+        return WideFit(model, tokenizer, size, TAUGHT if has_teacher else FROM_LABELS)
 
     @abstractmethod
     def compute_metrics(self, prediction: EvalPrediction) -> dict[str, float]:

@@ -174,7 +174,8 @@ def get_tokenizer(model: ModelArguments, texts: Iterable[str] | None, defaults: 
     if name:
         return load_tokenizer(name, model.trust_remote_code)
     if model.embeddings_from and texts is not None:
-        tokenizer = cut_vocabulary(load_source_tokenizer(model.embeddings_from), texts, model_max_length=max_length)
+        size = {"size": model.vocab_size} if model.vocab_size else {}
+        tokenizer = cut_vocabulary(load_source_tokenizer(model.embeddings_from), texts, **size, model_max_length=max_length)
         logger.warning(f"The tokenizer of {model.embeddings_from}, cut to {len(tokenizer):,} pieces.")
         return tokenizer
     if texts is None:

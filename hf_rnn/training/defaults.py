@@ -10,6 +10,8 @@ from typing import Any
 # a run reads about so many words at most, so that long rows do not take hours
 WORDS_READ = 30_000_000
 FEWEST_EPOCHS = 3
+# of the linear tagger beside a student, which stays small however many tags there are
+STUDENT_WEIGHTS = 2**21
 
 
 @dataclass(frozen=True)
@@ -136,6 +138,11 @@ def student_defaults(size: Size, is_tagger: bool) -> dict[str, Any]:
         "per_device_train_batch_size": 32 if is_tagger else 64,
         "num_train_epochs": _epochs(size, 16, 0.32, 30),
     }
+
+
+def features_beside(features: int, num_labels: int) -> int:
+    """Return how many features the linear tagger beside a student has: so many, but `STUDENT_WEIGHTS` weights at most."""
+    return min(features, STUDENT_WEIGHTS // num_labels)
 
 
 # options that these fill in

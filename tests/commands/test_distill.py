@@ -8,6 +8,7 @@ import torch
 from runs import SAMPLES
 from transformers import BertConfig, BertModel
 
+from hf_rnn import RnnConfig, RnnForTokenClassification
 from hf_rnn.commands import cli, distill, text_classification, token_classification
 from hf_rnn.data.encoder_vectors import borrow_word_vectors, list_words
 from hf_rnn.data.readers import read_rows
@@ -31,11 +32,11 @@ def data(tmp_path_factory):
     rows = list(read_rows(str(SAMPLES / "nsmc_train.tsv")))
     for name, part in (("train", rows[:200]), ("test", rows[200:260])):
         (folder / f"{name}.jsonl").write_text("\n".join(json.dumps({"text": r["document"], "label": r["label"]}) for r in part))
-    tokenizer = train_tokenizer([row["document"] for row in rows[:200]], "wordpiece", 1200)
+    tokenizer = train_tokenizer([row["document"] for row in rows[:200]], "wordpiece", 1400)
     sizes = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
     BertModel(BertConfig(vocab_size=len(tokenizer), **sizes)).save_pretrained(folder / "encoder")
     tokenizer.save_pretrained(folder / "encoder")
-    options = {"embedding_size": 16, "hidden_size": 16, "num_hidden_layers": 1, "num_train_epochs": 1, "use_cpu": True}
+    options = {"embedding_size": 16, "hidden_size": 16, "num_hidden_layers": 1, "num_train_epochs": 1, "vocab_size": 1300, "use_cpu": True}
     (folder / "options.json").write_text(json.dumps(options))
     return folder
 
@@ -67,7 +68,7 @@ def test_one_command(data, tmp_path, monkeypatch):
     assert "- answers of `teacher`" in card and "- 60 rows made up from the training rows, answered likewise" in card
     assert card.count("| student |") == card.count("| teacher |") == 1
     student = load(str(tmp_path / "student"))
-    assert student.model.config.vocab_size == len(student.tokenizer)
+    assert student.model.config.vocab_size == len(student.tokenizer) == 1300
     assert student.model.config.model_type == "hf_rnn"
 
     def never(*_):
@@ -159,6 +160,21 @@ def test_which_students_have_a_linear_model(task, options, has_linear, tmp_path)
     """Taggers that start anew."""
     given = ["--teacher_name_or_path", "teacher", "--use_cpu", "true", "--output_dir", str(tmp_path), *options]
     assert bool(task(given, None).defaults(Size(1000, 10_000, 80))["wide_size"]) == has_linear
+
+
+@pytest.mark.parametrize(
+    ("options", "features"),
+    [
+        (["--teacher_name_or_path", "teacher"], 2**21 // 72),
+        (["--teacher_name_or_path", "teacher", "--wide_size", "90000"], 90_000),
+        ([], 2**17),
+    ],
+)
+def test_the_linear_tagger_of_a_student_stays_small(options, features, tmp_path):
+    """With many labels it has fewer features, unless so many are asked for."""
+    task = token_classification.TokenClassification([*options, "--use_cpu", "true", "--output_dir", str(tmp_path)], None)
+    model = RnnForTokenClassification(RnnConfig(vocab_size=50, embedding_size=4, hidden_size=4, num_hidden_layers=1, num_labels=72))
+    assert task.wide_fit(model, train_tokenizer(["a b"], "bpe", 50), 2**17).size == features
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from hf_rnn.training.defaults import (
     Size,
     classifier_defaults,
     describe,
+    features_beside,
     fill,
     fine_tuning_defaults,
     student_defaults,
@@ -47,6 +48,12 @@ def test_a_student_stays_small(is_tagger, untaught):
     assert small["hidden_size"] == large["hidden_size"] and small["num_hidden_layers"] == large["num_hidden_layers"] == 1
     assert small["hidden_dropout"] < untaught(Size(1000, 10_000, 80))["hidden_dropout"]
     assert small["num_train_epochs"] > large["num_train_epochs"]
+
+
+def test_a_linear_tagger_beside_a_student_stays_small():
+    """With 72 labels fewer features than with 17, so that the weights are two million at most; never more than are asked for."""
+    assert features_beside(1000, 72) == 1000
+    assert 1_900_000 < 17 * features_beside(2**17, 17) <= 2**21 and 1_900_000 < 72 * features_beside(2**17, 72) <= 2**21
 
 
 @pytest.mark.parametrize(("rows", "epochs"), [(50, 20), (450, 20), (900, 10), (3000, 3), (100_000, 3)])
