@@ -36,7 +36,7 @@ def data(tmp_path_factory):
     sizes = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
     BertModel(BertConfig(vocab_size=len(tokenizer), **sizes)).save_pretrained(folder / "encoder")
     tokenizer.save_pretrained(folder / "encoder")
-    options = {"embedding_size": 16, "hidden_size": 16, "num_hidden_layers": 1, "num_train_epochs": 1, "vocab_size": 1300, "use_cpu": True}
+    options = {"embedding_size": 16, "hidden_size": 16, "num_hidden_layers": 1, "num_train_epochs": 1, "vocab_size": 1370, "use_cpu": True}
     (folder / "options.json").write_text(json.dumps(options))
     return folder
 
@@ -68,7 +68,7 @@ def test_one_command(data, tmp_path, monkeypatch):
     assert "- answers of `teacher`" in card and "- 60 rows made up from the training rows, answered likewise" in card
     assert card.count("| student |") == card.count("| teacher |") == 1
     student = load(str(tmp_path / "student"))
-    assert student.model.config.vocab_size == len(student.tokenizer) == 1300
+    assert student.model.config.vocab_size == len(student.tokenizer) == 1370
     assert student.model.config.model_type == "hf_rnn"
 
     def never(*_):
