@@ -44,7 +44,9 @@ class ModelArguments:
         "Encoder of the Hub, or static embeddings (Model2Vec, sentence-transformers), whose tokenizer and vectors to start from."
     )
     tokenizer_type: str | None = option("unigram, bpe, wordpiece, word or char.")
-    vocab_size: int | None = option("Size of the vocabulary to train.", within="[5, 10000000]")
+    vocab_size: int | None = option(
+        "Size of the vocabulary to train, or to which that of `embeddings_from` is cut, 16000 then.", within="[5, 10000000]"
+    )
     lowercase: bool = option("Whether the trained tokenizer lower-cases.", False)
     split_punctuation: bool = option("Whether punctuation makes words of its own.", False)
     decompose: bool = option("Whether letters are taken apart, Hangul syllables into jamo.", False)
