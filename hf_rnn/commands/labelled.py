@@ -115,9 +115,13 @@ class LabelledTask(ABC):
 
     def encode_all(self, splits: Splits, defaults: dict[str, Any]) -> tuple[Splits, Splits, PreTrainedTokenizerBase]:
         """Return the splits with what a teacher adds, the same encoded, and the tokenizer."""
-        labelled, splits = splits, self._add_teacher(splits)
-        # made-up rows are no text to train a tokenizer on, but what to cut one for
-        tokenizer = self.make_tokenizer(splits if self.model_options.embeddings_from else labelled, defaults)
+        # what a teacher adds is no text to train a tokenizer on, but what to cut one for
+        if self.model_options.embeddings_from:
+            splits = self._add_teacher(splits)
+            tokenizer = self.make_tokenizer(splits, defaults)
+        else:
+            tokenizer = self.make_tokenizer(splits, defaults)
+            splits = self._add_teacher(splits)
         return splits, self.encode(splits, tokenizer), tokenizer
 
     def make_trainer(self, encoded: Splits, tokenizer: PreTrainedTokenizerBase, **options: Any) -> RnnTrainer:

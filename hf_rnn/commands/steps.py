@@ -33,7 +33,7 @@ from ..data.readers import DataError, check_file
 from ..data.splits import AnyDataset, Splits, draw_validation, first_rows, iterate_cells, load_splits
 from ..data.tokenization import train_tokenizer
 from ..data.vectors import load_vectors
-from ..data.vocabulary import cut_vocabulary
+from ..data.vocabulary import CUT_SIZE, cut_vocabulary
 from ..data.writing import check_output_dir, written_whole
 from ..models.configuration_rnn import RnnConfig
 from ..sharing.cards import write_card
@@ -174,8 +174,8 @@ def get_tokenizer(model: ModelArguments, texts: Iterable[str] | None, defaults: 
     if name:
         return load_tokenizer(name, model.trust_remote_code)
     if model.embeddings_from and texts is not None:
-        size = {"size": model.vocab_size} if model.vocab_size else {}
-        tokenizer = cut_vocabulary(load_source_tokenizer(model.embeddings_from), texts, **size, model_max_length=max_length)
+        size = model.vocab_size or CUT_SIZE
+        tokenizer = cut_vocabulary(load_source_tokenizer(model.embeddings_from), texts, size, model_max_length=max_length)
         logger.warning(f"The tokenizer of {model.embeddings_from}, cut to {len(tokenizer):,} pieces.")
         return tokenizer
     if texts is None:

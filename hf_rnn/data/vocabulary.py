@@ -9,11 +9,13 @@ from typing import Any
 from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
+# pieces of a cut vocabulary, so that a student of a few hundred units has five million parameters
+CUT_SIZE = 16_000
 ROLES = ("pad_token", "unk_token", "cls_token", "sep_token", "mask_token", "bos_token", "eos_token")
 
 
 def cut_vocabulary(
-    tokenizer: PreTrainedTokenizerBase, texts: Iterable[str], size: int = 16_000, model_max_length: int = 256
+    tokenizer: PreTrainedTokenizerBase, texts: Iterable[str], size: int = CUT_SIZE, model_max_length: int = 256
 ) -> PreTrainedTokenizerFast:
     """Return a tokenizer with so many pieces, those that texts use most and some more.
 

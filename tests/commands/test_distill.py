@@ -152,6 +152,8 @@ def test_a_transformer_is_trained_as_one(data, tmp_path):
     ("task", "options", "has_linear"),
     [
         (text_classification.TextClassification, [], False),
+        (text_classification.TextClassification, ["--problem_type", "multi_label_classification"], False),
+        (text_classification.TextClassification, ["--model_name_or_path", "body"], False),
         (token_classification.TokenClassification, [], True),
         (token_classification.TokenClassification, ["--model_name_or_path", "body"], False),
     ],

@@ -9,7 +9,7 @@ TOKENS = [["fly", "to", "New", "York", "now"], ["call", "Mary", "Ann", "Lee"]]
 TAGS = [["O", "O", "B-LOC", "I-LOC", "O"], ["O", "B-PER", "I-PER", "I-PER"]]
 
 
-def test_rows_are_of_frequent_words():
+def test_rows_are_of_known_words():
     """So many rows, none empty, of words of the data or the mask; strings for strings."""
     made = make_up_rows(TEXTS, 300, seed=1, mask="[MASK]")
     words = {word for text in TEXTS for word in text.split()} | {"[MASK]"}
