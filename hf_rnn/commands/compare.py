@@ -29,7 +29,7 @@ from ..inference.speed import COSTS, describe_costs, measure_costs
 from ..options import check_given, option, parse_arguments
 from ..training.plots import plot_comparison
 from .tables import to_markdown
-from .tasks import TASKS
+from .tasks import TASKS, going_on
 
 logger = logging.get_logger(__name__)
 
@@ -147,9 +147,8 @@ def _train(name: str, model: str, arguments: CompareArguments) -> str:
     if (folder / "README.md").is_file():
         logger.warning(f"{name} is trained already, in {folder}.")
     else:
-        resume = ["--resume_from_checkpoint", "last"] if any(folder.glob("checkpoint-*")) else []
         logger.warning(f"Training {name} in {folder}.")
-        TASKS[arguments.task].main([*options, *resume, "--output_dir", str(folder)])
+        TASKS[arguments.task].main([*options, *going_on(folder), "--output_dir", str(folder)])
     return str(folder)
 
 

@@ -20,7 +20,7 @@ from ..inference.predicting import Predictor
 from ..inference.speed import COSTS, describe_costs, measure_costs
 from ..options import check_given, option, parse_arguments
 from .tables import to_markdown
-from .tasks import TASKS
+from .tasks import TASKS, going_on
 
 logger = logging.get_logger(__name__)
 
@@ -28,7 +28,6 @@ logger = logging.get_logger(__name__)
 CHOICE = ["--metric_for_best_model", "loss", "--greater_is_better", "false"]
 # beside what a pretrained transformer has by default; its rate falls to the end, where it is best, so that it needs no rows to be chosen by
 FINE_TUNING = ["--warmup_steps", "0.1", "--save_total_limit", "1", "--early_stopping_patience", "0"]
-
 # what a training writes at its end
 RESULTS = "all_results.json"
 
@@ -92,9 +91,9 @@ def _common(arguments: DistillArguments, folder: Path) -> list[str]:
     names = ("train_file", "validation_file", "text_column_name", "label_column_name", "bf16", "seed")
     given = [(name, getattr(arguments, name)) for name in names if getattr(arguments, name) is not None]
     options = [part for name, value in given for part in (f"--{name}", str(value))]
-    # a run that broke off goes on
-    is_open = any(folder.glob("checkpoint-*")) and not (folder / RESULTS).is_file()
-    return [*options, "--output_dir", str(folder), "--do_train", *(["--resume_from_checkpoint", "last"] if is_open else [])]
+    # what is finished is not written over
+    resume = [] if (folder / RESULTS).is_file() else going_on(folder)
+    return [*options, "--output_dir", str(folder), "--do_train", *resume]
 
 
 def _has_head(name: str) -> bool:
