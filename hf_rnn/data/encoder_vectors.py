@@ -78,7 +78,7 @@ def borrow_word_vectors(name: str, words: Sequence[str], size: int, scale: float
 
 
 def find_similar(name: str, words: Sequence[str], count: int = 10, most: int = 30_000) -> dict[str, list[str]]:
-    """Return for each word those of an encoder's vocabulary whose vectors are nearest to its own, by cosine, the nearest first.
+    """Return for each word the others of an encoder's vocabulary whose vectors are nearest to its own, by cosine, the nearest first.
 
     Args:
         name (`str`): Encoder or static checkpoint, folder or Hub name.
@@ -99,7 +99,7 @@ def find_similar(name: str, words: Sequence[str], count: int = 10, most: int = 3
     for start in range(0, len(words), 1000):
         nearest = (asked[start : start + 1000] @ known.T).topk(min(count + 1, len(pool))).indices.tolist()
         for word, row in zip(words[start : start + 1000], nearest, strict=True):
-            similar[word] = [pool[index] for index in row if pool[index] != word.lower()][:count]
+            similar[word] = [pool[index] for index in row if pool[index].lower() != word.lower()][:count]
     return similar
 
 

@@ -114,3 +114,14 @@ def test_similar_words(encoder, tokenizer):
     assert len(similar["The"]) == 3 and "the" not in similar["The"]
     assert find_similar(encoder, []) == {}
     assert set(find_similar(encoder, ["sees"], count=9, most=2)["sees"]) == set(pool[:2])
+
+
+def test_a_name_is_not_similar_to_itself(tmp_path):
+    """Nor is a word that a cased vocabulary has with a capital alone, in whatever case it is asked for."""
+    tokenizer = train_tokenizer(["Anna sees a Bob", "A Bob sees Anna"] * 5, "word", 50)
+    sizes = {"hidden_size": 24, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    BertModel(BertConfig(vocab_size=len(tokenizer), **sizes)).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    assert set(list_words(str(tmp_path))) == {"Anna", "Bob", "sees", "a", "A"}
+    similar = find_similar(str(tmp_path), ["Anna", "anna"])
+    assert set(similar["Anna"]) == set(similar["anna"]) == {"Bob", "sees", "a"}
