@@ -24,8 +24,8 @@ from .models.modeling_rnn import (
 from .version import __version__
 
 if TYPE_CHECKING:
-    from .data.collator import RnnCollator
-    from .data.tokenization import train_tokenizer
+    from .data.rows.collator import RnnCollator
+    from .data.tokenizers.training import train_tokenizer
     from .inference.loading import load
     from .training.arguments import RnnTrainingArguments
     from .training.trainer import RnnTrainer
@@ -48,11 +48,11 @@ __all__ = [
 
 # names whose modules are loaded on first use: they need what running a model does not
 _LAZY = {
-    "RnnCollator": "data.collator",
+    "RnnCollator": "data.rows.collator",
     "RnnTrainer": "training.trainer",
     "RnnTrainingArguments": "training.arguments",
     "load": "inference.loading",
-    "train_tokenizer": "data.tokenization",
+    "train_tokenizer": "data.tokenizers.training",
 }
 
 

@@ -27,8 +27,8 @@ from transformers.generation import BaseStreamer
 import hf_rnn
 from hf_rnn import RnnConfig, RnnForCausalLM, RnnForSequenceClassification
 from hf_rnn.commands import text_classification
-from hf_rnn.data.readers import read_rows
-from hf_rnn.data.tokenization import train_tokenizer
+from hf_rnn.data.files.readers import read_rows
+from hf_rnn.data.tokenizers.training import train_tokenizer
 from hf_rnn.models.packing import Packing
 from hf_rnn.models.recurrence import RaggedGRU, RaggedLSTM
 

@@ -19,7 +19,7 @@ import torch
 
 import hf_rnn
 from hf_rnn.commands import predict
-from hf_rnn.data.readers import read_rows
+from hf_rnn.data.files.readers import read_rows
 
 SCRIPT = Path(__file__).with_name("predict.py")
 SAMPLES = Path(hf_rnn.__file__).parent / "samples"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import hf_rnn
 from hf_rnn.commands import convert, text_classification
-from hf_rnn.data.readers import read_rows
+from hf_rnn.data.files.readers import read_rows
 
 ROOT = Path(__file__).parents[1]
 RECIPES = ROOT / "scripts" / "recipes"

@@ -11,7 +11,7 @@ from transformers import pipeline
 
 import hf_rnn
 from hf_rnn.commands import text_classification, token_classification
-from hf_rnn.data.readers import read_rows
+from hf_rnn.data.files.readers import read_rows
 
 SAMPLES = Path(hf_rnn.__file__).parent / "samples"
 REFERENCE = Path(__file__).parents[1] / "reference" / "nsmc"

@@ -10,7 +10,7 @@ import pytest
 from runs import SAMPLES
 
 from hf_rnn.commands import cli
-from hf_rnn.data.readers import read_rows
+from hf_rnn.data.files.readers import read_rows
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

@@ -9,7 +9,7 @@ from runs import SAMPLES, reviews, sentences
 
 import hf_rnn
 from hf_rnn.commands import text_classification, token_classification
-from hf_rnn.data.readers import read_rows
+from hf_rnn.data.files.readers import read_rows
 
 
 def resident():

@@ -13,10 +13,10 @@ from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
 from hf_rnn import RnnConfig, RnnForSequenceClassification, RnnForTokenClassification, RnnModel
-from hf_rnn.data.collator import RnnCollator
-from hf_rnn.data.readers import read_rows
-from hf_rnn.data.tokenization import train_tokenizer
-from hf_rnn.training.plots import plot_curves
+from hf_rnn.data.files.readers import read_rows
+from hf_rnn.data.rows.collator import RnnCollator
+from hf_rnn.data.tokenizers.training import train_tokenizer
+from hf_rnn.reports.plots import plot_curves
 
 SAMPLES = Path(__file__).parents[1] / "hf_rnn" / "samples"
 LABELS = ["negative", "positive"]

@@ -4,9 +4,9 @@ import torch
 from torch import nn
 
 from hf_rnn import RnnConfig, RnnForSequenceClassification, RnnForTokenClassification, RnnModel
-from hf_rnn.models.ngrams import encode_piece
-from hf_rnn.models.wide import WideEmissions, WidePath
-from hf_rnn.training.linear import choose_features, frequent_keys
+from hf_rnn.linear.classifier import choose_features, frequent_keys
+from hf_rnn.models.features import encode_piece
+from hf_rnn.models.linear import WideEmissions, WidePath
 
 PIECE_TYPES = [0] + [1] * 11 + [2] * 8
 TINY = {"vocab_size": 20, "embedding_size": 6, "hidden_size": 8, "num_labels": 3}

@@ -6,9 +6,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
-from ..data.readers import DataError
+from ..data.files.readers import DataError
 from ..data.writing import written_whole
-from ..inference.predicting import Text
+from ..inference.predictor import Text
 
 
 class AnswerFile:

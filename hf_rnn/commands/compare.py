@@ -19,16 +19,16 @@ from typing import Any
 from datasets import disable_progress_bars
 from transformers.utils import logging
 
-from ..data.readers import read_rows
+from ..data.files.readers import read_rows
 from ..data.writing import check_output_dir
-from ..inference.comparison import ComparisonArguments, LabelledRows
-from ..inference.intervals import Interval, paired_intervals
+from ..evaluation.comparison import ComparisonArguments, LabelledRows
+from ..evaluation.intervals import Interval, paired_intervals
+from ..evaluation.speed import COSTS, describe_costs, measure_costs
 from ..inference.loading import load
-from ..inference.predicting import Predictor
-from ..inference.speed import COSTS, describe_costs, measure_costs
+from ..inference.predictor import Predictor
 from ..options import check_given, option, parse_arguments
-from ..training.plots import plot_comparison
-from .tables import to_markdown
+from ..reports.plots import plot_comparison
+from ..reports.tables import to_markdown
 from .tasks import TASKS, going_on
 
 logger = logging.get_logger(__name__)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..data.writing import check_output_dir
-from ..inference.comparison import ComparisonArguments, check_comparable, compare
+from ..evaluation.comparison import ComparisonArguments, check_comparable, compare
 from ..inference.loading import load
 from ..options import check_given, option, parse_arguments
 from ..sharing.converting import DTYPES, convert

@@ -12,8 +12,8 @@ from pathlib import Path
 from huggingface_hub.utils import validate_repo_id
 
 from ..data.writing import check_output_dir
+from ..demo.page import write_page
 from ..inference.loading import load
-from ..onnx.page import write_page
 from ..options import check_given, option, parse_arguments
 from ..sharing.hub import push_space
 

@@ -9,17 +9,17 @@ from pathlib import Path
 
 from transformers.utils import logging
 
-from ..data.annotated import holds_spans
+from ..data.files.locations import Places
 from ..data.loading import load_config
-from ..data.places import Places
-from ..data.splits import load_splits
+from ..data.rows.annotated import holds_spans
+from ..data.rows.splits import load_splits
 from ..data.writing import check_output_dir
-from ..inference.comparison import ComparisonArguments, LabelledRows, score_of
+from ..evaluation.comparison import ComparisonArguments, LabelledRows, score_of
+from ..evaluation.speed import COSTS, describe_costs, measure_costs
 from ..inference.loading import HEADS, auto_class_of, load
-from ..inference.predicting import Predictor
-from ..inference.speed import COSTS, describe_costs, measure_costs
+from ..inference.predictor import Predictor
 from ..options import check_given, option, parse_arguments
-from .tables import to_markdown
+from ..reports.tables import to_markdown
 from .tasks import TASKS, going_on
 
 logger = logging.get_logger(__name__)

@@ -7,11 +7,11 @@ Example:
 from dataclasses import dataclass
 from typing import Any
 
-from ..data.cells import as_text
+from ..data.files.cells import as_text
 from ..data.writing import check_output_file, written_whole
 from ..inference.explaining import explanation_page
 from ..inference.loading import load
-from ..inference.predicting import Predictor
+from ..inference.predictor import Predictor
 from ..options import check_given, option, parse_arguments
 
 
@@ -53,7 +53,7 @@ def main(argv: list[str] | None = None) -> None:
         print(f"Wrote {arguments.output_file}.")
     if arguments.gates_file:
         # pictures need the extra [train]
-        from ..training.plots import plot_gates
+        from ..reports.plots import plot_gates
 
         plot_gates(predictor.gates(texts[0], arguments.layer), arguments.gates_file)
         print(f"Wrote {arguments.gates_file}.")

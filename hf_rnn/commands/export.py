@@ -12,7 +12,7 @@ from transformers import AutoModel, AutoModelForCausalLM, AutoModelForMaskedLM
 
 from ..data.loading import load_config, load_tokenizer
 from ..data.writing import check_output_dir
-from ..inference.comparison import ComparisonArguments, check_comparable, compare
+from ..evaluation.comparison import ComparisonArguments, check_comparable, compare
 from ..inference.loading import HEADS, auto_class_of, load
 from ..onnx.export import export_onnx, quantize
 from ..onnx.runtime import MODEL_FILE, QUANTIZED_FILE

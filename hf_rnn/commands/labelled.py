@@ -11,19 +11,19 @@ from transformers import EvalPrediction, PreTrainedModel, PreTrainedTokenizerBas
 from transformers.trainer_utils import PredictionOutput
 from transformers.utils import logging
 
-from ..data.collator import RnnCollator
-from ..data.places import Places
-from ..data.splits import Splits, iterate_cells, iterate_texts
+from ..data.files.locations import Places
+from ..data.rows.collator import RnnCollator
+from ..data.rows.splits import Splits, iterate_cells, iterate_texts
+from ..distillation.arguments import DistillationArguments, add_teacher
+from ..linear.classifier import FROM_LABELS, TAUGHT, LinearFit, WideFit
+from ..linear.tagger import TaggerFit
 from ..models.modeling_rnn import RnnForSequenceClassification, RnnForTokenClassification
 from ..options import parse_arguments
+from ..reports.diagnosis import diagnose
+from ..reports.plots import plot_curves
 from ..training.arguments import CONFIG_DEFAULTS, CardArguments, DataArguments, LabelledTrainingArguments, ModelArguments
 from ..training.checkpoints import resume_point
 from ..training.defaults import FILLED, UNKNOWN, Size, describe, features_beside, fill, fine_tuning_defaults, validation_share
-from ..training.diagnosis import diagnose
-from ..training.distillation import DistillationArguments, add_teacher
-from ..training.linear import FROM_LABELS, TAUGHT, LinearFit, WideFit
-from ..training.linear_tagger import TaggerFit
-from ..training.plots import plot_curves
 from ..training.trainer import RnnTrainer
 from . import steps
 from .progress import line_of

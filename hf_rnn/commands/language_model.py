@@ -23,11 +23,11 @@ from transformers import (
 )
 from transformers.utils import logging
 
-from ..data.cells import as_text, place
-from ..data.collator import RnnCollator
-from ..data.places import Places
-from ..data.readers import DataError
-from ..data.splits import (
+from ..data.files.cells import as_text, place
+from ..data.files.locations import Places
+from ..data.files.readers import DataError
+from ..data.rows.collator import RnnCollator
+from ..data.rows.splits import (
     TEXT_COLUMNS,
     TOKEN_COLUMNS,
     AnyDataset,
@@ -39,12 +39,12 @@ from ..data.splits import (
     iterate_texts,
     load_splits,
 )
-from ..data.tokenization import begin_texts
+from ..data.tokenizers.training import begin_texts
 from ..options import option, parse_arguments
+from ..reports.plots import plot_curves
 from ..sharing.cards import code
 from ..training.arguments import CONFIG_DEFAULTS, CardArguments, ModelArguments, RnnTrainingArguments
 from ..training.checkpoints import resume_point
-from ..training.plots import plot_curves
 from . import steps
 
 logger = logging.get_logger(__name__)

@@ -19,17 +19,17 @@ from seqeval.metrics import f1_score
 from sklearn.metrics import accuracy_score
 from transformers.utils import logging
 
-from ..data.cells import as_text, as_tokens, place
-from ..data.labels import label_values, one_label
-from ..data.places import Places
-from ..data.readers import DataError
-from ..data.splits import LABEL_COLUMNS, TAG_COLUMNS, TEXT_COLUMNS, TOKEN_COLUMNS, choose_column, load_splits
+from ..data.files.cells import as_text, as_tokens, place
+from ..data.files.locations import Places
+from ..data.files.readers import DataError
+from ..data.rows.labels import label_values, one_label
+from ..data.rows.splits import LABEL_COLUMNS, TAG_COLUMNS, TEXT_COLUMNS, TOKEN_COLUMNS, choose_column, load_splits
 from ..data.writing import check_output_dir, written_whole
+from ..linear.baselines import classify_texts, tag_sentences
 from ..models.tags import guess_scheme
 from ..options import check_given, option, parse_arguments
-from ..training.baselines import classify_texts, tag_sentences
+from ..reports.tables import to_markdown
 from . import text_classification, token_classification
-from .tables import to_markdown
 
 logger = logging.get_logger(__name__)
 

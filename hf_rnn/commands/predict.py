@@ -10,13 +10,13 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from ..data.cells import as_text, as_tokens, place
-from ..data.readers import DataError, Row, read_rows
-from ..data.splits import TEXT_COLUMNS, TOKEN_COLUMNS
+from ..data.files.cells import as_text, as_tokens, place
+from ..data.files.readers import DataError, Row, read_rows
+from ..data.rows.splits import TEXT_COLUMNS, TOKEN_COLUMNS
 from ..data.writing import check_output_file
 from ..inference.bulk import windows
 from ..inference.loading import load
-from ..inference.predicting import Predictor, Text
+from ..inference.predictor import Predictor, Text
 from ..options import check_given, option, parse_arguments
 from .answers import AnswerFile
 

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from ..distillation.arguments import DistillationArguments
 from ..sharing.cards import code
 from ..training.arguments import DataArguments
-from ..training.distillation import DistillationArguments
 
 
 def describe_data(data: DataArguments, distillation: DistillationArguments | None = None) -> tuple[str, str]:

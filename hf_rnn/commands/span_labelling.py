@@ -10,20 +10,20 @@ from transformers import AutoModelForTokenClassification, EvalPrediction, PreTra
 from transformers.trainer_utils import PredictionOutput
 from transformers.utils import logging
 
-from ..data.annotated import annotated_texts, holds_spans
-from ..data.encoding import map_splits
-from ..data.labels import collect_labels
-from ..data.spans import encode_spans, tag_spans
-from ..data.splits import AnyDataset, Splits, load_splits
-from ..data.units import find_cuts, share_scripts, train_unit_tokenizer
-from ..inference.span_scores import Span, SpanCounts
+from ..data.rows.annotated import annotated_texts, holds_spans
+from ..data.rows.encoding import map_splits
+from ..data.rows.labels import collect_labels
+from ..data.rows.spans import encode_spans, tag_spans
+from ..data.rows.splits import AnyDataset, Splits, load_splits
+from ..data.tokenizers.units import find_cuts, share_scripts, train_unit_tokenizer
+from ..linear.classifier import LinearFit
 from ..models.pieces import piece_types
 from ..models.tags import split_tag
+from ..reports.plots import plot_confusion_matrix
+from ..reports.span_report import write_span_report
+from ..tasks.span_scores import Span, SpanCounts
 from ..training.arguments import DataArguments
 from ..training.defaults import Size, tagger_defaults
-from ..training.linear import LinearFit
-from ..training.plots import plot_confusion_matrix
-from ..training.span_report import write_span_report
 from . import steps
 from .word_labelling import WordTask
 

@@ -25,21 +25,21 @@ from transformers.trainer_callback import ProgressCallback
 from transformers.trainer_utils import PredictionOutput
 from transformers.utils import logging
 
-from ..data.encoder_vectors import borrow_vectors, borrow_word_vectors, list_words, load_source_tokenizer
-from ..data.encoding import encode_words
+from ..data.files.locations import Places
+from ..data.files.readers import DataError, check_file
 from ..data.loading import check_source, load_config, load_tokenizer
-from ..data.places import Places
-from ..data.readers import DataError, check_file
-from ..data.splits import AnyDataset, Splits, draw_validation, first_rows, iterate_cells, load_splits
-from ..data.tokenization import train_tokenizer
-from ..data.vectors import load_vectors
-from ..data.vocabulary import CUT_SIZE, cut_vocabulary
+from ..data.rows.encoding import encode_words
+from ..data.rows.splits import AnyDataset, Splits, draw_validation, first_rows, iterate_cells, load_splits
+from ..data.tokenizers.encoder_vectors import borrow_vectors, borrow_word_vectors, list_words, load_source_tokenizer
+from ..data.tokenizers.training import train_tokenizer
+from ..data.tokenizers.vectors import load_vectors
+from ..data.tokenizers.vocabulary import CUT_SIZE, cut_vocabulary
 from ..data.writing import check_output_dir, written_whole
+from ..linear.classifier import LinearFit
 from ..models.configuration_rnn import RnnConfig
 from ..sharing.cards import write_card
 from ..training.arguments import CardArguments, DataArguments, ModelArguments, RnnTrainingArguments
 from ..training.defaults import validation_share
-from ..training.linear import LinearFit
 from ..training.trainer import RnnTrainer
 from .progress import ProgressLines, line_of, summary
 from .quiet import hide_library_bars

@@ -16,14 +16,14 @@ from transformers import AutoModelForSequenceClassification, EvalPrediction, Pre
 from transformers.trainer_utils import PredictionOutput
 from transformers.utils import logging
 
-from ..data.cells import as_number, place
-from ..data.encoding import drop_truncated, encode_texts, map_splits
-from ..data.labels import collect_labels, feature_names
-from ..data.readers import DataError
-from ..data.splits import LABEL_COLUMNS, TEXT_COLUMNS, Splits, choose_column, iterate_cells
+from ..data.files.cells import as_number, place
+from ..data.files.readers import DataError
+from ..data.rows.encoding import drop_truncated, encode_texts, map_splits
+from ..data.rows.labels import collect_labels, feature_names
+from ..data.rows.splits import LABEL_COLUMNS, TEXT_COLUMNS, Splits, choose_column, iterate_cells
+from ..reports.plots import plot_confusion_matrix
+from ..tasks.metrics import ClassificationMetric, MultiLabelMetric, RegressionMetric, load_metric
 from ..training.defaults import Size, classifier_defaults, student_defaults
-from ..training.metrics import ClassificationMetric, MultiLabelMetric, RegressionMetric, load_metric
-from ..training.plots import plot_confusion_matrix
 from . import steps
 from .labelled import LabelledTask
 

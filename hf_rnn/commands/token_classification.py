@@ -16,15 +16,15 @@ from sklearn.metrics import classification_report
 from transformers import AutoModelForTokenClassification, EvalPrediction, PreTrainedTokenizerBase
 from transformers.trainer_utils import PredictionOutput
 
-from ..data.encoding import encode_tokens, map_splits
-from ..data.labels import collect_labels, feature_names
+from ..data.files.readers import DataError
 from ..data.loading import load_config
-from ..data.readers import DataError
-from ..data.splits import TAG_COLUMNS, TOKEN_COLUMNS, Splits, choose_column, column_names, iterate_cells
+from ..data.rows.encoding import encode_tokens, map_splits
+from ..data.rows.labels import collect_labels, feature_names
+from ..data.rows.splits import TAG_COLUMNS, TOKEN_COLUMNS, Splits, choose_column, column_names, iterate_cells
 from ..models.tags import first_violation, guess_scheme
+from ..reports.plots import plot_confusion_matrix
+from ..tasks.metrics import SpanMetric, TokenMetric, load_metric
 from ..training.defaults import Size, student_defaults, tagger_defaults
-from ..training.metrics import SpanMetric, TokenMetric, load_metric
-from ..training.plots import plot_confusion_matrix
 from . import steps
 from .span_labelling import SpanLabelling, reads_raw_text
 from .word_labelling import WordTask

@@ -6,9 +6,9 @@ Example:
 
 from dataclasses import dataclass
 
-from ..data.places import Places
-from ..data.splits import TEXT_COLUMNS, TOKEN_COLUMNS, choose_column, iterate_texts, load_splits
-from ..data.tokenization import train_tokenizer
+from ..data.files.locations import Places
+from ..data.rows.splits import TEXT_COLUMNS, TOKEN_COLUMNS, choose_column, iterate_texts, load_splits
+from ..data.tokenizers.training import train_tokenizer
 from ..data.writing import check_output_dir
 from ..options import option, parse_arguments
 

@@ -20,12 +20,12 @@ from transformers.utils import logging
 
 from ..data.writing import written_whole
 from ..options import given_options, option, parse_arguments
-from ..training.plots import plot_study
-from ..training.search import BUILT, SHARED, Candidates, default_space, read_candidates, spread
+from ..reports.plots import plot_study
+from ..reports.tables import to_markdown
+from ..tuning.search_space import BUILT, SHARED, Candidates, default_space, read_candidates, spread
 from . import steps
 from .labelled import DEFAULTS, KINDS, LabelledTask
 from .progress import ProgressLines
-from .tables import to_markdown
 from .tasks import TASKS
 
 logger = logging.get_logger(__name__)
@@ -112,7 +112,7 @@ class Tuning:
     def run(self) -> dict[str, Any]:
         """Run what is not run yet; write recipe, table and picture."""
         # what needs optuna is not needed for a help text
-        from ..training import tuning
+        from ..tuning import tuning
 
         training = self.task.training
         self.task.set_up()

@@ -1,1 +1,1 @@
-"""From files and names to encoded data sets: readers, splits, labels, encoding, collator, tokenizers, word vectors."""
+"""From files and names to encoded data sets: files, rows, tokenizers; and how checkpoints are found and files are written."""

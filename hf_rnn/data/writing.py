@@ -1,5 +1,6 @@
 """Write files whole: beside their place, and moved there once nothing can fail any more."""
 
+import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -7,7 +8,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import TextIO
 
-from .readers import DataError
+from .files.readers import DataError
 
 # what a model is made of
 MODEL_FILES = ("*config.json", "tokenizer.json", "special_tokens_map.json", "*.safetensors", "*.index.json", "*.onnx", "*.py", "README.md")
@@ -75,3 +76,12 @@ def _is_same(path: str, other: str) -> bool:
     return Path(path).resolve() == Path(other).resolve() or (
         os.path.exists(path) and os.path.exists(other) and os.path.samefile(path, other)
     )
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file in hexadecimal digits, read block by block."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(2**20):
+            digest.update(block)
+    return digest.hexdigest()

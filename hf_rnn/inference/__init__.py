@@ -1,1 +1,1 @@
-"""From texts to answers: loading a trained model, predicting rows and spans, comparing two models."""
+"""From texts to answers: loading, predicting, explaining."""

@@ -9,7 +9,7 @@ from transformers import AutoModelForSequenceClassification, AutoModelForTokenCl
 from transformers.utils import logging
 
 from ..data.loading import load_config, load_tokenizer
-from .predicting import Predictor
+from .predictor import Predictor
 
 HEADS = (AutoModelForSequenceClassification, AutoModelForTokenClassification)
 

@@ -11,14 +11,15 @@ from .configuration_rnn import RnnConfig
 from .crf import LinearChainCRF
 from .decoding import crf_loss, decode, next_labels
 from .embeddings import RnnEmbeddings, check_inputs
+from .features import encode_piece  # noqa: F401
 from .generation import StateGenerationMixin
 from .kernel import Steps  # noqa: F401
 from .kernel_gru import PackedGRU  # noqa: F401
 from .kernel_lstm import PackedLSTM  # noqa: F401
 from .layer import RnnLayer, split_state
+from .linear import WideEmissions, WidePath
 from .losses import cross_entropy, sequence_loss
 from .masked import Compaction, take_positions
-from .ngrams import encode_piece  # noqa: F401
 from .onednn import onednn_lstm  # noqa: F401
 from .packing import Packing
 from .piece_tags import PieceTags
@@ -28,7 +29,6 @@ from .prepared import prepared  # noqa: F401
 from .pretrained import RnnHeadOutput, RnnModelOutput, RnnPreTrainedModel
 from .recurrence import locked_dropout, masked_locked_dropout
 from .tags import forbidden_moves  # noqa: F401
-from .wide import WideEmissions, WidePath
 from .workspace import Workspace  # noqa: F401
 
 

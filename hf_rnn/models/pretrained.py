@@ -19,12 +19,12 @@ from .backends import asked_backend, check_backend
 from .configuration_rnn import RnnConfig
 from .crf import LinearChainCRF
 from .embeddings import UNUSED_KEY, RnnEmbeddings
-from .ngrams import FLAG_BITS
+from .features import FLAG_BITS
+from .linear import WideTable
 from .pieces import WORD_START
 from .pieces import piece_types as read_piece_types
 from .recurrence import RaggedGRU, RaggedLSTM, init_recurrence, is_loaded
 from .tags import forbidden_moves
-from .wide import WideTable
 
 logger = logging.get_logger(__name__)
 

@@ -13,7 +13,6 @@ from onnxscript import DOUBLE, FLOAT, INT64, graph, script
 from onnxscript import opset18 as op
 
 # the operators are defined where they are imported from
-from ..models import modeling_rnn  # noqa: F401
 
 # the places of ONNX's gates among PyTorch's: (input, output, forget, cell) of LSTM, (update, reset, hidden) of GRU
 GATES = {"LSTM": (0, 3, 1, 2), "GRU": (1, 0, 2)}

@@ -8,7 +8,7 @@ import torch
 from transformers.utils.logging import get_logger
 
 from ..data.writing import check_output_dir
-from ..inference.predicting import Predictor
+from ..inference.predictor import Predictor
 from ..models.pretrained import leads_out
 
 logger = get_logger(__name__)

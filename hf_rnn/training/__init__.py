@@ -1,1 +1,1 @@
-"""Trainer, samplers, checkpoints, arguments, distillation, regularisation, metrics and plots."""
+"""What trains: trainer, arguments, samplers, checkpoints, defaults by the number of rows."""

@@ -1,6 +1,5 @@
 """Checkpoints to resume from: their checksums, which of them are whole, and which is the last."""
 
-import hashlib
 import json
 import zipfile
 from pathlib import Path
@@ -10,7 +9,7 @@ from safetensors import SafetensorError, safe_open
 from transformers import TrainingArguments
 from transformers.utils import logging
 
-from ..data.writing import written_whole
+from ..data.writing import file_digest, written_whole
 
 logger = logging.get_logger(__name__)
 # every file that a checkpoint to resume from must hold, whole
@@ -24,15 +23,6 @@ def write_checksums(folder: str | Path) -> None:
     sums = {path.name: file_digest(path) for path in sorted(folder.iterdir()) if path.is_file() and path.name != CHECKSUMS}
     with written_whole(folder / CHECKSUMS) as file:
         json.dump(sums, file, indent=1)
-
-
-def file_digest(path: Path) -> str:
-    """Return the SHA-256 of a file in hexadecimal digits, read block by block."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(2**20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def checkpoint_problem(folder: Path, world_size: int = 1) -> str | None:

@@ -13,9 +13,9 @@ from transformers import EarlyStoppingCallback, Trainer
 from transformers.trainer_callback import ExportableState
 from transformers.utils import logging
 
+from ..distillation.arguments import DistillationArguments
 from ..sharing import hub
 from .checkpoints import checkpoint_problem, last_complete_checkpoint, write_checksums
-from .distillation import DistillationArguments
 from .regularization import AdversarialEmbeddings, distillation_loss
 from .samplers import LengthGroupedSampler, TokenBudgetSampler, row_lengths
 from .total_loss import TotalLoss

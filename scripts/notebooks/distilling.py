@@ -29,9 +29,9 @@ from transformers.utils import logging
 
 import hf_rnn
 from hf_rnn.commands import distill, text_classification
-from hf_rnn.data.readers import read_rows
-from hf_rnn.inference.predicting import Predictor
-from hf_rnn.inference.speed import measure_costs
+from hf_rnn.data.files.readers import read_rows
+from hf_rnn.evaluation.speed import measure_costs
+from hf_rnn.inference.predictor import Predictor
 
 logging.set_verbosity_error()
 logging.disable_progress_bar()

@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 
 import hf_rnn
 from hf_rnn import RnnCollator, RnnConfig, RnnForSequenceClassification, train_tokenizer
-from hf_rnn.data.readers import read_rows
+from hf_rnn.data.files.readers import read_rows
 from hf_rnn.models.packing import Packing
 
 torch.manual_seed(0)

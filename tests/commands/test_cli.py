@@ -24,7 +24,7 @@ def test_missing_packages_are_named(monkeypatch, capsys):
             raise ModuleNotFoundError("No module named 'datasets'", name="datasets")
         return real(name, *arguments)
 
-    loaded = ("hf_rnn.data.splits", "hf_rnn.commands.train_tokenizer")
+    loaded = ("hf_rnn.data.rows.splits", "hf_rnn.commands.train_tokenizer")
     for module in [name for name in sys.modules if name.split(".")[0] == "datasets" or name in loaded]:
         monkeypatch.delitem(sys.modules, module)
     monkeypatch.setattr(builtins, "__import__", without_datasets)

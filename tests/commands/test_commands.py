@@ -7,8 +7,8 @@ from runs import SAMPLES, TINY, predictions, reviews, sentences
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, BertTokenizerFast, pipeline
 
 from hf_rnn.commands import cli, text_classification, token_classification
-from hf_rnn.data.readers import DataError, read_rows
-from hf_rnn.data.tokenization import train_tokenizer
+from hf_rnn.data.files.readers import DataError, read_rows
+from hf_rnn.data.tokenizers.training import train_tokenizer
 
 PROMISED = {
     "config.json",

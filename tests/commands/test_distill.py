@@ -10,12 +10,12 @@ from transformers import BertConfig, BertModel
 
 from hf_rnn import RnnConfig, RnnForTokenClassification
 from hf_rnn.commands import cli, distill, text_classification, token_classification
-from hf_rnn.data.encoder_vectors import borrow_word_vectors, list_words
-from hf_rnn.data.readers import read_rows
-from hf_rnn.data.tokenization import train_tokenizer
+from hf_rnn.data.files.readers import read_rows
+from hf_rnn.data.tokenizers.encoder_vectors import borrow_word_vectors, list_words
+from hf_rnn.data.tokenizers.training import train_tokenizer
+from hf_rnn.distillation import teachers
 from hf_rnn.inference.loading import load
 from hf_rnn.models.embeddings import UNUSED_KEY
-from hf_rnn.training import teachers
 from hf_rnn.training.defaults import Size
 
 

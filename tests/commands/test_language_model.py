@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelFo
 
 from hf_rnn import RnnConfig, RnnForMaskedLM
 from hf_rnn.commands import cli, language_model
-from hf_rnn.data.readers import read_rows
+from hf_rnn.data.files.readers import read_rows
 
 
 @pytest.mark.parametrize("cell_type", ["lstm", "gru"])

@@ -3,7 +3,7 @@
 import pytest
 
 from hf_rnn.commands import text_classification, token_classification
-from hf_rnn.data.readers import read_rows
+from hf_rnn.data.files.readers import read_rows
 
 
 @pytest.mark.parametrize(

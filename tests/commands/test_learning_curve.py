@@ -5,8 +5,8 @@ import json
 import pytest
 
 from hf_rnn.commands import learning_curve
-from hf_rnn.data.readers import DataError
-from hf_rnn.training.baselines import classify_texts, tag_sentences
+from hf_rnn.data.files.readers import DataError
+from hf_rnn.linear.baselines import classify_texts, tag_sentences
 
 
 def write(folder, rows):

@@ -13,7 +13,7 @@ from runs import SAMPLES, SCRIPTS
 
 import hf_rnn
 from hf_rnn.commands import cli, predict
-from hf_rnn.data.readers import DataError, read_rows
+from hf_rnn.data.files.readers import DataError, read_rows
 from hf_rnn.inference import bulk
 
 WORDS = [row["document"] for row in read_rows(str(SAMPLES / "nsmc_test.tsv"))]

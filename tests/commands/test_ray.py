@@ -8,7 +8,7 @@ import pytest
 from runs import SAMPLES
 
 import hf_rnn
-from hf_rnn.data.readers import read_rows
+from hf_rnn.data.files.readers import read_rows
 
 ray = pytest.importorskip("ray", reason="Ray is no part of the test extra: pip install 'ray[data]'")
 

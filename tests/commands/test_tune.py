@@ -9,9 +9,9 @@ import yaml
 from hf_rnn.commands import cli, text_classification, tune
 from hf_rnn.commands.labelled import DEFAULTS, KINDS
 from hf_rnn.options import given_options, parse_arguments
-from hf_rnn.training import tuning
 from hf_rnn.training.defaults import UNKNOWN, Size, classifier_defaults, tagger_defaults
-from hf_rnn.training.search import BUILT, SHARED, Candidates, default_space, read_candidates, spread
+from hf_rnn.tuning import tuning
+from hf_rnn.tuning.search_space import BUILT, SHARED, Candidates, default_space, read_candidates, spread
 
 WORDS = {"1": ("good", "fine", "lovely"), "0": ("bad", "dull", "awful")}
 TEXTS = [{"text": f"{word} film {number % 5}", "label": label} for number in range(12) for label, words in WORDS.items() for word in words]
@@ -168,7 +168,7 @@ def test_wrong_calls(options, message, tmp_path, capsys):
 def test_without_optuna(tmp_path, monkeypatch, capsys):
     """The extra is named before anything is read; help needs no optuna."""
     monkeypatch.setitem(tune.sys.modules, "optuna", None)
-    monkeypatch.delitem(tune.sys.modules, "hf_rnn.training.tuning")
-    monkeypatch.delattr("hf_rnn.training.tuning")
+    monkeypatch.delitem(tune.sys.modules, "hf_rnn.tuning.tuning")
+    monkeypatch.delattr("hf_rnn.tuning.tuning")
     assert cli.main(["tune", "--train_file", "gone.csv", "--output_dir", str(tmp_path / "out")]) == 1
     assert "needs the package 'optuna'. Install it with pip install '.[tune]'" in capsys.readouterr().err

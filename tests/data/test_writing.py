@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from hf_rnn.data.readers import DataError
+from hf_rnn.data.files.readers import DataError
 from hf_rnn.data.writing import check_output_dir, check_output_file, written_whole
 
 

@@ -6,7 +6,7 @@ import torch
 from hf_rnn import RnnConfig, RnnForSequenceClassification, load, train_tokenizer
 from hf_rnn.commands import cli
 from hf_rnn.inference.explaining import explanation_page
-from hf_rnn.inference.predicting import Predictor
+from hf_rnn.inference.predictor import Predictor
 
 TEXT = "정말 재미있고 감동적인 영화였어요"
 

@@ -5,7 +5,7 @@ import torch
 
 from hf_rnn import RnnConfig, RnnForSequenceClassification, RnnForTokenClassification, load, train_tokenizer
 from hf_rnn.commands import cli
-from hf_rnn.inference.predicting import Predictor
+from hf_rnn.inference.predictor import Predictor
 
 TEXT = "We flew to Seoul ."
 TOKENIZER = train_tokenizer([TEXT, "정말 재미있어요"] * 20, "bpe", 60)

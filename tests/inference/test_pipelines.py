@@ -20,7 +20,7 @@ from transformers import (
 )
 
 from hf_rnn.commands import cli
-from hf_rnn.training.metrics import ClassificationMetric, TokenMetric, load_metric
+from hf_rnn.tasks.metrics import ClassificationMetric, TokenMetric, load_metric
 
 
 def test_classifier_works_in_a_pipeline(classifier):

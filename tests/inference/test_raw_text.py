@@ -9,7 +9,7 @@ from transformers import AutoModelForTokenClassification, AutoTokenizer, pipelin
 
 from hf_rnn import load
 from hf_rnn.commands import cli
-from hf_rnn.inference.span_scores import SpanCounts
+from hf_rnn.tasks.span_scores import SpanCounts
 
 ODDITIES = [
     "",

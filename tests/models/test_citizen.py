@@ -9,7 +9,7 @@ from transformers import AutoModelForSequenceClassification, BertTokenizerFast
 from transformers.utils import logging as transformers_logging
 
 from hf_rnn import RnnConfig, RnnForCausalLM, RnnForMaskedLM, RnnForSequenceClassification, RnnForTokenClassification, RnnModel, RnnTrainer
-from hf_rnn.data.tokenization import train_tokenizer
+from hf_rnn.data.tokenizers.training import train_tokenizer
 from hf_rnn.models.pieces import piece_types
 
 CLASSES = [RnnModel, RnnForSequenceClassification, RnnForTokenClassification, RnnForMaskedLM, RnnForCausalLM]

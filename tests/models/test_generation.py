@@ -6,7 +6,7 @@ from tiny import build
 from transformers import AutoModelForCausalLM, pipeline
 
 from hf_rnn import RnnConfig, RnnForCausalLM
-from hf_rnn.data.tokenization import train_tokenizer
+from hf_rnn.data.tokenizers.training import train_tokenizer
 
 PROMPTS = [[5, 6, 7], [9], [3, 4, 5, 6, 7, 8]]
 

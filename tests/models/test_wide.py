@@ -10,12 +10,12 @@ from tiny import PIECE_TYPES, PIECES, assert_close, make, rows_and_batches
 from transformers import AutoModelForSequenceClassification, AutoModelForTokenClassification
 
 from hf_rnn import RnnConfig, RnnForTokenClassification
-from hf_rnn.data.tokenization import train_tokenizer
+from hf_rnn.data.tokenizers.training import train_tokenizer
+from hf_rnn.linear import classifier as linear
+from hf_rnn.linear.classifier import choose_features, design_matrix
 from hf_rnn.models.embeddings import UNUSED_KEY
-from hf_rnn.models.ngrams import PIECE_LENGTH, character_keys, encode_piece, piece_characters, read_characters, word_keys
-from hf_rnn.models.wide import WideEmissions, WidePath
-from hf_rnn.training import linear
-from hf_rnn.training.linear import choose_features, design_matrix
+from hf_rnn.models.features import PIECE_LENGTH, character_keys, encode_piece, piece_characters, read_characters, word_keys
+from hf_rnn.models.linear import WideEmissions, WidePath
 
 TEXTS = ["The cat sat, the CAT ran!", "a dog-like cat", "", "세상에 이런 일이 있네요", "the the the", "don't  stop_now 42x"]
 

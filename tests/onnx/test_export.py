@@ -15,7 +15,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipe
 from hf_rnn import RnnConfig, RnnForMaskedLM, RnnForTokenClassification
 from hf_rnn.commands import cli
 from hf_rnn.commands import export as export_command
-from hf_rnn.data.readers import read_rows
+from hf_rnn.data.files.readers import read_rows
 from hf_rnn.inference.loading import load
 from hf_rnn.onnx import export, runtime
 from hf_rnn.onnx.operators import OPSET, TRANSLATIONS

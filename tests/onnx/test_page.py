@@ -16,10 +16,10 @@ from runs import SAMPLES
 
 from hf_rnn import RnnConfig, RnnForMaskedLM, RnnForTokenClassification, load, train_tokenizer
 from hf_rnn.commands import cli
-from hf_rnn.data.readers import read_rows
-from hf_rnn.data.tokenization import TOKENIZER_TYPES
-from hf_rnn.inference.predicting import Predictor
-from hf_rnn.onnx.page import PACKAGES, browser_tokenizer, package_archive, page_settings, write_page
+from hf_rnn.data.files.readers import read_rows
+from hf_rnn.data.tokenizers.training import TOKENIZER_TYPES
+from hf_rnn.demo.page import PACKAGES, browser_tokenizer, package_archive, page_settings, write_page
+from hf_rnn.inference.predictor import Predictor
 from hf_rnn.onnx.runtime import OnnxRnnForSequenceClassification, OnnxRnnForTokenClassification
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

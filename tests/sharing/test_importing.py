@@ -13,8 +13,8 @@ from torch import nn
 from transformers import pipeline
 
 from hf_rnn.commands import cli
-from hf_rnn.data.readers import read_rows
-from hf_rnn.data.tokenization import train_tokenizer
+from hf_rnn.data.files.readers import read_rows
+from hf_rnn.data.tokenizers.training import train_tokenizer
 from hf_rnn.sharing.importing import import_state, read_weights
 
 

@@ -9,7 +9,7 @@ from runs import SAMPLES
 from safetensors.torch import load_file
 
 from hf_rnn import load
-from hf_rnn.data.readers import read_rows
+from hf_rnn.data.files.readers import read_rows
 
 FOLDER = Path(__file__).parents[2] / "reference" / "nsmc"
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hf_rnn.training.augmentation import Rates, frequent_words, make_up_rows, split_chunks
+from hf_rnn.distillation.augmentation import Rates, frequent_words, make_up_rows, split_chunks
 
 TEXTS = ["the film was good", "a bad film", "we sat through all of it", ""]
 TOKENS = [["fly", "to", "New", "York", "now"], ["call", "Mary", "Ann", "Lee"]]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hf_rnn.training.diagnosis import diagnose
+from hf_rnn.reports.diagnosis import diagnose
 
 BALANCED = [0, 1] * 50
 

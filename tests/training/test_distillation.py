@@ -8,13 +8,13 @@ from datasets import Dataset, DatasetDict
 from runs import SAMPLES, reviews, sentences
 
 from hf_rnn.commands import text_classification, token_classification
-from hf_rnn.data.collator import RnnCollator
-from hf_rnn.data.encoding import encode_tokens, map_splits
-from hf_rnn.data.readers import read_rows
+from hf_rnn.data.files.readers import read_rows
+from hf_rnn.data.rows.collator import RnnCollator
+from hf_rnn.data.rows.encoding import encode_tokens, map_splits
+from hf_rnn.distillation import teachers
+from hf_rnn.distillation.arguments import DistillationArguments, add_teacher, split_signs
 from hf_rnn.inference.loading import load
 from hf_rnn.sharing.cards import code
-from hf_rnn.training import teachers
-from hf_rnn.training.distillation import DistillationArguments, add_teacher, split_signs
 
 
 @pytest.fixture(autouse=True)

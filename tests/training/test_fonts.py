@@ -7,8 +7,8 @@ import pytest
 from matplotlib import font_manager
 from matplotlib.figure import Figure
 
-from hf_rnn.training import fonts
-from hf_rnn.training.plots import plot_confusion_matrix
+from hf_rnn.reports import fonts
+from hf_rnn.reports.plots import plot_confusion_matrix
 
 
 @pytest.fixture

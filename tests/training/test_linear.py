@@ -7,9 +7,9 @@ from datasets import Dataset
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from hf_rnn import RnnConfig, RnnForSequenceClassification
-from hf_rnn.data.tokenization import train_tokenizer
+from hf_rnn.data.tokenizers.training import train_tokenizer
+from hf_rnn.linear import classifier as linear
 from hf_rnn.models.packing import pad_batches
-from hf_rnn.training import linear
 
 TEXTS = ["good film", "very good", "good good acting", "fine film", "bad film", "very bad", "bad bad acting", "poor film"] * 3
 LABELS = [0, 0, 0, 0, 1, 1, 1, 1] * 3

@@ -5,10 +5,10 @@ import torch
 from datasets import Dataset
 
 from hf_rnn import RnnConfig, RnnForTokenClassification
-from hf_rnn.data.tokenization import train_tokenizer
+from hf_rnn.data.tokenizers.training import train_tokenizer
+from hf_rnn.linear import tagger as linear_tagger
 from hf_rnn.models.crf import LinearChainCRF
 from hf_rnn.models.packing import pad_batches
-from hf_rnn.training import linear_tagger
 
 SENTENCES = [["a", "dog", "runs"], ["the", "cat", "sits"], ["a", "bird", "sings"], ["dogs", "run"], ["the", "birds", "sing"]] * 3
 TAGS = [[0, 1, 2], [0, 1, 2], [0, 1, 2], [1, 2], [0, 1, 2]] * 3

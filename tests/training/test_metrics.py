@@ -2,7 +2,7 @@
 
 import pytest
 
-from hf_rnn.training.metrics import ClassificationMetric, MultiLabelMetric, RegressionMetric, SpanMetric, TokenMetric, load_metric
+from hf_rnn.tasks.metrics import ClassificationMetric, MultiLabelMetric, RegressionMetric, SpanMetric, TokenMetric, load_metric
 
 
 def test_classification():

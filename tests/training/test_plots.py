@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from hf_rnn.training import plots
+from hf_rnn.reports import plots
 
 
 def test_curves(tmp_path):

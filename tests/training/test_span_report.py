@@ -3,7 +3,7 @@
 import re
 from html.parser import HTMLParser
 
-from hf_rnn.training.span_report import write_span_report
+from hf_rnn.reports.span_report import write_span_report
 
 TEXTS = ["all right", "<script>alert('x')</script> & Köln", "half right"]
 GOLD = [[(0, 3, "A")], [(30, 34, "<b>")], [(0, 4, "A"), (5, 10, "B")]]

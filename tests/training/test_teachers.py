@@ -5,8 +5,8 @@ import pytest
 import torch
 from transformers import BertConfig, BertForSequenceClassification, BertModel
 
-from hf_rnn.data.tokenization import train_tokenizer
-from hf_rnn.training.teachers import EmbeddingTeacher, HeadTeacher, Store, fingerprint, load_teachers
+from hf_rnn.data.tokenizers.training import train_tokenizer
+from hf_rnn.distillation.teachers import EmbeddingTeacher, HeadTeacher, Store, fingerprint, load_teachers
 
 TEXTS = ["good film", "bad film", "a good song", "a bad song", "so good", "so bad", "good good", "bad bad", "very good", "very bad"]
 LABELS = ["good" if "good" in text else "bad" for text in TEXTS]

@@ -1,0 +1,1 @@
+"""From rows to numbers: splits, columns, labels, spans, encoding, batches."""

@@ -1,0 +1,69 @@
+"""Texts and their spans from the rows of a split, whatever tool or treebank they come from."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from ..files.annotations import SPAN_COLUMNS, TEXTS, read_annotations
+from ..files.detokenization import join_tokens
+from ..files.readers import DataError
+from .labels import feature_names, named_cell
+from .spans import Span, check_spans, token_spans
+from .splits import TAG_COLUMNS, TOKEN_COLUMNS, AnyDataset, choose_column, column_names
+
+
+def holds_spans(rows: AnyDataset, label_column: str | None = None) -> bool:
+    """Return whether rows are texts with spans rather than tokens with tags."""
+    columns = column_names(rows)
+    return any(name in columns for name in (*SPAN_COLUMNS, label_column)) and not any(name in columns for name in TOKEN_COLUMNS)
+
+
+def annotated_texts(
+    rows: AnyDataset, split: str, text_column: str | None = None, label_column: str | None = None
+) -> tuple[list[str], list[list[Span]], int]:
+    """Return the texts of rows, the spans of each in order, and how many of those had white space at an end, which is left out.
+
+    Args:
+        rows: Rows of texts with spans, or of tokens with tags.
+        split (`str`): Its name, for errors.
+        text_column (`str`, *optional*): Column of texts or of lists of tokens; a usual one by default.
+        label_column (`str`, *optional*): Column of spans or of lists of tags; a usual one by default.
+
+    Raises:
+        DataError: A column is lacking, or a span is not right; names row, span, text and remedy.
+    """
+    read = _annotations if holds_spans(rows, label_column) else _tagged
+    texts, spans, trimmed = [], [], 0
+    for index, (text, found) in enumerate(read(rows, split, text_column, label_column)):
+        checked, count = check_spans(text, found, f"{split} row {index}")
+        texts.append(text)
+        spans.append(checked)
+        trimmed += count
+    return texts, spans, trimmed
+
+
+def _annotations(
+    rows: AnyDataset, split: str, text_column: str | None, label_column: str | None
+) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    column = choose_column(rows, split, text_column, TEXTS, "text_column_name")
+    # a file's own column of spans has become `spans` where it was read
+    named = label_column if label_column in column_names(rows) else None
+    for index, row in enumerate(read_annotations(({**row, "text": row[column]} for row in rows), named)):
+        if not isinstance(row.get("text"), str) or not isinstance(row.get("spans"), list):
+            raise DataError(f"{split} row {index}: expected a text and a list of spans, got {str(row)[:200]}. Correct or remove the row.")
+        yield row["text"], row["spans"]
+
+
+def _tagged(rows: AnyDataset, split: str, text_column: str | None, label_column: str | None) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    token_column = choose_column(rows, split, text_column, TOKEN_COLUMNS, "text_column_name")
+    # the tag of CoNLL columns is the last
+    numbered = [name for name in column_names(rows) if name.startswith("column_")]
+    tag_column = choose_column(rows, split, label_column, numbered[-1:] or TAG_COLUMNS, "label_column_name")
+    names = feature_names(rows, tag_column)
+    tags = [named_cell(row[tag_column], names) for row in rows]
+    known = sorted({tag for cell in tags for tag in cell})
+    for index, (row, cell) in enumerate(zip(rows, tags, strict=True)):
+        tokens = row[token_column]
+        if len(tokens) != len(cell):
+            raise DataError(f"{split} row {index}: {len(tokens)} tokens but {len(cell)} tags: {tokens[:8]} ... Give every token one tag.")
+        text, offsets = (row["raw_text"], row["offsets"]) if "offsets" in row else join_tokens(tokens, row.get("text"))
+        yield text, token_spans(offsets, cell, known)

@@ -1,0 +1,155 @@
+"""Splits: loading by name or from files, choosing columns, carving validation rows, walking through cells."""
+
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+from datasets import Dataset, DatasetDict, IterableDataset, IterableDatasetDict, load_dataset
+from datasets.exceptions import DatasetGenerationError
+
+from ..files.cells import as_text, place
+from ..files.column_types import infer_features
+from ..files.readers import ROWS_VERSION, DataError, read_rows
+
+Splits: TypeAlias = DatasetDict | IterableDatasetDict
+AnyDataset: TypeAlias = Dataset | IterableDataset
+TEXT_COLUMNS = ("text", "sentence", "document", "review", "content")
+LABEL_COLUMNS = ("label", "labels", "target", "class")
+TOKEN_COLUMNS = ("tokens", "words", "form", "column_0")
+TAG_COLUMNS = ("tags", "ner_tags", "pos_tags", "upos", "labels")
+
+
+def load_splits(
+    dataset_name: str | None = None,
+    dataset_config_name: str | None = None,
+    files: dict[str, str] | None = None,
+    streaming: bool = False,
+) -> Splits:
+    """Load raw splits named "train", "validation" and "test", as far as there are any.
+
+    Args:
+        dataset_name (`str`, *optional*): Data set on the Hub or a folder that `datasets.load_dataset` knows.
+        dataset_config_name (`str`, *optional*): Its configuration.
+        files (`dict`, *optional*): Path of each split; see `readers.read_rows` for what can be read, and parquet.
+        streaming (`bool`): Whether to read rows as they are needed rather than into the cache.
+
+    Raises:
+        DataError: Neither or both of a name and files, or a file that cannot be read.
+    """
+    files = {split: path for split, path in (files or {}).items() if path}
+    if bool(dataset_name) == bool(files):
+        raise DataError(
+            "Give either --dataset_name or files (--train_file, --validation_file, --test_file), got " + ("both." if files else "neither.")
+        )
+    if dataset_name:
+        return load_dataset(dataset_name, dataset_config_name, streaming=streaming)
+    kind = IterableDatasetDict if streaming else DatasetDict
+    return kind({split: _load_file(path, streaming) for split, path in files.items()})
+
+
+def _load_file(path: str, streaming: bool) -> AnyDataset:
+    if streaming:
+        return IterableDataset.from_generator(_read_alike, gen_kwargs={"path": path})
+    is_json = path.lower().removesuffix(".gz").endswith((".json", ".jsonl"))
+    # size, time of change, and what readers make of a file are part of the cache's fingerprint
+    stat = os.stat(path) if os.path.isfile(path) else None
+    stamp = (stat.st_size, stat.st_mtime_ns, ROWS_VERSION) if stat else None
+    try:
+        # all rows decide what a column holds, not the first ones
+        features = infer_features(path, read_rows(path)) if is_json else None
+        return Dataset.from_generator(_read_stamped, features=features, gen_kwargs={"path": path, "stamp": stamp})
+    except DatasetGenerationError as error:
+        if isinstance(error.__cause__, (DataError, OSError)):
+            raise error.__cause__ from None
+        raise DataError(f"{path}: its rows make no table ({error.__cause__}). Write all values of a column in one form.") from error
+
+
+def _read_stamped(path: str, stamp: tuple[int, int, int] | None) -> Iterator[dict[str, Any]]:
+    yield from read_rows(path)
+
+
+def _read_alike(path: str) -> Iterator[dict[str, Any]]:
+    """Yield rows with the columns of the first; a cell that a row lacks is empty."""
+    columns: list[str] | None = None
+    for row in read_rows(path):
+        columns = columns or list(row)
+        yield {name: row.get(name) for name in columns}
+
+
+def column_names(dataset: AnyDataset) -> list[str]:
+    """Return the columns of a data set, also of a stream that does not know them until its first row."""
+    return dataset.column_names or list(next(iter(dataset)))
+
+
+def choose_column(dataset: AnyDataset, split: str, wanted: str | None, usual: Sequence[str], option: str) -> str:
+    """Return the wanted column, or the first of the usual ones that exists.
+
+    Raises:
+        DataError: There is none; names the split, what it has, and the option.
+    """
+    columns = column_names(dataset)
+    candidates = [wanted] if wanted else list(usual)
+    for name in candidates:
+        if name in columns:
+            return name
+    sought = f"column {wanted!r}" if wanted else f"any of the usual columns {candidates}"
+    raise DataError(f"The {split} split lacks {sought}; it has {columns}. Pass --{option} with one of them.")
+
+
+def carve_validation(train: Dataset, labels: Sequence[Any] | None, share: float, seed: int) -> tuple[Dataset, Dataset]:
+    """Split rows off the training data for validation: the same share of every label, drawn with the seed.
+
+    Args:
+        train (`Dataset`): Rows.
+        labels (`Sequence`, *optional*): A label for each row to stratify by.
+        share (`float`): Share of the rows for validation, in (0, 1).
+        seed (`int`): Seed of the draw.
+
+    Returns:
+        `tuple`: What is left for training, and the validation rows, both in their old order.
+    """
+    chosen = draw_validation(len(train), labels, share, seed)
+    return train.select(np.flatnonzero(~chosen)), train.select(np.flatnonzero(chosen))
+
+
+def draw_validation(count: int, labels: Sequence[Any] | None, share: float, seed: int) -> np.ndarray:
+    """Return for each of a number of rows whether `carve_validation` holds it out, (N,)."""
+    if not 0 < share < 1:
+        raise DataError(f"`validation_share` must be between 0 and 1, got {share}. Pass --validation_share, for example 0.05.")
+    generator = np.random.default_rng(seed)
+    keys = np.array([str(label) for label in labels]) if labels is not None else np.zeros(count, dtype=np.int64)
+    groups = [generator.permutation(np.flatnonzero(keys == key)) for key in np.unique(keys)]
+    quotas = np.array([len(rows) * share for rows in groups])
+    # whole rows first, then one more to the labels that lost most by rounding down, until the share is met
+    taken = np.floor(quotas).astype(int)
+    taken[np.argsort(taken - quotas, kind="stable")[: round(count * share) - taken.sum()]] += 1
+    chosen: np.ndarray = np.zeros(count, dtype=bool)
+    for rows, count in zip(groups, taken, strict=True):
+        chosen[rows[:count]] = True
+    if not chosen.any() or chosen.all():
+        raise DataError(f"A validation share of {share} of {count} rows leaves a split empty. Pass --validation_file or another share.")
+    return chosen
+
+
+def first_rows(dataset: AnyDataset, limit: int | None) -> AnyDataset:
+    """Return the first rows of a data set or stream, or all if there is no limit."""
+    if limit is None:
+        return dataset
+    return dataset.select(range(min(limit, len(dataset)))) if isinstance(dataset, Dataset) else dataset.take(limit)
+
+
+def iterate_texts(dataset: AnyDataset, column: str, split: str = "train") -> Iterator[str]:
+    """Yield the texts of a column one by one, tokens joined by spaces.
+
+    Raises:
+        DataError: A cell holds neither.
+    """
+    for row, cell in enumerate(iterate_cells(dataset, column)):
+        yield as_text(cell, place(split, row, column))
+
+
+def iterate_cells(dataset: AnyDataset, column: str) -> Iterator[Any]:
+    """Yield the cells of a column in order."""
+    for batch in dataset.select_columns(column).iter(batch_size=1000):
+        yield from batch[column]

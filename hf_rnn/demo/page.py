@@ -1,0 +1,201 @@
+"""Write a model as a page that runs in the browser: static files, no server, nothing that is fetched from elsewhere."""
+
+import gzip
+import json
+import re
+import shutil
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub.constants import HF_HOME
+from tokenizers import pre_tokenizers
+from transformers import PreTrainedTokenizerBase
+from transformers.modeling_utils import PreTrainedModel
+
+from ..models.tags import can_follow, guess_scheme, split_tag
+from ..onnx.export import export_onnx, quantize
+from ..onnx.runtime import QUANTIZED_FILE
+
+WEB = Path(__file__).parent / "web"
+OWN_FILES = ("index.html", "app.js", "engine.js", "offline.js")
+# what the page is built of, each with the files that it takes and the licence that its package states
+PACKAGES = {
+    "onnxruntime-web@1.30.0": ("dist/ort.wasm.bundle.min.mjs", "dist/ort-wasm-simd-threaded.wasm"),
+    "@huggingface/tokenizers@0.2.0": ("dist/tokenizers.min.mjs", "LICENSE"),
+}
+MIT = Path(__file__).parent / "web" / "LICENSE-onnxruntime-web.txt"
+# white space as Unicode has it, where that of JavaScript differs
+WHITE_SPACE = r"\p{White_Space}+"
+
+
+def write_page(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: str | Path, title: str, examples: Sequence[str] = ()
+) -> list[str]:
+    """Write a static folder with `index.html`: type a text, see its label or its spans.
+
+    Args:
+        model (`PreTrainedModel`): A classifier or a tagger of this package; written in int8.
+        tokenizer (`PreTrainedTokenizerBase`): Its tokenizer, of a kind that `train_tokenizer` makes.
+        folder (`str`): Folder to write to.
+        title (`str`): Heading of the page.
+        examples (`Sequence`): Texts to try.
+
+    Returns:
+        `list`: The files of the page, relative to the folder.
+
+    Raises:
+        ValueError: The model is of another kind, or the packages of the page cannot be had.
+    """
+    folder = Path(folder)
+    settings = page_settings(model, tokenizer, title, examples)
+    description = browser_tokenizer(json.loads(tokenizer.backend_tokenizer.to_str()))
+    vendored = _vendor(folder)
+    with tempfile.TemporaryDirectory() as work:
+        export_onnx(model, work)
+        quantize(work)
+        shutil.copy(Path(work) / QUANTIZED_FILE, folder / "model.onnx")
+    for name in OWN_FILES:
+        shutil.copy(WEB / name, folder / name)
+    # what a static Space of the Hub wants to be told
+    card = f"---\ntitle: {json.dumps(title, ensure_ascii=False)}\nsdk: static\npinned: false\n---\n"
+    written = {
+        "settings.json": json.dumps(settings, ensure_ascii=False),
+        "tokenizer.json": json.dumps(description, ensure_ascii=False),
+        "README.md": card,
+    }
+    for name, content in written.items():
+        (folder / name).write_text(content, encoding="utf-8")
+    return sorted([*OWN_FILES, *vendored, *written, "model.onnx"])
+
+
+def page_settings(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, title: str, examples: Sequence[str]) -> dict[str, Any]:
+    """Return what the page has to know of a model beside its graph and its tokenizer.
+
+    Raises:
+        ValueError: The model is neither a classifier nor a tagger of this package.
+    """
+    config = model.config
+    head = type(model).__name__.removeprefix("RnnFor")
+    tasks = {"SequenceClassification": "text-classification", "TokenClassification": "token-classification"}
+    if head not in tasks:
+        raise ValueError(
+            f"The model must be a classifier or a tagger of this package, got {type(model).__name__}. Pass --model_name_or_path."
+        )
+    if getattr(config, "units", None) == "raw":
+        raise ValueError(
+            "The page tags words that white space separates, got a tagger of raw text. Pass a classifier or a tagger of tokens."
+        )
+    labels = [config.id2label[index] for index in range(config.num_labels)]
+    settings = {
+        "title": title,
+        "task": tasks[head],
+        "examples": list(examples),
+        "labels": labels,
+        "problem": config.problem_type,
+        "max_length": tokenizer.model_max_length,
+        "unknown": tokenizer.unk_token,
+        "intents": list(getattr(config, "intents", None) or ()),
+    }
+    if tasks[head] == "token-classification":
+        scheme = guess_scheme(labels)
+        settings["kinds"] = [_kind(label, scheme) for label in labels]
+        settings["joins"] = [[_joins(before, after, scheme) for after in labels] for before in labels]
+    return settings
+
+
+def _kind(label: str, scheme: str | None) -> str | None:
+    """Return what spans of a tag are called, or None if it makes none."""
+    if scheme is None:
+        return label
+    return None if split_tag(label)[0] == "O" else split_tag(label)[1]
+
+
+def _joins(before: str, after: str, scheme: str | None) -> bool:
+    """Return whether a tag goes on with the span of the tag before."""
+    return scheme is not None and split_tag(after)[0] in ("I", "E") and can_follow(before, after, scheme)
+
+
+def browser_tokenizer(description: dict[str, Any]) -> dict[str, Any]:
+    """Return the description of a tokenizer (`tokenizer.json`) with what JavaScript understands otherwise spelt out.
+
+    White space and punctuation become regular expressions of the very characters that the library means: its table of
+    punctuation is of another version of Unicode than the browser's, and JavaScript's white space is not Unicode's.
+
+    Raises:
+        ValueError: It splits text in a way that the page does not know.
+    """
+    steps = description["pre_tokenizer"]
+    steps = steps["pretokenizers"] if steps["type"] == "Sequence" else [steps]
+    spelt = [_spell_out(step) for step in steps]
+    return {**description, "pre_tokenizer": {"type": "Sequence", "pretokenizers": spelt}}
+
+
+def _spell_out(step: dict[str, Any]) -> dict[str, Any]:
+    if step["type"] == "WhitespaceSplit":
+        return {"type": "Split", "pattern": {"Regex": WHITE_SPACE}, "behavior": "Removed", "invert": False}
+    if step["type"] == "Punctuation":
+        return {"type": "Split", "pattern": {"Regex": f"[{''.join(_punctuation())}]"}, "behavior": "Isolated", "invert": False}
+    if step["type"] != "Metaspace":
+        raise ValueError(
+            f"The page knows tokenizers that `hf-rnn train-tokenizer` makes, got one with the step {step['type']!r}. "
+            "Pass a model with such a tokenizer."
+        )
+    return step
+
+
+def _punctuation() -> Iterator[str]:
+    """Yield the characters at which the library splits punctuation off, as ranges of a regular expression."""
+    splitter = pre_tokenizers.Punctuation()
+    codes = [code for code in range(0x20000) if not 0xD800 <= code < 0xE000 and len(splitter.pre_tokenize_str(f"a{chr(code)}a")) == 3]
+    starts = [code for code in codes if code - 1 not in set(codes)]
+    ends = [code for code in codes if code + 1 not in set(codes)]
+    yield from (rf"\u{{{start:x}}}-\u{{{end:x}}}" for start, end in zip(starts, ends, strict=True))
+
+
+def _vendor(folder: Path) -> list[str]:
+    """Put the packages that the page is built of into `vendor`, and their licences beside it; return the names of the files."""
+    contents: dict[str, bytes] = {}
+    licences = [f"onnxruntime-web\n\n{MIT.read_text(encoding='utf-8')}"]
+    for package, names in PACKAGES.items():
+        with tarfile.open(package_archive(package)) as archive:
+            for name in names:
+                member = archive.extractfile(f"package/{name}")
+                content = member.read() if member else b""
+                if name == "LICENSE":
+                    licences.append(f"{package.rpartition('@')[0]}\n\n{content.decode()}")
+                elif name.endswith(".wasm"):
+                    # a quarter of its size; the same bytes every time
+                    contents[f"vendor/{Path(name).name}.gz"] = gzip.compress(content, 9, mtime=0)
+                else:
+                    contents[f"vendor/{Path(name).name}"] = content
+    contents["LICENSES.txt"] = "\n\n".join(licences).encode()
+    (folder / "vendor").mkdir(parents=True, exist_ok=True)
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+    return list(contents)
+
+
+def package_archive(package: str) -> Path:
+    """Return the archive of a package of the npm registry, from the cache or fetched by `npm pack`, which runs none of its code.
+
+    Raises:
+        ValueError: It is not in the cache and cannot be fetched.
+    """
+    cache = Path(HF_HOME) / "hf_rnn" / "npm"
+    path = cache / (re.sub(r"[@/]+", "-", package).strip("-") + ".tgz")
+    if path.is_file():
+        return path
+    cache.mkdir(parents=True, exist_ok=True)
+    try:
+        command = ["npm", "pack", "--silent", "--pack-destination", str(cache), package]
+        subprocess.run(command, check=True, capture_output=True, text=True, timeout=300, cwd=cache)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise ValueError(
+            f"The page is built of {package}, which `npm pack` could not fetch ({error}). Install Node.js, which brings npm, and connect "
+            f"to the network once; or put the archive at {path}."
+        ) from error
+    return path

@@ -1,0 +1,213 @@
+"""Teachers: trained models of any architecture, or frozen encoders with a regression on their vectors; and what they answered before."""
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from huggingface_hub.constants import HF_HOME
+from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
+from sklearn.model_selection import cross_val_predict
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+from transformers import AutoModel
+from transformers.utils.logging import get_logger
+
+from ..data.loading import load_config, load_tokenizer
+from ..data.writing import file_digest
+from ..inference.loading import HEADS, auto_class_of, load
+from ..inference.predictor import Predictor, Text
+
+logger = get_logger(__name__)
+
+# answers are kept here, a file a teacher
+STORE = Path(HF_HOME) / "hf_rnn" / "answers"
+PENALTIES, FOLDS = (1.0, 4.0, 16.0, 64.0), 5
+
+
+class Answering(Protocol):
+    """What is asked: answers a batch of texts by one array each."""
+
+    fingerprint: str
+
+    def answer(self, texts: list[Text]) -> Sequence[np.ndarray]:
+        """Return an array for each text."""
+
+
+def fingerprint(name: str, dtype: torch.dtype = torch.float32) -> str:
+    """Return a hash of what a folder computes by: config, weights, tokenizer, precision; of a name on the Hub, of it and its revision."""
+    digest = hashlib.sha256() if dtype == torch.float32 else hashlib.sha256(str(dtype).encode())
+    if Path(name).is_dir():
+        for path in sorted(path for pattern in ("config.json", "*.safetensors", "tokenizer.json") for path in Path(name).glob(pattern)):
+            digest.update(path.name.encode() + bytes.fromhex(file_digest(path)))
+    else:
+        digest.update(f"{name} {load_config(name)._commit_hash}".encode())
+    return digest.hexdigest()[:32]
+
+
+class Store:
+    """What a teacher has answered, on disk: a text is asked once, in this run or any other.
+
+    Args:
+        teacher (`Answering`): Who is asked.
+        folder (`Path`, *optional*): Where answers are kept; `STORE` by default.
+    """
+
+    def __init__(self, teacher: Answering, folder: Path | None = None) -> None:
+        folder = folder or STORE
+        folder.mkdir(parents=True, exist_ok=True)
+        self.teacher = teacher
+        self.path = folder / f"{teacher.fingerprint}.sqlite"
+        try:
+            self.base = self._open()
+        except sqlite3.OperationalError as error:
+            raise ValueError(
+                f"{self.path}: answers cannot be kept there ({error}). Wait for the other run, or set HF_HOME to another folder."
+            ) from error
+        except sqlite3.DatabaseError as error:
+            logger.warning(f"{self.path} is damaged ({error}): the teacher is asked again.")
+            self.path.unlink()
+            self.base = self._open()
+
+    def _open(self) -> sqlite3.Connection:
+        base = sqlite3.connect(self.path, timeout=60)
+        base.execute("CREATE TABLE IF NOT EXISTS answers (text BLOB PRIMARY KEY, shape TEXT, value BLOB)")
+        (problem,) = base.execute("PRAGMA quick_check(1)").fetchone()
+        columns = [row[1] for row in base.execute("PRAGMA table_info(answers)")]
+        if problem != "ok" or columns != ["text", "shape", "value"]:
+            raise sqlite3.DatabaseError(problem if problem != "ok" else f"it has the columns {columns}")
+        return base
+
+    def ask(self, texts: Sequence[Text], batch_size: int = 256) -> list[np.ndarray]:
+        """Return the answer to each text, in fp32; texts of similar length are asked together, and each answer is kept at once."""
+        keys = [hashlib.sha256(json.dumps(text).encode()).digest() for text in texts]
+        found = self._find(set(keys))
+        open_ = {key: text for key, text in zip(keys, texts, strict=True) if key not in found}
+        order = sorted(open_, key=lambda key: len(open_[key]))
+        for start in tqdm(range(0, len(order), batch_size), desc="Teacher", disable=None if order else True):
+            chosen = order[start : start + batch_size]
+            for key, value in zip(chosen, self.teacher.answer([open_[key] for key in chosen]), strict=True):
+                found[key] = np.asarray(value, dtype=np.float32)
+            rows = [(key, json.dumps(found[key].shape), found[key].tobytes()) for key in chosen]
+            with self.base:
+                self.base.executemany("INSERT OR REPLACE INTO answers VALUES (?, ?, ?)", rows)
+        return [found[key] for key in keys]
+
+    def _find(self, keys: set[bytes]) -> dict[bytes, np.ndarray]:
+        rows = self.base.execute("SELECT text, shape, value FROM answers")
+        found: dict[bytes, np.ndarray] = {}
+        for key, shape, value in rows:
+            # what is no answer is asked again
+            with suppress(ValueError, TypeError):
+                if key in keys:
+                    found[key] = np.frombuffer(value, np.float32).reshape(json.loads(shape))
+        return found
+
+
+class HeadTeacher:
+    """A classifier or tagger with the labels of the data, in any order.
+
+    Args:
+        name (`str`): Folder or Hub name.
+        labels (`list`): Label names of the student, in order.
+        dtype (`torch.dtype`): What its products are computed in; fp32, or half precision by autocast.
+
+    Raises:
+        ValueError: It knows other labels.
+    """
+
+    def __init__(self, name: str, labels: list[str], dtype: torch.dtype = torch.float32) -> None:
+        self.fingerprint = fingerprint(name, dtype)
+        self.dtype = dtype
+        self.predictor: Predictor = load(name)
+        known = {label: int(index) for index, label in self.predictor.model.config.id2label.items()}
+        if set(known) != set(labels):
+            raise ValueError(
+                f"The teacher {name!r} must know the labels of the data, {labels[:20]}, got {list(known)[:20]}. "
+                "Train it on the same labels."
+            )
+        self.order = [known[label] for label in labels]
+        self.mask_token = self.predictor.tokenizer.mask_token
+
+    def answer(self, texts: list[Text]) -> Sequence[np.ndarray]:
+        """Return the logits of each text, (C,), or of the tokens of each sentence, (W, C), in the teacher's order of labels."""
+        with _products_in(self.dtype, self.predictor.model.device):
+            return [logits.numpy() for logits in self.predictor.logits(texts)]
+
+    def probabilities(self, texts: Sequence[Text], labels: Sequence[str | None], store: Path | None = None) -> list[Tensor]:
+        """Return the probabilities of each text or token in the student's order of labels."""
+        return [torch.from_numpy(logits[..., self.order]).softmax(-1) for logits in Store(self, store).ask(texts)]
+
+
+class EmbeddingTeacher:
+    """A frozen encoder and a logistic regression on its vectors of labelled texts, as in SetFit's second stage (Tunstall et al. 2022).
+
+    Args:
+        name (`str`): Folder or Hub name.
+        labels (`list`): Label names of the student, in order.
+        dtype (`torch.dtype`): What its products are computed in; fp32, or half precision by autocast.
+    """
+
+    def __init__(self, name: str, labels: list[str], dtype: torch.dtype = torch.float32) -> None:
+        self.fingerprint = fingerprint(name, dtype)
+        self.dtype = dtype
+        self.labels = labels
+        self.name = name
+        self.tokenizer = load_tokenizer(name)
+        self.mask_token = self.tokenizer.mask_token
+
+    @cached_property
+    def encoder(self) -> Any:
+        """Return the encoder, loaded when it is first asked."""
+        return AutoModel.from_pretrained(self.name).eval()
+
+    @torch.inference_mode()
+    def answer(self, texts: list[Text]) -> Sequence[np.ndarray]:
+        """Return the vector of each text: the mean of its states, of length 1."""
+        plain = [text if isinstance(text, str) else " ".join(text) for text in texts]
+        limit = min(self.tokenizer.model_max_length, 512)
+        # a tokenizer may have been saved with padding to a fixed length
+        batch = self.tokenizer(plain, padding="longest", truncation=True, max_length=limit, return_tensors="pt")
+        mask = batch["attention_mask"].unsqueeze(2)
+        with _products_in(self.dtype, self.encoder.device):
+            states = self.encoder(**batch).last_hidden_state.float()
+        mean = (states * mask).sum(1) / mask.sum(1).clamp(min=1)
+        return list(nn.functional.normalize(mean, dim=1).numpy())
+
+    def probabilities(self, texts: Sequence[Text], labels: Sequence[str | None], store: Path | None = None) -> list[Tensor]:
+        """Return the probabilities of each text; of those with labels, by a regression that has not seen them."""
+        vectors = np.stack(Store(self, store).ask(texts))
+        ids = np.array([-1 if label is None else self.labels.index(label) for label in labels])
+        known = np.flatnonzero(ids >= 0)
+        options = {"cv": FOLDS, "scoring": "neg_log_loss", "max_iter": 1000, "l1_ratios": (0,), "use_legacy_attributes": False}
+        regression = LogisticRegressionCV(Cs=PENALTIES, **options).fit(vectors[known], ids[known])
+        found = np.zeros((len(texts), len(self.labels)))
+        found[:, regression.classes_] = regression.predict_proba(vectors)
+        plain = LogisticRegression(C=float(np.mean(regression.C_)), max_iter=1000)
+        held_out = cross_val_predict(plain, vectors[known], ids[known], cv=FOLDS, method="predict_proba")
+        found[np.ix_(known, regression.classes_)] = held_out
+        right = (found[known].argmax(1) == ids[known]).mean()
+        logger.warning(f"A regression on vectors of {self.name} is right on {right:.1%} of the labelled rows that it has not seen.")
+        return list(torch.from_numpy(found).float())
+
+
+def _products_in(dtype: torch.dtype, device: torch.device) -> torch.autocast:
+    return torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32)
+
+
+def load_teachers(
+    names: Iterable[str], labels: list[str], is_tagger: bool, dtype: torch.dtype = torch.float32
+) -> list[HeadTeacher | EmbeddingTeacher]:
+    """Load teachers: those with a head for the task as they are, encoders without one for classifiers by their vectors."""
+    teachers: list[HeadTeacher | EmbeddingTeacher] = []
+    for name in names:
+        head = (load_config(name).architectures or [""])[0]
+        kind = HeadTeacher if is_tagger or auto_class_of(head, HEADS) is not None else EmbeddingTeacher
+        teachers.append(kind(name, labels, dtype))
+    return teachers

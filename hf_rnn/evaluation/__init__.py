@@ -1,0 +1,1 @@
+"""Models beside each other: scores on the same rows, intervals, sizes, speeds."""

@@ -1,0 +1,155 @@
+"""Measure models on the same labelled rows: what making one smaller costs, and how several compare."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from datasets import Dataset
+from seqeval.metrics.sequence_labeling import get_entities
+from transformers.utils.logging import get_logger
+
+from ..data.files.cells import as_text, as_tokens, place
+from ..data.files.locations import Places
+from ..data.files.readers import DataError
+from ..data.rows.annotated import annotated_texts
+from ..data.rows.labels import feature_names, label_values, named_cell, one_label
+from ..data.rows.splits import LABEL_COLUMNS, TAG_COLUMNS, TEXT_COLUMNS, TOKEN_COLUMNS, choose_column, load_splits
+from ..inference.predictor import Predictor, Text
+from ..models.tags import guess_scheme
+from ..options import option
+
+logger = get_logger(__name__)
+
+
+@dataclass
+class ComparisonArguments:
+    """What to compare models on."""
+
+    test_file: str | None = option("Labelled file on which to measure them.")
+    text_column_name: str | None = option("Its column of texts or of lists of tokens.")
+    label_column_name: str | None = option("Its column of labels or of lists of tags.")
+
+
+@dataclass(frozen=True)
+class LabelledRows:
+    """Rows with their right answers, and what of them is counted.
+
+    Attributes:
+        texts (`list`): Texts or lists of tokens.
+        gold (`list`): The right answer to each: a label, a list of tags, or a list of spans (start, end, label).
+        kind (`str`): "label", "tags" or "spans".
+        measure (`str`): "f1" of spans, those that tags of a scheme make too; else "accuracy" over labels or tags.
+    """
+
+    texts: list[Text]
+    gold: list[Any]
+    kind: str
+    measure: str
+
+    @classmethod
+    def read(cls, arguments: ComparisonArguments, predictors: Iterable[Predictor]) -> "LabelledRows":
+        """Read the test file for models that all answer the same question.
+
+        Raises:
+            ValueError: They do not, or give no single label; or the file has no rows.
+        """
+        predictors = list(predictors)
+        if len({predictor.is_tagger for predictor in predictors}) > 1:
+            raise ValueError("Classifiers and taggers answer different questions. Compare models of one task.")
+        for problem in (predictor.model.config.problem_type for predictor in predictors):
+            if problem in ("regression", "multi_label_classification"):
+                raise ValueError(f"Accuracy needs one label a text, got problem_type={problem!r}. Leave --test_file out.")
+        rows = load_splits(files={"test": str(arguments.test_file)})["test"]
+        if not len(rows):
+            raise DataError(f"`test_file` {arguments.test_file!r} has no rows. Pass another --test_file.")
+        columns = arguments.text_column_name, arguments.label_column_name
+        with Places({"test": arguments.test_file}).named():
+            if all(predictor.reads_raw_text for predictor in predictors):
+                texts, spans, _ = annotated_texts(rows, "test", *columns)
+                return cls(list(texts), spans, "spans", "f1")
+            return cls.of_columns(rows, predictors[0].is_tagger, *columns)
+
+    @classmethod
+    def of_columns(cls, rows: Dataset, is_tagger: bool, text_column: str | None, label_column: str | None) -> "LabelledRows":
+        """Return the rows of a test split; raise a DataError at one without text or tokens, or a label or tag for each."""
+        usual = TOKEN_COLUMNS if is_tagger else (*TEXT_COLUMNS, *TOKEN_COLUMNS)
+        text_column = choose_column(rows, "test", text_column, usual, "text_column_name")
+        label_column = choose_column(rows, "test", label_column, TAG_COLUMNS if is_tagger else LABEL_COLUMNS, "label_column_name")
+        names = feature_names(rows, label_column)
+        texts: list[Text] = []
+        gold: list[list[str]] = []
+        for row, (cell, given) in enumerate(zip(rows[text_column], rows[label_column], strict=True)):
+            where = place("test", row, text_column)
+            texts.append(as_tokens(cell, where) if is_tagger else as_text(cell, where))
+            gold.append(label_values(named_cell(given, names), label_column, "test", row))
+            if is_tagger and len(gold[-1]) != len(cell):
+                raise DataError(f"{where}: {len(cell)} tokens but {len(gold[-1])} tags. Give every token one tag.")
+        if not is_tagger:
+            labels = [one_label(values, label_column, "test", row) for row, values in enumerate(gold)]
+            return cls(texts, labels, "label", "accuracy")
+        has_spans = guess_scheme(sorted({tag for row in gold for tag in row})) is not None
+        return cls(texts, gold, "tags", "f1" if has_spans else "accuracy")
+
+    def answers_of(self, predictor: Predictor) -> list[Any]:
+        """Return the answers of a model, in the form of `gold`."""
+        rows = predictor.predict(self.texts)
+        if self.kind != "spans":
+            return [row[self.kind] for row in rows]
+        return [[(span["start"], span["end"], span["entity_group"]) for span in row["spans"]] for row in rows]
+
+    def counts(self, answers: Sequence[Any]) -> np.ndarray:
+        """Return for each row what is right and of how much, (N, 2): the sums' ratio is the score.
+
+        For accuracy these are the right labels and all labels; for F1 twice the right spans, and the spans that are there and found.
+        """
+        pairs = zip(self.gold, answers, strict=True)
+        if self.measure == "f1":
+            spans = ((self._spans(expected), self._spans(given)) for expected, given in pairs)
+            return np.array([(2 * len(set(expected) & set(given)), len(expected) + len(given)) for expected, given in spans])
+        if self.kind == "label":
+            return np.array([(expected == given, 1) for expected, given in pairs])
+        return np.array([(sum(map(str.__eq__, expected, given)), len(expected)) for expected, given in pairs])
+
+    def _spans(self, row: list[Any]) -> list[Any]:
+        return get_entities(row) if self.kind == "tags" else row
+
+    def agreement(self, answers: Sequence[Any], others: Sequence[Any]) -> float:
+        """Return the share of labels or tags that two models answer alike, or of texts in which they find the same spans."""
+        if self.measure == "f1":
+            return sum(map(list.__eq__, answers, others)) / len(answers)
+        return score_of(LabelledRows(self.texts, list(others), self.kind, self.measure).counts(answers))
+
+
+def score_of(counts: np.ndarray) -> Any:
+    """Return the ratio of the sums of counts (..., N, 2)."""
+    right, total = np.moveaxis(counts.sum(-2), -1, 0)
+    return right / np.maximum(total, 1)
+
+
+def check_comparable(full: Predictor, arguments: ComparisonArguments) -> None:
+    """Raise a ValueError, before a smaller model is made, if a model cannot be measured on the test file."""
+    if arguments.test_file is not None:
+        LabelledRows.read(arguments, [full])
+
+
+def compare(full: Predictor, smaller: Predictor, arguments: ComparisonArguments) -> dict[str, float]:
+    """Return and print the score of a model and of a smaller one, and the share of equal answers.
+
+    Raises:
+        ValueError: The model gives no single label.
+    """
+    if arguments.test_file is None:
+        logger.warning("What the smaller model loses was not measured: pass --test_file.")
+        return {}
+    rows = LabelledRows.read(arguments, (full, smaller))
+    answers = [rows.answers_of(each) for each in (full, smaller)]
+    before, after = (float(score_of(rows.counts(each))) for each in answers)
+    same = rows.agreement(*answers)
+    scores = f"{before:.4f} before, {after:.4f} after; {same:.2%}"
+    if rows.measure == "f1":
+        print(f"On {len(rows.texts)} texts: F1 over spans {scores} of the texts have the same spans.")
+    else:
+        labels = rows.counts(rows.gold)[:, 1].sum()
+        print(f"On {labels} labels: accuracy {scores} of the answers are the same.")
+    return {rows.measure: before, f"smaller_{rows.measure}": after, "same_answers": same}

@@ -1,0 +1,226 @@
+"""Fit a linear model of n-grams beside a trained classifier: logistic regression, weighed against the recurrence.
+
+The recurrence is trained first and alone. Then the wide path is fitted as scikit-learn would fit TF-IDF, and two numbers, by which
+the logits of either are multiplied, are found on validation rows: of few rows a recurrence learns little and is too sure of it. Their
+prior is log-normal, so that few validation rows move them little.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from datasets import Dataset, concatenate_datasets
+from scipy.optimize import minimize
+from scipy.sparse import csr_matrix, vstack
+from scipy.special import log_softmax
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import KFold
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+from transformers.utils import logging
+
+from ..models.embeddings import UNUSED_KEY
+from ..models.features import piece_characters
+from ..models.linear import WidePath
+from ..models.modeling_rnn import RnnForSequenceClassification
+from ..models.packing import pad_batches
+
+logger = logging.get_logger(__name__)
+
+# inverse strengths of the L2 penalty to choose from, the number of folds, and the rows that are enough to choose by
+PENALTIES, FOLDS, ENOUGH_ROWS = (1.0, 4.0, 16.0), 5, 6000
+# what features of a single row count less: they are most of all, and each tells only of that row
+RARE = 0.4
+# logit of a class that no row has
+ABSENT = -30.0
+
+
+@dataclass(frozen=True)
+class Prior:
+    """What the factors of a linear model and of the recurrence beside it are likely to be, before validation rows have their say.
+
+    Attributes:
+        linear (`float`): Centre of the first factor.
+        recurrence (`float`): Centre of the second, as a multiple of the first.
+        widths (`tuple`): Standard deviations of the logarithms of both.
+    """
+
+    linear: float = 1.0
+    recurrence: float = 0.1
+    widths: tuple[float, float] = (2.0, 0.5)
+
+    @property
+    def centres(self) -> np.ndarray:
+        """Return the centres of the logarithms."""
+        return np.log([self.linear, self.recurrence])
+
+    @property
+    def factors(self) -> np.ndarray:
+        """Return the factors (2,) that it says without validation rows."""
+        return np.exp(np.cumsum(self.centres))
+
+
+# of a recurrence that learnt from the labels alone, and of one that a teacher taught, which knows more and is less sure
+FROM_LABELS, TAUGHT = Prior(), Prior(recurrence=1.0, widths=(2.0, 1.0))
+
+
+def frequent_keys(found: list[np.ndarray], size: int) -> tuple[Tensor, np.ndarray]:
+    """Return the keys (K,) that occur most, at most `size`, sorted as they are looked up, and how often each occurs."""
+    keys, counts = np.unique(np.concatenate(found), return_counts=True)
+    keys, counts = keys[keys != UNUSED_KEY], counts[keys != UNUSED_KEY]
+    # of equal counts the smaller keys
+    chosen = np.sort(np.argsort(-counts, kind="stable")[:size])
+    return torch.tensor(keys[chosen]), counts[chosen]
+
+
+def choose_features(path: WidePath, rows: list[list[int]], size: int) -> None:
+    """Give a wide path the features of most rows, at most `size`, and their inverse document frequencies."""
+    found = []
+    for ids, mask in pad_batches(rows):
+        for keys in path.features(ids, mask):
+            keys = keys.sort(1).values
+            # each feature of a row once
+            found.append(keys[(keys != keys.roll(1, 1)) | (torch.arange(keys.shape[1]) == 0)].numpy())
+    keys, frequencies = frequent_keys(found, size)
+    idf = np.log((1 + len(rows)) / (1 + frequencies)) + 1
+    idf[frequencies == 1] *= RARE
+    path.set_features(keys, torch.tensor(idf, dtype=torch.float32))
+
+
+def design_matrix(path: WidePath, rows: list[list[int]]) -> csr_matrix:
+    """Return the values of all features of rows, (N, K)."""
+    parts = []
+    for ids, mask in pad_batches(rows):
+        pairs = [path.weigh(keys) for keys in path.features(ids, mask)]
+        features, values = (torch.cat(part, dim=1).numpy() for part in zip(*pairs, strict=True))
+        row, column = features.nonzero()
+        parts.append(csr_matrix((values[row, column], (row, features[row, column] - 1)), shape=(len(ids), len(path.keys))))
+    return vstack(parts).tocsr()
+
+
+def fit_regression(design: csr_matrix, labels: np.ndarray, penalty: float, num_labels: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return weights (K, C) and biases (C,) of a logistic regression; a class that no row has is never the answer."""
+    weight, bias = np.zeros((design.shape[1], num_labels)), np.full(num_labels, ABSENT)
+    present = np.unique(labels)
+    if len(present) == 1:
+        bias[present] = 0.0
+        return weight, bias
+    regression = LogisticRegression(C=penalty, max_iter=1000, tol=1e-3).fit(design, labels)
+    found, intercept = regression.coef_.T, regression.intercept_
+    if len(present) == 2:
+        # one column tells the second class from the first
+        found, intercept = found * [-0.5, 0.5], intercept * [-0.5, 0.5]
+    weight[:, present], bias[present] = found, intercept
+    return weight, bias
+
+
+def choose_penalty(design: csr_matrix, labels: np.ndarray, num_labels: int) -> float:
+    """Return the penalty with the least cross entropy on held-out folds."""
+    rows = np.random.default_rng(0).permutation(len(labels))[:ENOUGH_ROWS]
+    design, labels = design[rows], labels[rows]
+    splits = list(KFold(min(FOLDS, len(rows))).split(rows)) if len(rows) > 1 else []
+
+    def loss(penalty: float) -> float:
+        total = 0.0
+        for train, held_out in splits:
+            weight, bias = fit_regression(design[train], labels[train], penalty, num_labels)
+            total += cross_entropy(design[held_out] @ weight + bias, labels[held_out])
+        return total
+
+    return min(PENALTIES, key=loss)
+
+
+def cross_entropy(logits: np.ndarray, labels: np.ndarray) -> float:
+    """Return the summed cross entropy of logits (N, C)."""
+    return float(-log_softmax(logits, axis=1)[np.arange(len(labels)), labels].sum())
+
+
+def choose_factors(loss: Callable[[np.ndarray], float], prior: Prior) -> np.ndarray:
+    """Return the factors (2,) of a linear model and of a recurrence with the least loss, given a log-normal prior.
+
+    Args:
+        loss (`Callable`): Negative log-likelihood of validation rows, by the factors.
+        prior (`Prior`): What is likely without them.
+    """
+
+    def posterior(logarithms: np.ndarray) -> float:
+        return loss(np.exp(np.cumsum(logarithms))) + 0.5 * float(np.square((logarithms - prior.centres) / prior.widths).sum())
+
+    return np.exp(np.cumsum(minimize(posterior, prior.centres, method="Nelder-Mead", options={"maxiter": 80, "xatol": 0.01}).x))
+
+
+class LinearFit(Protocol):
+    """What puts a linear model beside a trained recurrence."""
+
+    def fit(self, train: Dataset, validation: Dataset | None) -> None:
+        """Fit it, and weigh it against the recurrence on validation rows."""
+
+    def refit(self, *parts: Dataset) -> None:
+        """Fit it again on more rows."""
+
+
+class WideFit:
+    """Put a wide path beside the recurrence of a trained classifier.
+
+    Args:
+        model (`RnnForSequenceClassification`): Of single labels.
+        tokenizer (`PreTrainedTokenizerBase`): Says what its ids spell.
+        size (`int`): Largest number of features.
+        prior (`Prior`): Of the factors.
+    """
+
+    def __init__(
+        self, model: RnnForSequenceClassification, tokenizer: PreTrainedTokenizerBase, size: int, prior: Prior = FROM_LABELS
+    ) -> None:
+        self.model = model
+        self.characters = torch.tensor(piece_characters(tokenizer), dtype=torch.int32)
+        self.size = size
+        self.prior = prior
+        self.penalty: float | None = None
+        self.factor = 1.0
+
+    def fit(self, train: Dataset, validation: Dataset | None) -> None:
+        """Fit the path on training rows, then weigh it against the recurrence on rows that neither has seen, if there are any."""
+        path = self._fit_path(train)
+        factors = self.prior.factors
+        if validation is not None:
+            linear = design_matrix(path, validation["input_ids"]) @ path.weight[1:].numpy() + path.bias.numpy()
+            recurrent, labels = self._answer(validation["input_ids"]), np.array(validation["labels"])
+            factors = choose_factors(lambda pair: cross_entropy(pair[0] * linear + pair[1] * recurrent, labels), self.prior)
+        self.factor = float(factors[0])
+        with torch.no_grad():
+            self.model.classifier.weight *= factors[1]
+            self.model.classifier.bias *= factors[1]
+        self._attach(path)
+        sizes = f"{len(path.keys):,} n-grams (C = {self.penalty:g})"
+        logger.warning(f"Beside the recurrence: a linear model of {sizes}, times {factors[0]:.2f}; the recurrence times {factors[1]:.2f}.")
+
+    def refit(self, *parts: Dataset) -> None:
+        """Fit the path again on more rows; penalty and factors stay."""
+        self._attach(self._fit_path(concatenate_datasets(parts)))
+
+    @torch.no_grad()
+    def _answer(self, rows: list[list[int]]) -> np.ndarray:
+        """Return the logits (N, C) of the recurrence alone."""
+        device = self.model.device
+        answers = [self.model.eval()(ids.to(device), mask.to(device)).logits.float().cpu() for ids, mask in pad_batches(rows)]
+        return torch.cat(answers).numpy()
+
+    def _fit_path(self, rows: Dataset) -> WidePath:
+        labels = np.array(rows["labels"])
+        path = WidePath(len(self.characters), 0, self.model.config.num_labels)
+        path.characters = self.characters
+        choose_features(path, rows["input_ids"], self.size)
+        design = design_matrix(path, rows["input_ids"])
+        if self.penalty is None:
+            self.penalty = choose_penalty(design, labels, self.model.config.num_labels)
+        weight, bias = fit_regression(design, labels, self.penalty, self.model.config.num_labels)
+        path.weight[1:], path.bias[:] = torch.tensor(weight), torch.tensor(bias)
+        return path
+
+    def _attach(self, path: WidePath) -> None:
+        path.weight *= self.factor
+        path.bias *= self.factor
+        self.model.set_wide_path(path)

@@ -1,0 +1,224 @@
+"""Fit a linear tagger beside a trained one: hand-made features of words, with a chain if the tagger has one (Lafferty et al. 2001).
+
+As in `linear`, the recurrence is trained first and alone; two factors are then found on validation rows, and emissions and moves of
+both taggers are added.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from datasets import Dataset, concatenate_datasets
+from scipy.sparse import csr_matrix
+from torch import Tensor, nn
+from transformers import PreTrainedTokenizerBase
+from transformers.utils import logging
+
+from ..models.crf import LinearChainCRF, dense_positions
+from ..models.features import piece_characters
+from ..models.linear import WideEmissions
+from ..models.masked import take_positions
+from ..models.modeling_rnn import RnnForTokenClassification
+from ..models.packing import pad_batches
+from .classifier import Prior, choose_factors, frequent_keys
+
+logger = logging.get_logger(__name__)
+
+# weights of the squares to choose from, the rows that are enough to choose by, and how long L-BFGS may take
+PENALTIES, ENOUGH_ROWS, ITERATIONS = (0.03, 0.1, 0.3), 500, 60
+PRIOR = Prior(recurrence=0.3, widths=(2.0, 1.0))
+MOVES = ("start_transitions", "end_transitions", "transitions")
+
+
+@dataclass
+class TaggedBatch:
+    """Rows of similar length.
+
+    Attributes:
+        values (`Tensor`): What is known of each word: keys or features (B, W, F), or emissions (B, W, C).
+        tags (`Tensor`): Tags, (B, W).
+        lengths (`Tensor`): Words of each row, (B,).
+    """
+
+    values: Tensor
+    tags: Tensor
+    lengths: Tensor
+
+    def loss(self, emissions: Tensor, crf: LinearChainCRF | None) -> Tensor:
+        """Return the summed negative log-likelihood of the tags given emissions (B, W, C)."""
+        if crf is not None:
+            return -crf.log_likelihood(emissions, self.tags, self.lengths).sum()
+        exists = torch.arange(self.tags.shape[1]) < self.lengths[:, None]
+        return nn.functional.cross_entropy(emissions[exists], self.tags[exists], reduction="sum")
+
+
+def fit_field(batches: list[TaggedBatch], size: int, crf: LinearChainCRF | None, num_labels: int, penalty: float) -> Tensor:
+    """Return the weights (K + 1, C) of features that L-BFGS finds, and set the moves of `crf`, if there is one, likewise."""
+    weight = torch.zeros(size + 1, num_labels, requires_grad=True)
+    parameters = [weight, *(crf.parameters() if crf is not None else ())]
+    optimizer = torch.optim.LBFGS(parameters, max_iter=ITERATIONS, history_size=5, line_search_fn="strong_wolfe", tolerance_grad=1e-3)
+    # one product for all words, and one for the gradient of all weights
+    design = design_of(batches, size)
+    transposed = design.T.tocsr()
+    ends = np.cumsum([batch.tags.numel() for batch in batches])
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        total = torch.zeros(())
+        all_emissions = torch.from_numpy(design @ weight.detach().numpy())
+        gradient = torch.zeros_like(all_emissions)
+        for batch, end in zip(batches, ends, strict=True):
+            place = slice(int(end) - batch.tags.numel(), int(end))
+            emissions = all_emissions[place].view(*batch.tags.shape, num_labels).requires_grad_()
+            loss = batch.loss(emissions, crf)
+            loss.backward()
+            gradient[place] = emissions.grad.flatten(0, 1)
+            total += loss.detach()
+        squares = penalty * sum(parameter.square().sum() for parameter in parameters)
+        squares.backward()
+        weight.grad += torch.from_numpy(transposed @ gradient.numpy())
+        return total + squares.detach()
+
+    with torch.enable_grad():
+        optimizer.step(closure)
+    return weight.detach()
+
+
+def design_of(batches: list[TaggedBatch], size: int) -> csr_matrix:
+    """Return how often each word of all batches, one after the other, has each feature, (sum of B W, K + 1); feature 0 is none."""
+    rows, columns, start = [], [], 0
+    for batch in batches:
+        features = batch.values.flatten(0, 1).numpy()
+        row, place = features.nonzero()
+        rows.append(row + start)
+        columns.append(features[row, place])
+        start += len(features)
+    row, column = (np.concatenate(parts) if parts else np.zeros(0, dtype=np.int64) for parts in (rows, columns))
+    return csr_matrix((np.ones(len(row), dtype=np.float32), (row, column)), shape=(start, size + 1))
+
+
+def sum_weights(features: Tensor, weight: Tensor) -> Tensor:
+    """Return emissions (B, W, C): for each word the sum of the weights (K + 1, C) of its features (B, W, F)."""
+    flat = nn.functional.embedding_bag(features.flatten(0, 1), weight, mode="sum", padding_idx=0)
+    return flat.view(*features.shape[:2], -1)
+
+
+class TaggerFit:
+    """Put a linear tagger beside the recurrence of a trained one.
+
+    Args:
+        model (`RnnForTokenClassification`): With or without a CRF.
+        tokenizer (`PreTrainedTokenizerBase`): Says what its ids spell.
+        size (`int`): Largest number of features.
+    """
+
+    def __init__(self, model: RnnForTokenClassification, tokenizer: PreTrainedTokenizerBase, size: int) -> None:
+        self.model = model
+        self.characters = torch.tensor(piece_characters(tokenizer), dtype=torch.int32)
+        self.size = size
+        self.penalty: float | None = None
+        self.factors = PRIOR.factors
+        # moves of the recurrence's own CRF, times its factor
+        self.moves: list[Tensor] = []
+
+    def fit(self, train: Dataset, validation: Dataset | None) -> None:
+        """Fit the tagger on training rows, then weigh it against the recurrence on rows that neither has seen, if there are any."""
+        model, judged = self.model, []
+        if validation is not None:
+            with torch.no_grad():
+                judged = list(self._batches(validation, self._emit))
+            if self.penalty is None:
+                self.penalty = self._choose_penalty(train.select(range(min(ENOUGH_ROWS, len(train)))), validation)
+        self.penalty = self.penalty or PENALTIES[-1]
+        path, crf = self._fit(train, self.penalty)
+        if validation is not None:
+            self.factors = self._weigh(path, crf, validation, judged)
+        with torch.no_grad():
+            model.classifier.weight *= self.factors[1]
+            model.classifier.bias *= self.factors[1]
+            self.moves = [getattr(model.crf, name) * self.factors[1] for name in MOVES] if crf is not None else []
+        self._attach(path, crf)
+        sizes = f"{len(path.keys):,} features of words (L2 {self.penalty:g})"
+        factors = f"times {self.factors[0]:.2f}; the recurrence times {self.factors[1]:.2f}"
+        logger.warning(f"Beside the recurrence: a linear tagger of {sizes}, {factors}.")
+
+    def refit(self, *parts: Dataset) -> None:
+        """Fit the tagger again on more rows; penalty and factors stay."""
+        self._attach(*self._fit(concatenate_datasets(parts), self.penalty or PENALTIES[-1]))
+
+    def _fit(self, rows: Dataset, penalty: float) -> tuple[WideEmissions, LinearChainCRF | None]:
+        """Return a linear tagger of rows, and its moves if there is a chain."""
+        path = WideEmissions(len(self.characters), 0, self.model.config.num_labels)
+        path.characters = self.characters
+        known = list(self._batches(rows, lambda ids, mask: self._keys(path, ids, mask)))
+        path.set_keys(frequent_keys([np.ravel(batch.values) for batch in known], self.size)[0])
+        crf = None
+        if self.model.config.use_crf:
+            crf = LinearChainCRF(self.model.config.num_labels)
+            own = self.model.crf
+            crf.forbid(own.forbidden_start.cpu(), own.forbidden_end.cpu(), own.forbidden_transitions.cpu())
+        for batch in known:
+            batch.values = path.look_up(batch.values)
+        path.weight = fit_field(known, len(path.keys), crf, self.model.config.num_labels, penalty)
+        return path, crf
+
+    def _keys(self, path: WideEmissions, ids: Tensor, mask: Tensor) -> Tensor:
+        """Return the keys of the word of each position, (B, T, F)."""
+        keys, word_of = path.features(ids, *self.model.model.words(ids, mask))
+        return keys.gather(1, word_of.unsqueeze(2).expand(-1, -1, keys.shape[2]))
+
+    def _emit(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """Return what the recurrence alone makes of each position, (B, T, C)."""
+        device = self.model.device
+        encoded = self.model.eval().model(ids.to(device), mask.to(device))
+        return self.model.classifier(encoded.last_hidden_state).float().cpu()
+
+    def _batches(self, rows: Dataset, describe: Callable[[Tensor, Tensor], Tensor]) -> Iterator[TaggedBatch]:
+        """Yield batches of rows with what is known of each labelled position, (B, T, F), in an order of their lengths."""
+        order = np.argsort([len(row) for row in rows["input_ids"]], kind="stable")
+        all_ids, all_labels = rows["input_ids"], rows["labels"]
+        labels = pad_batches(([tag + 1 for tag in all_labels[index]] for index in order), 128)
+        for (ids, mask), (tags, _) in zip(pad_batches((all_ids[index] for index in order), 128), labels, strict=True):
+            # what is padded is 0, as -100 is not
+            labelled = tags > 0
+            dense = dense_positions(labelled)
+            yield TaggedBatch(take_positions(describe(ids, mask), dense), (tags.gather(1, dense) - 1).clamp(min=0), labelled.sum(1))
+
+    def _choose_penalty(self, train: Dataset, validation: Dataset) -> float:
+        """Return the penalty that explains the validation rows best."""
+
+        def loss(penalty: float) -> float:
+            path, crf = self._fit(train, penalty)
+            batches = self._batches(validation, lambda ids, mask: path.look_up(self._keys(path, ids, mask)))
+            with torch.no_grad():
+                return sum(float(batch.loss(sum_weights(batch.values, path.weight), crf)) for batch in batches)
+
+        return min(PENALTIES, key=loss)
+
+    def _weigh(self, path: WideEmissions, crf: LinearChainCRF | None, validation: Dataset, judged: list[TaggedBatch]) -> np.ndarray:
+        """Return the factors of both taggers that explain the validation rows best, given the prior: (2,)."""
+        ours = list(self._batches(validation, lambda ids, mask: path.look_up(self._keys(path, ids, mask))))
+        emissions = [sum_weights(batch.values, path.weight) for batch in ours]
+        mixed = LinearChainCRF(self.model.config.num_labels) if crf is not None else None
+        if mixed is not None:
+            mixed.load_state_dict(self.model.crf.state_dict())
+
+        @torch.no_grad()
+        def loss(factors: np.ndarray) -> float:
+            a, b = (float(factor) for factor in factors)
+            if mixed is not None and crf is not None:
+                for name in MOVES:
+                    getattr(mixed, name).copy_(a * getattr(crf, name) + b * getattr(self.model.crf, name).cpu())
+            pairs = zip(emissions, judged, strict=True)
+            return sum(float(batch.loss(a * linear + b * batch.values, mixed)) for linear, batch in pairs)
+
+        return choose_factors(loss, PRIOR)
+
+    @torch.no_grad()
+    def _attach(self, path: WideEmissions, crf: LinearChainCRF | None) -> None:
+        path.weight *= float(self.factors[0])
+        self.model.set_wide_path(path)
+        if crf is not None:
+            for name, own in zip(MOVES, self.moves, strict=True):
+                getattr(self.model.crf, name).copy_(own + float(self.factors[0]) * getattr(crf, name))

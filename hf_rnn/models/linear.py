@@ -1,0 +1,139 @@
+"""A linear model of hashed features beside the recurrence: the wide path of Cheng et al. 2016, for rows and for words."""
+
+import torch
+from torch import Tensor, nn
+
+from .embeddings import UNUSED_KEY
+from .features import BORDER, PIECE_LENGTH, character_keys, describe_words, longest_of, read_characters, word_keys
+from .masked import take_positions
+
+
+class WideTable(nn.Module):
+    """Known features, found by their keys, with a weight for each label.
+
+    What it holds are buffers: they are fitted by regression, not by gradients.
+
+    Args:
+        vocab_size (`int`): V.
+        size (`int`): Features that have weights, K.
+        num_labels (`int`): C.
+    """
+
+    characters: Tensor
+    keys: Tensor
+    weight: Tensor
+
+    def __init__(self, vocab_size: int, size: int, num_labels: int) -> None:
+        super().__init__()
+        self.register_buffer("characters", torch.zeros(vocab_size, PIECE_LENGTH, dtype=torch.int32))
+        self.register_buffer("keys", torch.full((size,), UNUSED_KEY))
+        # row 0 is what is not known
+        self.register_buffer("weight", torch.zeros(size + 1, num_labels))
+
+    def set_keys(self, keys: Tensor) -> None:
+        """Choose the features by their sorted keys (K,); they start without weight."""
+        self.keys = keys
+        self.weight = self.weight.new_zeros(len(keys) + 1, self.weight.shape[1])
+
+    def resize_vocabulary(self, vocab_size: int) -> None:
+        """Cut or extend the table of characters; new ids spell nothing and part words."""
+        kept = self.characters[:vocab_size]
+        added = kept.new_zeros(vocab_size - len(kept), PIECE_LENGTH)
+        added[:, 0] = BORDER
+        self.characters = torch.cat([kept, added])
+
+    def look_up(self, keys: Tensor) -> Tensor:
+        """Return the features that keys of any shape belong to, from 1 on, 0 where they are not known."""
+        place = torch.searchsorted(self.keys, keys).clamp(max=len(self.keys) - 1)
+        return (place + 1) * ((self.keys[place] == keys) & (keys != UNUSED_KEY))
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        """Return fp32, or the wider dtype of the weights."""
+        return torch.promote_types(self.weight.dtype, torch.float32)
+
+
+class WidePath(WideTable):
+    """Score a row by its words, pairs of words and n-grams of characters, as logistic regression on TF-IDF does.
+
+    Each of the two kinds of features, words and characters, makes a vector of sublinear counts times inverse document frequencies,
+    of length 1 (Salton and Buckley 1988).
+    """
+
+    idf: Tensor
+    bias: Tensor
+
+    def __init__(self, vocab_size: int, size: int, num_labels: int) -> None:
+        super().__init__(vocab_size, size, num_labels)
+        self.register_buffer("idf", torch.zeros(size + 1))
+        self.register_buffer("bias", torch.zeros(num_labels))
+
+    def set_features(self, keys: Tensor, idf: Tensor) -> None:
+        """Choose the features by their sorted keys (K,), with their inverse document frequencies (K,)."""
+        self.set_keys(keys)
+        self.idf = torch.cat([idf.new_zeros(1), idf])
+
+    def features(self, input_ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the keys of the words (B, N) and of the characters (B, M) of rows, in no order, each as often as it occurs."""
+        codes = read_characters(self.characters, input_ids, mask)
+        return word_keys(codes), character_keys(codes)
+
+    def weigh(self, keys: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the different known features among keys (B, N), and their values in a vector of length 1, (B, N) each; 0 for none."""
+        # equal features stand side by side: each run becomes one feature with a count
+        found = self.look_up(keys).sort(1).values
+        starts = (found != found.roll(1, 1)) | (torch.arange(found.shape[1], device=found.device) == 0)
+        run = starts.cumsum(1) - 1
+        counts = torch.zeros_like(found).scatter_add(1, run, torch.ones_like(found))
+        features = torch.zeros_like(found).scatter_add(1, run, found * starts)
+        values = (1 + counts.clamp(min=1).to(self._dtype).log()) * self.idf.to(self._dtype)[features]
+        return features, values / values.square().sum(1, keepdim=True).sqrt().clamp(min=1e-12)
+
+    def forward(self, input_ids: Tensor | None, mask: Tensor) -> Tensor:
+        """Return logits (B, C) of rows of ids (B, T) with mask (B, T).
+
+        Raises:
+            ValueError: There are no ids.
+        """
+        if input_ids is None:
+            raise ValueError("`wide_size` needs `input_ids` to know the words of a row, got `inputs_embeds`. Set wide_size=0.")
+        logits = self.bias.to(self._dtype)
+        for keys in self.features(input_ids, mask):
+            features, values = self.weigh(keys)
+            # not as a product of matrices, which autocast would round: (B, N, C) -> (B, C)
+            logits = logits + (values.unsqueeze(2) * self.weight[features]).sum(1)
+        return logits
+
+
+class WideEmissions(WideTable):
+    """Score each word by what it is and by its neighbours, as a linear tagger does."""
+
+    def features(self, input_ids: Tensor, starts: Tensor, special: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the keys of the features of words (B, W, F), at the left of each row, and the word of each position (B, T).
+
+        Args:
+            input_ids (`Tensor`): (B, T).
+            starts (`Tensor`): Where a word or special token starts, (B, T).
+            special (`Tensor`): Where there is a special token or nothing, (B, T).
+        """
+        words = starts & ~special
+        word_of = (words.cumsum(1) - 1).clamp(min=0)
+        keys = describe_words(self.characters, input_ids, word_of, ~special)
+        # look-ups want them side by side in memory
+        return keys[:, : longest_of(words.sum(1), keys.shape[1], is_exported=False)].contiguous(), word_of
+
+    def forward(self, input_ids: Tensor | None, starts: Tensor, special: Tensor) -> Tensor:
+        """Return emissions (B, T, C), those of a word at each of its pieces, zero at special tokens and where there is nothing.
+
+        Raises:
+            ValueError: There are no ids.
+        """
+        if input_ids is None:
+            raise ValueError("`wide_size` needs `input_ids` to know the words of a row, got `inputs_embeds`. Set wide_size=0.")
+        keys, word_of = self.features(input_ids, starts, special)
+        # (B, W, F)
+        found = self.look_up(keys)
+        emissions = torch.zeros((*found.shape[:2], self.weight.shape[1]), dtype=self._dtype, device=found.device)
+        for kind in range(found.shape[2]):
+            emissions = emissions + self.weight[found[:, :, kind]]
+        return take_positions(emissions, word_of) * ~special.unsqueeze(2)

@@ -1,0 +1,1 @@
+"""What a run leaves to look at: pictures, tables, reports of spans, and what went wrong."""

@@ -1,0 +1,1 @@
+"""What is learnt: labels, answers, metrics."""

@@ -1,0 +1,1 @@
+"""The search for better options: what is tried, and the study that remembers."""

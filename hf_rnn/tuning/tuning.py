@@ -1,0 +1,163 @@
+"""Many short trainings, each with other options: how they are run, cut short, kept and gone on with."""
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner
+from optuna.study import StudyDirection
+from optuna.trial import TrialState
+from transformers import EarlyStoppingCallback, PreTrainedModel, set_seed
+from transformers.trainer_utils import TrainOutput
+
+from ..training.trainer import RnnTrainer, TrainingDivergedError
+
+STUDY = "tune"
+# runs that are compared with none, and those that are drawn at random before the sampler learns from them
+STARTUP_RUNS = 5
+PRUNERS: dict[str, Callable[[int], BasePruner]] = {
+    "median": lambda epochs: MedianPruner(n_startup_trials=STARTUP_RUNS, n_warmup_steps=max(1, epochs // 5)),
+    "hyperband": lambda epochs: HyperbandPruner(min_resource=max(1, epochs // 9), max_resource=epochs),
+    "none": lambda epochs: NopPruner(),
+}
+
+
+class RunStopping(EarlyStoppingCallback):
+    """Early stopping that starts anew with each run, and knows that no checkpoint is kept."""
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Forget the run before."""
+        self.early_stopping_patience_counter = 0
+
+
+class TuningTrainer(RnnTrainer):
+    """`RnnTrainer` for `hyperparameter_search`: the score of a run is that of its best epoch, and runs are compared epoch by epoch.
+
+    Args:
+        tell (`Callable`): Called after each run with its trial, its best score and epoch, the epochs, seconds, and how it ended.
+    """
+
+    def __init__(self, *args: Any, tell: Callable[..., None], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.tell = tell
+
+    def best(self) -> tuple[float, float]:
+        """Return the best score of the run so far, and its epoch."""
+        name = f"eval_{str(self.args.metric_for_best_model).removeprefix('eval_')}"
+        scores = [(entry[name], entry["epoch"]) for entry in self.state.log_history if name in entry]
+        return (max if self.args.greater_is_better else min)(scores, key=lambda pair: pair[0])
+
+    def call_model_init(self, trial: Any = None) -> PreTrainedModel:
+        """Build a model; seed again after it, as a trainer does that is given one, so that a training with the same options is the same."""
+        model = super().call_model_init(trial)
+        set_seed(self.args.seed)
+        return model
+
+    def _report_to_hp_search(self, trial: Any, step: int, metrics: dict[str, float]) -> None:
+        # steps are others with other batches: epochs are the same
+        super()._report_to_hp_search(trial, round(self.state.epoch), metrics)
+
+    def train(self, resume_from_checkpoint: Any = None, trial: Any = None, ignore_keys_for_eval: list[str] | None = None) -> TrainOutput:
+        """Train, and tell of the run however it ends."""
+        start, end = time.perf_counter(), "failed"
+        try:
+            output = super().train(resume_from_checkpoint, trial, ignore_keys_for_eval)
+            end = "complete"
+            return output
+        except optuna.TrialPruned:
+            end = "pruned"
+            raise
+        finally:
+            score, epoch = self.best() if end != "failed" else (None, None)
+            self.tell(trial, score, epoch, self.state.epoch, time.perf_counter() - start, end)
+
+
+def open_study(folder: Path, run: Mapping[str, Any], is_better_greater: bool) -> optuna.Study:
+    """Return the study in a folder, a new one if there is none; runs that were broken off stand in its queue again.
+
+    Args:
+        folder (`Path`): Holds `study.db`.
+        run (`Mapping`): What the runs share, as JSON has it; a study goes on with the same alone.
+        is_better_greater (`bool`): Whether more of the score is better.
+
+    Raises:
+        ValueError: The study there is another one.
+    """
+    # a run that fails is told of in a line
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    direction = StudyDirection.MAXIMIZE if is_better_greater else StudyDirection.MINIMIZE
+    study = optuna.create_study(storage=storage_of(folder), study_name=STUDY, direction=direction, load_if_exists=True)
+    known, wanted = study.user_attrs.get("run"), json.loads(json.dumps(run))
+    if known is None:
+        study.set_user_attr("run", wanted)
+    elif known != wanted:
+        other = sorted(name for name in known.keys() | wanted.keys() if known.get(name) != wanted.get(name))
+        raise ValueError(
+            f"{folder / 'study.db'} is a study with other options: {', '.join(other)[:200]} differ. Pass the same ones to go on with "
+            "it, or another --output_dir."
+        )
+    for trial in study.get_trials(states=(TrialState.RUNNING,)):
+        study.tell(trial.number, state=TrialState.FAIL)
+        study.enqueue_trial(trial.params)
+    return study
+
+
+def storage_of(folder: Path) -> str:
+    """Return the storage of the study in a folder."""
+    return f"sqlite:///{folder.resolve() / 'study.db'}"
+
+
+def search(
+    trainer: TuningTrainer,
+    study: optuna.Study,
+    folder: Path,
+    training_space: Callable[[Any], dict[str, Any]],
+    *,
+    runs: int,
+    epochs: int,
+    pruner: str,
+    timeout: float | None,
+) -> None:
+    """Run trainings until there are so many, or the time is over.
+
+    Args:
+        trainer (`TuningTrainer`): Builds a model for each.
+        study (`Study`): Keeps them.
+        folder (`Path`): Holds the study.
+        training_space (`Callable`): Returns options of the trainer for a trial.
+        runs (`int`): Runs in all, those of the study included; failed ones do not count.
+        epochs (`int`): Most epochs of a run.
+        pruner (`str`): Which one of `PRUNERS` cuts runs short.
+        timeout (`float`, *optional*): Seconds after which none starts.
+    """
+    done = [trial for trial in study.trials if trial.state in (TrialState.COMPLETE, TrialState.PRUNED)]
+    if len(done) >= runs:
+        return
+    # a study that goes on would draw the same options again with the same seed
+    sampler = optuna.samplers.TPESampler(seed=trainer.args.seed + len(study.trials), n_startup_trials=STARTUP_RUNS)
+    trainer.hyperparameter_search(
+        hp_space=training_space,
+        compute_objective=lambda metrics: trainer.best()[0],
+        n_trials=runs - len(done),
+        direction=study.direction.name.lower(),
+        backend="optuna",
+        storage=storage_of(folder),
+        study_name=STUDY,
+        load_if_exists=True,
+        sampler=sampler,
+        pruner=PRUNERS[pruner](epochs),
+        timeout=timeout,
+        # other options may do better
+        catch=(TrainingDivergedError,),
+    )
+
+
+def importances_of(study: optuna.Study) -> dict[str, float]:
+    """Return how much of the scores' variance each option explains, the largest first; empty where too few runs tell."""
+    complete = study.get_trials(states=(TrialState.COMPLETE,))
+    if len(complete) < 2 * STARTUP_RUNS or len({trial.value for trial in complete}) < 2:
+        return {}
+    return optuna.importance.get_param_importances(study, evaluator=optuna.importance.FanovaImportanceEvaluator(seed=0))
