@@ -24,10 +24,11 @@ from .models.modeling_rnn import (
 from .version import __version__
 
 if TYPE_CHECKING:
+    from .arguments import RnnTrainingArguments
     from .data.rows.collator import RnnCollator
     from .data.tokenizers.training import train_tokenizer
     from .inference.loading import load
-    from .training.arguments import RnnTrainingArguments
+    from .training.train import train
     from .training.trainer import RnnTrainer
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "RnnTrainingArguments",
     "__version__",
     "load",
+    "train",
     "train_tokenizer",
 ]
 
@@ -50,8 +52,9 @@ __all__ = [
 _LAZY = {
     "RnnCollator": "data.rows.collator",
     "RnnTrainer": "training.trainer",
-    "RnnTrainingArguments": "training.arguments",
+    "RnnTrainingArguments": "arguments",
     "load": "inference.loading",
+    "train": "training.train",
     "train_tokenizer": "data.tokenizers.training",
 }
 

@@ -3,13 +3,13 @@
 import json
 import sys
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import MISSING, Field, dataclass, field, fields
+from dataclasses import MISSING, Field, dataclass, field, fields, make_dataclass
 from difflib import get_close_matches
 from inspect import cleandoc
 from math import inf, isfinite
 from pathlib import Path
 from textwrap import fill
-from typing import Any, NoReturn
+from typing import Any, NoReturn, get_type_hints
 
 import yaml
 from transformers import HfArgumentParser
@@ -103,6 +103,7 @@ def parse_arguments(
     defaults: Mapping[str, Any] | None = None,
     first: str | None = None,
     hidden: Collection[str] = (),
+    without: Mapping[str, str] | None = None,
 ) -> tuple[Any, ...]:
     """Read options into dataclasses; with `--help` or `--help-all` print them and exit.
 
@@ -114,6 +115,7 @@ def parse_arguments(
         defaults (`Mapping`, *optional*): What stands in for options that are None when left out, for the help text.
         first (`str`, *optional*): Option that takes what stands before all options, in place of a file of options.
         hidden (`Collection`): Options that the help text does not tell of, as they change nothing here.
+        without (`Mapping`, *optional*): Options of these dataclasses that have no meaning here, and what to do instead.
 
     Returns:
         `tuple`: One of each.
@@ -126,12 +128,66 @@ def parse_arguments(
     asked = {argument.replace("_", "-") for argument in argv} & {"-h", "--help", "--help-all"}
     if asked:
         told = option_groups(kinds, defaults or {})
-        groups = [(title, [each for each in options if each.name not in hidden]) for title, options in told]
+        groups = [(title, [each for each in options if each.name not in {*hidden, *(without or ())}]) for title, options in told]
         print(help_text(description, groups, "--help-all" in asked, takes_file=first is None))
         raise HelpShown(groups)
     if first is not None and argv and not argv[0].startswith("--"):
         argv = [f"--{first}", *argv]
-    return _Parser(kinds, usage=USAGE, add_help=False, allow_abbrev=False).read(expand(argv))
+    argv = expand(argv)
+    for word in argv:
+        name = word[2:].split("=")[0].replace("-", "_") if word.startswith("--") else ""
+        if without and name in without:
+            raise ValueError(f"There is no option --{name} here. {without[name]}")
+    return _Parser(kinds, usage=USAGE, add_help=False, allow_abbrev=False).read(argv)
+
+
+def make_options(kinds: Collection[type], values: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return one of each dataclass of options, from values by name, checked as those of a command are.
+
+    Args:
+        kinds (`Collection`): Dataclasses of options.
+        values (`Mapping`): Values of those that are not left out.
+
+    Raises:
+        ValueError: There is no such option, or a value is out of its range or none of its choices.
+    """
+    names = [each.name for kind in kinds for each in fields(kind) if each.init]
+    for name in values:
+        if name not in names:
+            refuse(name, names)
+    made = []
+    for kind in kinds:
+        own = {each.name: values[each.name] for each in fields(kind) if each.init and each.name in values}
+        check_ranges(kind, own)
+        made.append(kind(**own))
+    return tuple(made)
+
+
+def refuse(name: str, known: Collection[str]) -> NoReturn:
+    """Raise a ValueError that says that there is no such option, and what may have been meant."""
+    close = get_close_matches(name, known, n=3)
+    remedy = f"Did you mean --{' or --'.join(close)}?" if close else "--help-all lists all options."
+    raise ValueError(f"There is no option --{name} here. {remedy}")
+
+
+def pick(kind: type, *names: str, **defaults: Any) -> Any:
+    """Return a dataclass of some options of another one, so that an option is declared once however many commands take it.
+
+    Args:
+        kind (`type`): Dataclass of options.
+        names (`str`): Those of its options to take.
+        defaults (`Any`): Defaults of some of them in place of their own.
+    """
+    chosen = []
+    for each in fields(kind):
+        if each.name not in names:
+            continue
+        default = defaults.get(each.name, each.default)
+        factory = MISSING if each.name in defaults else each.default_factory
+        chosen.append((each.name, get_type_hints(kind)[each.name], field(default=default, default_factory=factory, metadata=each.metadata)))
+    made = make_dataclass(kind.__name__, chosen)
+    made.__doc__ = kind.__doc__
+    return made
 
 
 def expand(argv: list[str]) -> list[str]:
@@ -163,7 +219,8 @@ class _Parser(HfArgumentParser):
         namespace, unknown = self.parse_known_args(argv)
         for word in unknown:
             if word.startswith("--"):
-                self._refuse(word[2:].split("=")[0].replace("-", "_"))
+                known = [each.name for kind in self.dataclass_types for each in fields(kind) if each.init]
+                refuse(word[2:].split("=")[0].replace("-", "_"), known)
         if unknown:
             raise ValueError(f"Unexpected {unknown[0]!r}: every option starts with --, and those that take one value take one.")
         made = []
@@ -176,12 +233,6 @@ class _Parser(HfArgumentParser):
                     _check_object(name, values[name])
             made.append(kind(**values))
         return tuple(made)
-
-    def _refuse(self, name: str) -> NoReturn:
-        known = [each.name for kind in self.dataclass_types for each in fields(kind) if each.init]
-        close = get_close_matches(name, known, n=3)
-        remedy = f"Did you mean --{' or --'.join(close)}?" if close else "--help-all lists all options."
-        raise ValueError(f"There is no option --{name} here. {remedy}")
 
 
 def check_ranges(kind: type, values: Mapping[str, Any]) -> None:
@@ -197,6 +248,9 @@ def check_ranges(kind: type, values: Mapping[str, Any]) -> None:
         for value in given if isinstance(given, list) else [given]:
             if isinstance(value, (int, float)) and not isinstance(value, bool) and value not in within and value != each.default:
                 raise ValueError(f"`{each.name}` must be {within}, got {value}. Pass another --{each.name}.")
+            choices = each.metadata.get("choices")
+            if choices and value is not None and value not in choices:
+                raise ValueError(f"`{each.name}` must be one of {tuple(choices)}, got {value!r}. Pass another --{each.name}.")
 
 
 def _check_object(name: str, value: str) -> None:

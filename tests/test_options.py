@@ -10,10 +10,11 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from hf_rnn.commands import cli, labelled, language_model
+from hf_rnn.commands import cli, language_model
+from hf_rnn.commands.training import GROUPS
 from hf_rnn.options import HelpText, Range, parse_arguments
 
-KINDS = {"labelled": labelled.KINDS, "language model": language_model.KINDS}
+KINDS = {"labelled": GROUPS, "language model": language_model.KINDS}
 # what a line may not be longer than, and no traceback is shorter than
 LONGEST = 3000
 
@@ -83,7 +84,7 @@ def test_every_number_is_checked(kinds):
 )
 def test_wrong_options(argv, message):
     """What was given, what is allowed, and what to do."""
-    assert message in refuse(labelled.KINDS, *argv)
+    assert message in refuse(GROUPS, *argv)
 
 
 @pytest.mark.parametrize(
@@ -106,20 +107,25 @@ def test_wrong_files_of_options(tmp_path, name, content, message):
     """File, line and remedy."""
     (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(ValueError, match=re.escape(message)):
-        parse_arguments([str(tmp_path / name)], None, *labelled.KINDS)
+        parse_arguments([str(tmp_path / name)], None, *GROUPS)
 
 
 @pytest.mark.parametrize(
     ("command", "argv", "message"),
     [
-        ("text-classification", ["--use_crf", "true"], "`use_crf` means nothing to text-classification"),
-        ("text-classification", ["--intent_column_name", "i"], "`intent_column_name` means nothing to text-classification"),
-        ("token-classification", ["--problem_type", "regression"], "`problem_type` means nothing to token-classification"),
+        ("text-classification", ["--use_crf", "true"], "There is no option --use_crf here. A CRF tags words"),
+        ("text-classification", ["--use-crf=true"], "There is no option --use_crf here. A CRF tags words"),
+        ("text-classification", ["--from_text", "true"], "There is no option --from_text here. Texts are read as they are"),
+        ("text-classification", ["--intent_column_name", "i"], "There is no option --intent_column_name here. Pass --label_column_name"),
+        ("token-classification", ["--problem_type", "regression"], "There is no option --problem_type here. Every word has one tag"),
+        ("language-model", ["--use_crf", "true"], "There is no option --use_crf here. A CRF tags words"),
+        ("language-model", ["--wide_size", "100"], "There is no option --wide_size here. It is of classifiers"),
+        ("language-model", ["--word_pooling", "rnn"], "There is no option --word_pooling here. A language model predicts pieces"),
     ],
 )
 def test_options_without_a_meaning(command, argv, message, capsys):
     """An option that a command would ignore is refused."""
-    assert cli.main([command, "--do_train", "--train_file", "x.csv", *argv]) == 1
+    assert cli.main([command, "--do_train", *argv]) == 1
     assert message in capsys.readouterr().err
 
 
@@ -133,7 +139,7 @@ def test_the_last_resort(monkeypatch, capsys):
         cli.main(["push"])
 
 
-OWN = [each.name for kind in labelled.KINDS for each in fields(kind) if each.init and isinstance(each.metadata.get("help"), HelpText)]
+OWN = [each.name for kind in GROUPS for each in fields(kind) if each.init and isinstance(each.metadata.get("help"), HelpText)]
 VALUES = st.one_of(
     st.none(),
     st.booleans(),
@@ -151,7 +157,7 @@ def parse_anything(options, path):
     path.write_text(yaml.safe_dump(options, allow_unicode=True).encode("utf-8", "replace").decode(), encoding="utf-8")
     # nothing else may be raised
     with suppress(ValueError, OSError):
-        parse_arguments([str(path), "--output_dir", "out", "--use_cpu", "true"], None, *labelled.KINDS)
+        parse_arguments([str(path), "--output_dir", "out", "--use_cpu", "true"], None, *GROUPS)
 
 
 OPTIONS = st.dictionaries(st.sampled_from(OWN) | st.text(max_size=8), VALUES, max_size=4)

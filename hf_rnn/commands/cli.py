@@ -6,7 +6,7 @@ from importlib import import_module
 
 from huggingface_hub.errors import StrictDataclassError
 
-from hf_rnn.commands.quiet import hide_library_bars
+from hf_rnn.training.quiet import hide_library_bars
 
 # command: module whose main() runs it, and what it does
 COMMANDS = {

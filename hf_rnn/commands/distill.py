@@ -16,10 +16,11 @@ from ..data.rows.splits import load_splits
 from ..data.writing import check_output_dir
 from ..evaluation.comparison import ComparisonArguments, LabelledRows, score_of
 from ..evaluation.speed import COSTS, describe_costs, measure_costs
-from ..inference.loading import HEADS, auto_class_of, load
+from ..inference.loading import load
 from ..inference.predictor import Predictor
 from ..options import check_given, option, parse_arguments
 from ..reports.tables import to_markdown
+from ..tasks.decoding import task_of
 from .tasks import TASKS, going_on
 
 logger = logging.get_logger(__name__)
@@ -97,7 +98,7 @@ def _common(arguments: DistillArguments, folder: Path) -> list[str]:
 
 
 def _has_head(name: str) -> bool:
-    return auto_class_of((load_config(name).architectures or [""])[0], HEADS) is not None
+    return task_of((load_config(name).architectures or [""])[0]) is not None
 
 
 def _prepare_teacher(arguments: DistillArguments) -> str:

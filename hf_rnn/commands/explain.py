@@ -61,7 +61,7 @@ def main(argv: list[str] | None = None) -> None:
 
 def _explain(predictor: Predictor, text: str, label: str | None, token: int | None) -> list[dict[str, Any]]:
     """Return the explanation of a text, or of a tagger those of each of its tokens unless one is given."""
-    if not predictor.is_tagger or predictor.reads_raw_text or token is not None:
+    if predictor.decoder.kind != "tags" or token is not None:
         return [predictor.explain(text, label, token)]
     return [predictor.explain(text, label, index) for index in range(len(text.split()))]
 

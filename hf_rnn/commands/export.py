@@ -13,10 +13,13 @@ from transformers import AutoModel, AutoModelForCausalLM, AutoModelForMaskedLM
 from ..data.loading import load_config, load_tokenizer
 from ..data.writing import check_output_dir
 from ..evaluation.comparison import ComparisonArguments, check_comparable, compare
-from ..inference.loading import HEADS, auto_class_of, load
+from ..inference.loading import load
 from ..onnx.export import export_onnx, quantize
 from ..onnx.runtime import MODEL_FILE, QUANTIZED_FILE
 from ..options import check_given, option, parse_arguments
+from ..tasks.decoding import HEADS, task_of
+
+LANGUAGE_MODELS = {"ForMaskedLM": AutoModelForMaskedLM, "ForCausalLM": AutoModelForCausalLM}
 
 
 @dataclass
@@ -36,8 +39,9 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
     check_output_dir(arguments.output_dir, "output_dir", arguments.model_name_or_path)
     name, options = arguments.model_name_or_path, {"trust_remote_code": arguments.trust_remote_code}
     head = (load_config(name, arguments.trust_remote_code).architectures or [""])[0]
-    auto_class = auto_class_of(head, (*HEADS, AutoModelForMaskedLM, AutoModelForCausalLM)) or AutoModel
-    measures = arguments.quantize and auto_class in HEADS
+    task = task_of(head)
+    auto_class = HEADS[task] if task else LANGUAGE_MODELS.get(head.removeprefix("Rnn"), AutoModel)
+    measures = arguments.quantize and task is not None
     if measures and arguments.test_file:
         check_comparable(load(name, arguments.trust_remote_code), arguments)
     model = auto_class.from_pretrained(name, dtype=torch.float32, **options).eval()

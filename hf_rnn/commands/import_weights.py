@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from ..data.loading import load_tokenizer
 from ..data.writing import check_output_dir
 from ..options import option, parse_arguments
-from ..sharing.importing import TASKS, import_state, read_weights
+from ..sharing.importing import import_state, read_weights
+from ..tasks.decoding import HEADS
 
 
 @dataclass
@@ -17,7 +18,7 @@ class ImportArguments:
     """Whose weights to take, what they are called, and what they stand for."""
 
     weights_file: str = option("State dict: .safetensors, or .pt of tensors alone.", "")
-    task: str = option("text-classification or token-classification.", "text-classification", choices=list(TASKS))
+    task: str = option("text-classification or token-classification.", "text-classification", choices=list(HEADS))
     # option() returns a field
     labels: list[str] | None = option("Names of the outputs of the linear layer, in order.")  # noqa: RUF009
     embedding: str = option("Name of the nn.Embedding in the state dict.", "embedding")

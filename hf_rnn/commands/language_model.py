@@ -23,6 +23,7 @@ from transformers import (
 )
 from transformers.utils import logging
 
+from ..arguments import CONFIG_DEFAULTS, CardArguments, ModelArguments, RnnTrainingArguments
 from ..data.files.cells import as_text, place
 from ..data.files.locations import Places
 from ..data.files.readers import DataError
@@ -39,13 +40,15 @@ from ..data.rows.splits import (
     iterate_texts,
     load_splits,
 )
-from ..data.tokenizers.training import begin_texts
+from ..data.tokenizers.training import begin_texts, train_tokenizer
 from ..options import option, parse_arguments
 from ..reports.plots import plot_curves
+from ..reports.writing import optional
 from ..sharing.cards import code
-from ..training.arguments import CONFIG_DEFAULTS, CardArguments, ModelArguments, RnnTrainingArguments
+from ..training.building import build_model, loaded_tokenizer
 from ..training.checkpoints import resume_point
-from . import steps
+from ..training.finishing import choose_example, finish
+from ..training.running import choose_metric, make_trainer, run, set_up
 
 logger = logging.get_logger(__name__)
 
@@ -89,26 +92,32 @@ class PretrainingArguments(RnnTrainingArguments):
     early_stopping_patience: int | None = option("Stop after so many evaluations without a better one.", within="[0, inf)")
 
 
+# options of models that a language model makes nothing of
+WITHOUT = {
+    **dict.fromkeys(("use_crf", "crf_constraints"), "A CRF tags words: pass it when a tagger starts from the body."),
+    **dict.fromkeys(("word_pooling", "word_vocab_size", "ngram_vocab_size"), "A language model predicts pieces, not words."),
+    **dict.fromkeys(("pooling", "classifier_dropout", "wide_size"), "It is of classifiers: pass it when one starts from the body."),
+}
 KINDS = (TextArguments, ModelArguments, PretrainingArguments, CardArguments)
 
 
 def main(argv: list[str] | None = None) -> dict[str, float]:
     """Run the command; return the metrics."""
-    texts_args, model_args, training, card = parse_arguments(argv, __doc__, *KINDS, defaults=CONFIG_DEFAULTS | DEFAULTS)
+    texts_args, model_args, training, card = parse_arguments(argv, __doc__, *KINDS, defaults=CONFIG_DEFAULTS | DEFAULTS, without=WITHOUT)
     if not training.do_train:
         raise ValueError("Nothing to do: pass --do_train.")
     objective = OBJECTIVES[texts_args.objective]
-    steps.set_up(training, model_args, *(texts_args.train_files or ()))
-    steps.choose_metric(training, "loss", False, ["accuracy"])
+    set_up(training, model_args, *(texts_args.train_files or ()))
+    choose_metric(training, "loss", False, ["accuracy"])
     texts = load_texts(texts_args, training)
     resume = resume_point(training)
-    tokenizer = steps.get_tokenizer(model_args, iterate_texts(texts, "text"), DEFAULTS, texts_args.max_length)
+    tokenizer = _make_tokenizer(texts, model_args, texts_args.max_length)
     objective.prepare(tokenizer)
     encode = partial(objective.encode, tokenizer=tokenizer, max_length=texts_args.max_length)
     encoded = _encode(texts, encode, texts_args, texts_args.validation_rows if training.do_eval else 0)
     defaults = {**DEFAULTS, **objective.defaults}
-    model = steps.build_model(objective.auto_class, model_args, tokenizer, None, defaults, None, objective.config_fields(tokenizer))
-    trainer = steps.make_trainer(
+    model = build_model(objective.auto_class, model_args, tokenizer, objective.config_fields(tokenizer), defaults)
+    trainer = make_trainer(
         training,
         encoded,
         model=model,
@@ -117,18 +126,28 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
         compute_metrics=objective.compute_metrics,
         preprocess_logits_for_metrics=_best_piece,
     )
-    outputs = steps.run(trainer, training, encoded, resume)
+    outputs = run(trainer, training, encoded, resume)
     if trainer.is_world_process_zero() and trainer.state.log_history:
-        with steps.optional("The curves"):
+        with optional("The curves"):
             plot_curves(trainer.state.log_history, Path(training.output_dir) / "curves.png", "accuracy")
     metrics = {name: value for output in outputs.values() for name, value in (output.metrics or {}).items()}
     if "eval_loss" in metrics:
         metrics["eval_perplexity"] = exp(min(metrics["eval_loss"], 100.0))
         trainer.save_metrics("eval", metrics)
         logger.warning(f"Perplexity of pieces: {metrics['eval_perplexity']:.2f}")
-    example = objective.example(steps.choose_example(iterate_cells(texts, "text")), tokenizer)
-    steps.finish(trainer, card, example, _describe_texts(texts_args, encoded), outputs, task=objective.task, metric="accuracy")
+    example = objective.example(choose_example(iterate_cells(texts, "text")), tokenizer)
+    finish(trainer, card, example, _describe_texts(texts_args, encoded), outputs, task=objective.task, metric="accuracy")
     return metrics
+
+
+def _make_tokenizer(texts: AnyDataset, model: ModelArguments, max_length: int) -> PreTrainedTokenizerBase:
+    """Load the tokenizer that the options name, or train one."""
+    tokenizer = loaded_tokenizer(model, iterate_texts(texts, "text"), max_length)
+    if tokenizer is not None:
+        return tokenizer
+    kind, size = model.tokenizer_type or DEFAULTS["tokenizer_type"], model.vocab_size or DEFAULTS["vocab_size"]
+    cases = model.lowercase, model.split_punctuation, model.decompose
+    return train_tokenizer(iterate_texts(texts, "text"), kind, size, *cases, model_max_length=max_length)
 
 
 class MaskedObjective:

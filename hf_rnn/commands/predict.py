@@ -50,7 +50,9 @@ def main(argv: list[str] | None = None) -> None:
     if arguments.input_file is None:
         texts: Iterable[Text] = [as_text(arguments.text, "--text")]
     else:
-        usual = (*TEXT_COLUMNS, *(["raw_text"] if predictor.reads_raw_text else []), *TOKEN_COLUMNS)
+        decoder = predictor.decoder
+        own = [decoder.text_column] if decoder.text_column else []
+        usual = (*own, *TEXT_COLUMNS, *decoder.more_columns, *TOKEN_COLUMNS)
         texts = read_texts(arguments.input_file, arguments.text_column_name, usual)
     if arguments.output_file is None:
         _print(predictor, texts, arguments.batch_size)

@@ -18,15 +18,22 @@ import yaml
 from transformers import PreTrainedModel
 from transformers.utils import logging
 
+from ..data.files.locations import Places
 from ..data.writing import written_whole
-from ..options import given_options, option, parse_arguments
+from ..distillation.teaching import Teaching
+from ..options import given_options, make_options, option, parse_arguments
 from ..reports.plots import plot_study
 from ..reports.tables import to_markdown
+from ..reports.writing import optional
+from ..tasks.registry import TASKS
+from ..tasks.task import TaskOptions
+from ..training.building import build_task_model
+from ..training.progress import ProgressLines
+from ..training.running import set_up
+from ..training.train import Teacher, encode_rows, make_task_trainer, read_rows
+from ..training.trainer import RnnTrainer
 from ..tuning.search_space import BUILT, SHARED, Candidates, default_space, read_candidates, spread
-from . import steps
-from .labelled import DEFAULTS, KINDS, LabelledTask
-from .progress import ProgressLines
-from .tasks import TASKS
+from .training import DEFAULTS, GROUPS
 
 logger = logging.get_logger(__name__)
 
@@ -71,31 +78,32 @@ class RunBar(ProgressLines):
 def main(argv: list[str] | None = None) -> dict[str, Any]:
     """Run the command; return the best options."""
     argv = sys.argv[1:] if argv is None else argv
-    arguments = parse_arguments(argv, __doc__, TuneArguments, *KINDS, defaults=DEFAULTS, hidden=FIXED)[0]
-    forced = [part for name, value in FIXED.items() for part in (f"--{name}", str(value))]
-    task = TASKS[arguments.task].make_task([*argv, *forced], __doc__, TuneArguments)
-    if task.training.world_size > 1 or task.data.streaming:
+    groups = parse_arguments(argv, __doc__, TuneArguments, *GROUPS, defaults=DEFAULTS, hidden=FIXED)
+    arguments, given = groups[0], given_options(argv, *GROUPS)
+    data, model, training, distillation, _ = make_options(GROUPS, {**given, **FIXED})
+    if training.world_size > 1 or data.streaming:
         raise ValueError("`hf-rnn tune` runs as one process and reads rows whole. Start it without accelerate, and without --streaming.")
-    return Tuning(task, arguments, given_options(argv, *KINDS)).run()
+    teacher = Teaching(distillation, model.embeddings_from) if distillation.teacher_name_or_path else None
+    return Tuning(arguments, TaskOptions(data, model, training, teacher is not None), given, teacher).run()
 
 
 class Tuning:
     """A study: what is fixed, what is tried, and what becomes of it.
 
     Args:
-        task (`LabelledTask`): Reads the data and builds models.
         arguments (`TuneArguments`): What to try.
+        options (`TaskOptions`): What is learnt from which rows.
         given (`dict`): Options of the training command that are not left out.
+        teacher (`Teacher`, *optional*): Answers rows too.
     """
 
-    def __init__(self, task: LabelledTask, arguments: TuneArguments, given: dict[str, Any]) -> None:
-        self.task, self.arguments, self.given = task, arguments, given
+    def __init__(self, arguments: TuneArguments, options: TaskOptions, given: dict[str, Any], teacher: Teacher | None = None) -> None:
+        self.arguments, self.options, self.given, self.teacher = arguments, options, given, teacher
         self.asked = dict(map(self._candidates, arguments.search or ()))
         twice = sorted(given.keys() & spread(self.asked).keys())
         if twice:
             raise ValueError(f"`{twice[0]}` is fixed by --{twice[0]} and tried by --search at once. Leave one of them out.")
-        self.folder = Path(task.training.output_dir)
-        self.base = task.model_args
+        self.folder = Path(options.training.output_dir)
 
     def _candidates(self, text: str) -> tuple[str, Any]:
         """Return an option of --search and its candidates, read and checked as the training command does."""
@@ -103,7 +111,7 @@ class Tuning:
         option_name = SHARED.get(name, (name,))[0]
         values = []
         for part in parts:
-            read = parse_arguments([f"--{option_name}={part}", "--output_dir", "x"], None, *KINDS)
+            read = parse_arguments([f"--{option_name}={part}", "--output_dir", "x"], None, *GROUPS)
             values.append(next(getattr(each, option_name) for each in read if hasattr(each, option_name)))
         if is_range and not (all(isinstance(value, (int, float)) for value in values) and values[0] < values[1]):
             raise ValueError(f"`search` must name a range from a lower to a higher number, got {text!r}. Pass another --search.")
@@ -114,10 +122,14 @@ class Tuning:
         # what needs optuna is not needed for a help text
         from ..tuning import tuning
 
-        training = self.task.training
-        self.task.set_up()
-        with self.task.places.named():
-            splits, self.defaults, _ = self.task.read()
+        options, training = self.options, self.options.training
+        files = {"train": options.data.train_file, "validation": options.data.validation_file}
+        set_up(training, options.model, *files.values(), *(self.teacher.names if self.teacher else ()))
+        places = Places(files)
+        with places.named():
+            rows = read_rows(self.arguments.task, options, places, teacher=self.teacher)
+            splits, encoded, tokenizer = encode_rows(rows, options, self.teacher)
+        self.task, self.defaults = rows.task, rows.defaults
         usual = default_space(self.defaults, {*self.given, *spread(self.asked)}) if self.arguments.search_default else {}
         self.space = {**usual, **self.asked}
         if not self.space:
@@ -128,9 +140,9 @@ class Tuning:
             # nothing that is found is worse than the defaults
             known = {name: self._default(name) for name in self.space}
             self.study.enqueue_trial({name: value for name, value in known.items() if value is not None and value in self.space[name]})
-        splits, encoded, tokenizer = self.task.encode_all(splits, self.defaults)
         build = partial(self._build, tokenizer, splits["train"], encoded["train"])
-        trainer = self.task.make_trainer(encoded, tokenizer, kind=tuning.TuningTrainer, model_init=build, tell=self._tell)
+        own: dict[str, Any] = {"kind": tuning.tuning_trainer(self.teacher.trainer_class if self.teacher else RnnTrainer)}
+        trainer = make_task_trainer(self.task, training, encoded, tokenizer, self.teacher, model_init=build, tell=self._tell, **own)
         trainer.remove_callback(ProgressLines)
         trainer.add_callback(RunBar())
         if training.early_stopping_patience:
@@ -145,15 +157,15 @@ class Tuning:
     @property
     def _most_epochs(self) -> int:
         epochs = self.space.get("num_train_epochs")
-        return max(1, round(max(epochs.values) if epochs else self.task.training.num_train_epochs))
+        return max(1, round(max(epochs.values) if epochs else self.options.training.num_train_epochs))
 
     def _describe_run(self) -> dict[str, Any]:
         fixed = {name: value for name, value in self.given.items() if name not in BESIDE}
-        return {"task": self.task.task, **fixed, **{f"search {name}": str(each) for name, each in self.space.items()}}
+        return {"task": self.arguments.task, **fixed, **{f"search {name}": str(each) for name, each in self.space.items()}}
 
     def _default(self, name: str) -> Any:
         option_name = SHARED.get(name, (name,))[0]
-        return self.defaults.get(option_name, DEFAULTS.get(option_name, getattr(self.task.training, option_name, None)))
+        return self.defaults.get(option_name, DEFAULTS.get(option_name, getattr(self.options.training, option_name, None)))
 
     def _chosen(self, trial: Any, is_built: bool) -> dict[str, Any]:
         """Return what a trial chooses of the options by which a model is built, or of the others."""
@@ -165,8 +177,8 @@ class Tuning:
 
     def _build(self, tokenizer: Any, rows: Any, encoded: Any, trial: Any = None) -> PreTrainedModel:
         """Return a new model with what a trial chooses."""
-        self.task.model_args = replace(self.base, **spread(self._chosen(trial, is_built=True) if trial else {}))
-        model = self.task.build_model(tokenizer, rows, encoded, self.defaults)
+        chosen = replace(self.options.model, **spread(self._chosen(trial, is_built=True) if trial else {}))
+        model = build_task_model(self.task, replace(self.options, model=chosen), tokenizer, self.defaults, rows, encoded)
         if hasattr(model, "set_wide_path"):
             # the linear model of a checkpoint has no part in this
             model.set_wide_path(None)
@@ -185,7 +197,7 @@ class Tuning:
 
     @property
     def _metric(self) -> str:
-        return str(self.task.training.metric_for_best_model).removeprefix("eval_")
+        return str(self.options.training.metric_for_best_model).removeprefix("eval_")
 
     def _options_of(self, trial: Any) -> dict[str, Any]:
         """Return what a run chose, as it was trained with."""
@@ -204,18 +216,18 @@ class Tuning:
         score = f"{self._metric} {best.value:.4f} on validation rows, the best of {len(self.study.trials)} runs of hf-rnn tune"
         with written_whole(path) as file:
             file.write(f"# {score}\n{yaml.safe_dump(self._recipe(options), allow_unicode=True, sort_keys=False)}")
-        with steps.optional("The picture"):
+        with optional("The picture"):
             runs = [(trial.number + 1, trial.value, trial.state.name == "PRUNED") for trial in self.study.trials]
-            greater = bool(self.task.training.greater_is_better)
+            greater = bool(self.options.training.greater_is_better)
             plot_study(runs, importances, self.folder / PICTURE, self._metric, greater)
         where = shlex.quote(str(path))
         print(f"\n{table}\nScore:  {score}\nRecipe: {where} (all runs in {TABLE} and {PICTURE})")
-        print(f"Next:   hf-rnn {self.task.task} {where} --output_dir outputs/best")
+        print(f"Next:   hf-rnn {self.arguments.task} {where} --output_dir outputs/best")
         return options
 
     def _table(self) -> str:
         """Return the best runs as a table."""
-        sign = -1 if self.task.training.greater_is_better else 1
+        sign = -1 if self.options.training.greater_is_better else 1
         ended = [trial for trial in self.study.trials if trial.value is not None and trial.state.name in ("COMPLETE", "PRUNED")]
         order = sorted(ended, key=lambda trial: (trial.state.name == "PRUNED", sign * (trial.value or 0.0)))
         rows = []
@@ -228,10 +240,10 @@ class Tuning:
 
     def _recipe(self, best: Mapping[str, Any]) -> dict[str, Any]:
         """Return all options of the best run: those found, those given, and what the others were by default."""
-        has_tokenizer = any(getattr(self.base, name) for name in ("model_name_or_path", "tokenizer_name", "embeddings_from"))
+        has_tokenizer = any(getattr(self.options.model, name) for name in ("model_name_or_path", "tokenizer_name", "embeddings_from"))
         left_out = {*TOKENIZER} if has_tokenizer or self.defaults.get("tokenizer_type") == "units" else set()
         defaults = {name: value for name, value in self.defaults.items() if name not in left_out}
-        if self.base.model_name_or_path or self.base.config_name:
+        if self.options.model.model_name_or_path or self.options.model.config_name:
             defaults = {name: value for name, value in defaults.items() if name in TRAINING}
         given = {name: getattr(value, "value", value) for name, value in self.given.items() if name not in BESIDE - {"test_file"}}
         return {**defaults, **given, **best, "do_train": True, "do_eval": True}

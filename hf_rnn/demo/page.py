@@ -19,6 +19,7 @@ from transformers.modeling_utils import PreTrainedModel
 from ..models.tags import can_follow, guess_scheme, split_tag
 from ..onnx.export import export_onnx, quantize
 from ..onnx.runtime import QUANTIZED_FILE
+from ..tasks.decoding import SpanDecoder, TagDecoder, decoder_class
 
 WEB = Path(__file__).parent / "web"
 OWN_FILES = ("index.html", "app.js", "engine.js", "offline.js")
@@ -79,20 +80,19 @@ def page_settings(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, ti
         ValueError: The model is neither a classifier nor a tagger of this package.
     """
     config = model.config
-    head = type(model).__name__.removeprefix("RnnFor")
-    tasks = {"SequenceClassification": "text-classification", "TokenClassification": "token-classification"}
-    if head not in tasks:
+    decoder = decoder_class(model)
+    if decoder is None or config.model_type != "hf_rnn":
         raise ValueError(
             f"The model must be a classifier or a tagger of this package, got {type(model).__name__}. Pass --model_name_or_path."
         )
-    if getattr(config, "units", None) == "raw":
+    if decoder is SpanDecoder:
         raise ValueError(
             "The page tags words that white space separates, got a tagger of raw text. Pass a classifier or a tagger of tokens."
         )
     labels = [config.id2label[index] for index in range(config.num_labels)]
     settings = {
         "title": title,
-        "task": tasks[head],
+        "task": decoder.task,
         "examples": list(examples),
         "labels": labels,
         "problem": config.problem_type,
@@ -100,7 +100,7 @@ def page_settings(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, ti
         "unknown": tokenizer.unk_token,
         "intents": list(getattr(config, "intents", None) or ()),
     }
-    if tasks[head] == "token-classification":
+    if decoder is TagDecoder:
         scheme = guess_scheme(labels)
         settings["kinds"] = [_kind(label, scheme) for label in labels]
         settings["joins"] = [[_joins(before, after, scheme) for after in labels] for before in labels]

@@ -21,8 +21,9 @@ from transformers.utils.logging import get_logger
 
 from ..data.loading import load_config, load_tokenizer
 from ..data.writing import file_digest
-from ..inference.loading import HEADS, auto_class_of, load
-from ..inference.predictor import Predictor, Text
+from ..inference.loading import load
+from ..inference.predictor import Predictor
+from ..tasks.decoding import Text, task_of
 
 logger = get_logger(__name__)
 
@@ -138,11 +139,14 @@ class HeadTeacher:
     def answer(self, texts: list[Text]) -> Sequence[np.ndarray]:
         """Return the logits of each text, (C,), or of the tokens of each sentence, (W, C), in the teacher's order of labels."""
         with _products_in(self.dtype, self.predictor.model.device):
-            return [logits.numpy() for logits in self.predictor.logits(texts)]
+            return [logits.numpy() for logits in self.predictor.decoder.logits(texts)]
 
-    def probabilities(self, texts: Sequence[Text], labels: Sequence[str | None], store: Path | None = None) -> list[Tensor]:
-        """Return the probabilities of each text or token in the student's order of labels."""
-        return [torch.from_numpy(logits[..., self.order]).softmax(-1) for logits in Store(self, store).ask(texts)]
+    def probabilities(
+        self, texts: Sequence[Text], labels: Sequence[str | None], store: Path | None = None, has_several: bool = False
+    ) -> list[Tensor]:
+        """Return the probabilities of each text or token in the student's order of labels, or of each label where there are several."""
+        ordered = (torch.from_numpy(logits[..., self.order]) for logits in Store(self, store).ask(texts))
+        return [logits.sigmoid() if has_several else logits.softmax(-1) for logits in ordered]
 
 
 class EmbeddingTeacher:
@@ -180,7 +184,9 @@ class EmbeddingTeacher:
         mean = (states * mask).sum(1) / mask.sum(1).clamp(min=1)
         return list(nn.functional.normalize(mean, dim=1).numpy())
 
-    def probabilities(self, texts: Sequence[Text], labels: Sequence[str | None], store: Path | None = None) -> list[Tensor]:
+    def probabilities(
+        self, texts: Sequence[Text], labels: Sequence[str | None], store: Path | None = None, has_several: bool = False
+    ) -> list[Tensor]:
         """Return the probabilities of each text; of those with labels, by a regression that has not seen them."""
         vectors = np.stack(Store(self, store).ask(texts))
         ids = np.array([-1 if label is None else self.labels.index(label) for label in labels])
@@ -202,12 +208,12 @@ def _products_in(dtype: torch.dtype, device: torch.device) -> torch.autocast:
 
 
 def load_teachers(
-    names: Iterable[str], labels: list[str], is_tagger: bool, dtype: torch.dtype = torch.float32
+    names: Iterable[str], labels: list[str], needs_head: bool, dtype: torch.dtype = torch.float32
 ) -> list[HeadTeacher | EmbeddingTeacher]:
     """Load teachers: those with a head for the task as they are, encoders without one for classifiers by their vectors."""
     teachers: list[HeadTeacher | EmbeddingTeacher] = []
     for name in names:
         head = (load_config(name).architectures or [""])[0]
-        kind = HeadTeacher if is_tagger or auto_class_of(head, HEADS) is not None else EmbeddingTeacher
+        kind = HeadTeacher if needs_head or task_of(head) is not None else EmbeddingTeacher
         teachers.append(kind(name, labels, dtype))
     return teachers

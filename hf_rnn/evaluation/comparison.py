@@ -15,9 +15,10 @@ from ..data.files.readers import DataError
 from ..data.rows.annotated import annotated_texts
 from ..data.rows.labels import feature_names, label_values, named_cell, one_label
 from ..data.rows.splits import LABEL_COLUMNS, TAG_COLUMNS, TEXT_COLUMNS, TOKEN_COLUMNS, choose_column, load_splits
-from ..inference.predictor import Predictor, Text
+from ..inference.predictor import Predictor
 from ..models.tags import guess_scheme
 from ..options import option
+from ..tasks.decoding import Decoder, Text
 
 logger = get_logger(__name__)
 
@@ -55,20 +56,22 @@ class LabelledRows:
             ValueError: They do not, or give no single label; or the file has no rows.
         """
         predictors = list(predictors)
-        if len({predictor.is_tagger for predictor in predictors}) > 1:
+        kinds = {predictor.decoder.kind for predictor in predictors}
+        if len({predictor.decoder.task for predictor in predictors}) > 1:
             raise ValueError("Classifiers and taggers answer different questions. Compare models of one task.")
-        for problem in (predictor.model.config.problem_type for predictor in predictors):
-            if problem in ("regression", "multi_label_classification"):
-                raise ValueError(f"Accuracy needs one label a text, got problem_type={problem!r}. Leave --test_file out.")
+        if others := kinds - {"label", "tags", "spans"}:
+            raise ValueError(
+                f"Models are measured on one label a text, tags or spans, got a model of {others.pop()}. Pass classifiers or taggers."
+            )
         rows = load_splits(files={"test": str(arguments.test_file)})["test"]
         if not len(rows):
             raise DataError(f"`test_file` {arguments.test_file!r} has no rows. Pass another --test_file.")
-        columns = arguments.text_column_name, arguments.label_column_name
+        columns = _columns(arguments, rows, predictors[0].decoder)
         with Places({"test": arguments.test_file}).named():
-            if all(predictor.reads_raw_text for predictor in predictors):
+            if kinds == {"spans"}:
                 texts, spans, _ = annotated_texts(rows, "test", *columns)
                 return cls(list(texts), spans, "spans", "f1")
-            return cls.of_columns(rows, predictors[0].is_tagger, *columns)
+            return cls.of_columns(rows, kinds != {"label"}, *columns)
 
     @classmethod
     def of_columns(cls, rows: Dataset, is_tagger: bool, text_column: str | None, label_column: str | None) -> "LabelledRows":
@@ -119,6 +122,13 @@ class LabelledRows:
         if self.measure == "f1":
             return sum(map(list.__eq__, answers, others)) / len(answers)
         return score_of(LabelledRows(self.texts, list(others), self.kind, self.measure).counts(answers))
+
+
+def _columns(arguments: ComparisonArguments, rows: Dataset, decoder: Decoder) -> tuple[str | None, str | None]:
+    """Return the columns that the options name, else those that the model was trained on as far as the rows have them."""
+    known = {name for name in (decoder.text_column, decoder.label_column) if name in rows.column_names}
+    text = arguments.text_column_name or (decoder.text_column if decoder.text_column in known else None)
+    return text, arguments.label_column_name or (decoder.label_column if decoder.label_column in known else None)
 
 
 def score_of(counts: np.ndarray) -> Any:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-Text = str | list[str]
+from ..tasks.decoding import Text
 
 # rows, and characters, that are held at a time
 WINDOW_ROWS, WINDOW_CHARACTERS = 8192, 2**22

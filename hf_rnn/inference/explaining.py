@@ -9,6 +9,7 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..models.pooling import AttentionPooling
+from ..tasks.decoding import SpanDecoder, TagDecoder, decoder_class
 from .reading import Reading, read_text
 
 # rows of one pass through the model
@@ -65,9 +66,9 @@ def explain(
 
 
 def _check(model: PreTrainedModel, names: list[str], label: str | None) -> None:
-    if not type(model).__name__.endswith(("ForSequenceClassification", "ForTokenClassification")):
+    if decoder_class(model) is None:
         raise ValueError(f"Only the answers of classifiers and taggers can be explained, got {type(model).__name__}. Load one of these.")
-    if getattr(model.config, "units", None) == "raw":
+    if decoder_class(model) is SpanDecoder:
         raise ValueError("A tagger of raw text finds its own tokens, and its spans cannot be explained. Load a tagger of tokens.")
     if label is not None and label not in names:
         raise ValueError(f"`label` must be one of {names}, got {label!r}. Pass --label.")
@@ -75,7 +76,7 @@ def _check(model: PreTrainedModel, names: list[str], label: str | None) -> None:
 
 def _find_token(model: PreTrainedModel, reading: Reading, token: int | None) -> int | None:
     """Return the token to explain, None for a classifier."""
-    if type(model).__name__.endswith("ForSequenceClassification"):
+    if decoder_class(model) is not TagDecoder:
         if token is not None:
             raise ValueError(f"`token` is for taggers; a classifier answers the whole text, got {token}. Leave --token out.")
         return None

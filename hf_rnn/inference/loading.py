@@ -1,17 +1,15 @@
 """Load a trained model, whichever head it has."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from safetensors import SafetensorError
-from transformers import AutoModelForSequenceClassification, AutoModelForTokenClassification
 from transformers.utils import logging
 
 from ..data.loading import load_config, load_tokenizer
+from ..tasks.decoding import HEADS, task_of
 from .predictor import Predictor
-
-HEADS = (AutoModelForSequenceClassification, AutoModelForTokenClassification)
 
 # what may be wrong with weights, and how it is told
 PROBLEMS = {"missing": "lacks", "mismatched": "has, of other sizes than its config says,", "unexpected": "has beside its own"}
@@ -34,13 +32,13 @@ def load(name: str, trust_remote_code: bool = False, **kwargs: Any) -> Predictor
     options: dict[str, Any] = {"trust_remote_code": trust_remote_code}
     try:
         head = (load_config(name, trust_remote_code).architectures or [""])[0]
-        auto_class = auto_class_of(head, HEADS)
-        if auto_class is None:
+        task = task_of(head)
+        if task is None:
             raise ValueError(f"{name!r} must be a classifier or a tagger, got {head or 'a model of unknown kind'}. Train one first.")
         with _quiet():
             # what does not fit is told below, in one line
             options |= {"output_loading_info": True, "ignore_mismatched_sizes": True}
-            model, report = auto_class.from_pretrained(name, **options, **kwargs)
+            model, report = HEADS[task].from_pretrained(name, **options, **kwargs)
         tokenizer = load_tokenizer(name, trust_remote_code)
     except (SafetensorError, RuntimeError, TypeError, KeyError, AttributeError, RecursionError) as error:
         # what the libraries raise on files that are not what their names say
@@ -63,8 +61,3 @@ def _quiet() -> Iterator[None]:
         yield
     finally:
         logging.set_verbosity(before)
-
-
-def auto_class_of(architecture: str, auto_classes: Iterable[Any]) -> Any:
-    """Return which of some Auto classes loads an architecture, by the head that both are named for, or None."""
-    return next((auto for auto in auto_classes if architecture.endswith(auto.__name__.removeprefix("AutoModel"))), None)

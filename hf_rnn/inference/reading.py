@@ -9,6 +9,7 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..data.rows.encoding import encode_words
+from ..tasks.decoding import decoder_class
 
 
 @dataclass(frozen=True)
@@ -43,13 +44,13 @@ def read_text(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, text: 
         tokenizer (`PreTrainedTokenizerBase`): A fast tokenizer.
         text (`str`): The text; what is beyond the longest row of a classifier is not read.
     """
-    is_tagger = type(model).__name__.endswith("ForTokenClassification")
-    if is_tagger and getattr(model.config, "units", None) != "raw":
+    kind = getattr(decoder_class(model), "kind", None)
+    if kind == "tags":
         tokens = [match.span() for match in re.finditer(r"\S+", text)]
         encoding = encode_words(tokenizer, [[text[start:end] for start, end in tokens]])
         word_of = encoding.word_ids(0)
         return Reading(text, torch.tensor(encoding["input_ids"][0]), word_of, dict(enumerate(tokens)), _within(tokens, word_of))
-    encoding = tokenizer(text, truncation=not is_tagger, return_offsets_mapping=True)
+    encoding = tokenizer(text, truncation=kind != "spans", return_offsets_mapping=True)
     word_of, pieces = encoding.word_ids(), [tuple(offsets) for offsets in encoding["offset_mapping"]]
     spans: dict[int, tuple[int, int]] = {}
     for word, (start, end) in zip(word_of, pieces, strict=True):

@@ -47,6 +47,7 @@ class RnnConfig(PreTrainedConfig):
         crf_constraints (`str`, *optional*): Forbid tag sequences that break the scheme of the label names: `"bio"` or `"bioes"`.
         units (`str`, *optional*): `"raw"` for a tagger of raw text, whose spans are to be grouped from the tags of pieces.
         intents (`list`, *optional*): Names of the classes of whole rows, for a tagger that classifies them too.
+        columns (`dict`, *optional*): Names of the columns that it was trained on, by what they hold: `"text"`, `"labels"`, `"intents"`.
         pad_token_id (`int`, *optional*): Row of the embedding that stays zero.
         bos_token_id, eos_token_id (`int`, *optional*): Tokens that begin and end a text of a causal language model.
         initializer_range (`float`): Standard deviation of linear layers.
@@ -81,6 +82,7 @@ class RnnConfig(PreTrainedConfig):
     crf_constraints: str | None = None
     units: str | None = None
     intents: list[str] | tuple[str, ...] | None = None
+    columns: dict[str, str] | None = None
     pad_token_id: int | None = 0
     bos_token_id: int | None = None
     eos_token_id: int | None = None

@@ -16,9 +16,11 @@ def sequence_loss(logits: Tensor, labels: Tensor, config: RnnConfig, num_items: 
     target = labels.to(logits.dtype).view_as(logits)
     if config.problem_type == "regression":
         total = nn.functional.mse_loss(logits, target, reduction="sum")
-    else:
-        total = nn.functional.binary_cross_entropy_with_logits(logits, target, reduction="sum")
-    return total / (max(labels.numel(), 1) if num_items is None else num_items)
+        return total / (max(labels.numel(), 1) if num_items is None else num_items)
+    # rows without labels, which a teacher alone answers, have -100
+    counted = target != -100
+    losses = nn.functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
+    return losses.masked_fill(~counted, 0.0).sum() / (counted.sum().clamp(min=1) if num_items is None else num_items)
 
 
 def cross_entropy(logits: Tensor, labels: Tensor, num_items: Tensor | int | None) -> Tensor:

@@ -79,3 +79,20 @@ def guess_scheme(labels: Sequence[str]) -> str | None:
             continue
         return scheme
     return None
+
+
+def spans_of_tags(tags: Sequence[str]) -> list[tuple[int, int, str]]:
+    """Return the first tag, the one after the last, and the type of each span that BIO or BIOES tags describe.
+
+    A span goes on at `I-` and `E-` after `B-` or `I-` of its own type; whatever else is not "O" begins one, so that tags which break the
+    scheme describe the spans that conlleval and seqeval count.
+    """
+    spans: list[tuple[int, int, str]] = []
+    before = ("O", "")
+    for index, (prefix, kind) in enumerate(map(split_tag, tags)):
+        if prefix in ("I", "E") and before in (("B", kind), ("I", kind)):
+            spans[-1] = (spans[-1][0], index + 1, kind)
+        elif prefix != "O":
+            spans.append((index, index + 1, kind))
+        before = (prefix, kind)
+    return spans

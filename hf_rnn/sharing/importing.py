@@ -10,11 +10,11 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 
 from ..models.configuration_rnn import RnnConfig
-from ..models.modeling_rnn import RnnForSequenceClassification, RnnForTokenClassification
+from ..tasks.decoding import HEADS
 
-TASKS = {"text-classification": RnnForSequenceClassification, "token-classification": RnnForTokenClassification}
 CELLS = {3: "gru", 4: "lstm"}
 
 
@@ -63,7 +63,7 @@ def import_state(
     linear: str = "linear",
     pooling: str = "last",
     pad_token_id: int | None = None,
-) -> RnnForSequenceClassification | RnnForTokenClassification:
+) -> PreTrainedModel:
     """Build the model that a state dict describes, in evaluation mode, and check that it computes the same.
 
     Args:
@@ -84,7 +84,7 @@ def import_state(
             f"The state dict holds more than embedding, rnn and linear: {sorted(set(state) - used)}. Leave them out to ignore them."
         )
     config = _describe(parts, labels, pooling, pad_token_id)
-    model = TASKS[task](config).eval()
+    model = HEADS[task].from_config(config).eval()
     reference = _rebuild(parts, config)
     with torch.no_grad():
         model.model.embeddings.word_embeddings.weight.copy_(reference[0].weight)

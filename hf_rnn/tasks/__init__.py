@@ -1,1 +1,1 @@
-"""What is learnt: labels, answers, metrics."""
+"""What is learnt, as values: labels, columns, how rows become ids, and how outputs become scores, reports and answers."""

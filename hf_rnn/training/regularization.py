@@ -1,4 +1,4 @@
-"""What makes a model learn more from the same text: adversarial perturbation and a teacher's answers."""
+"""What makes a model learn more from the same text: adversarial perturbation."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -53,12 +53,3 @@ class AdversarialEmbeddings:
         grad, rows = self._vectors.grad, mask.nonzero()[:, 0]
         norms = grad.new_zeros(len(mask)).index_add(0, rows, grad.square().sum(1)).sqrt()
         return self.epsilon * grad / norms.clamp(min=1e-20)[rows].unsqueeze(1)
-
-
-def distillation_loss(logits: Tensor, teacher: Tensor, counted: Tensor, temperature: float) -> Tensor:
-    """Return the summed cross entropy of logits (..., C) against a teacher's softened probabilities where `counted` (...).
-
-    Scaled by temperature squared, so that gradients keep their size (Hinton et al. 2015).
-    """
-    targets = (teacher[counted].float() / temperature).softmax(-1)
-    return -(temperature**2) * (targets * (logits[counted].float() / temperature).log_softmax(-1)).sum()

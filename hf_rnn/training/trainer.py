@@ -1,4 +1,4 @@
-"""Trainer for recurrent models: batches of similar length, accuracy while training, teachers, adversarial embeddings."""
+"""Trainer for recurrent models: batches of similar length, accuracy while training, adversarial embeddings."""
 
 from pathlib import Path
 from typing import Any
@@ -8,15 +8,15 @@ from accelerate.data_loader import prepare_data_loader
 from datasets import Dataset
 from huggingface_hub import CommitInfo
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, Sampler, SequentialSampler
 from transformers import EarlyStoppingCallback, Trainer
 from transformers.trainer_callback import ExportableState
 from transformers.utils import logging
 
-from ..distillation.arguments import DistillationArguments
 from ..sharing import hub
 from .checkpoints import checkpoint_problem, last_complete_checkpoint, write_checksums
-from .regularization import AdversarialEmbeddings, distillation_loss
+from .regularization import AdversarialEmbeddings
 from .samplers import LengthGroupedSampler, TokenBudgetSampler, row_lengths
 from .total_loss import TotalLoss
 
@@ -33,16 +33,15 @@ class TrainingDivergedError(ValueError):
 class RnnTrainer(Trainer):
     """`transformers.Trainer` for recurrent models.
 
-    With `train_sampling_strategy="group_by_length"` training batches are of similar length while evaluation keeps the order of the
-    data set. Rows with `teacher_logits` are learnt from a teacher too, as `distillation` says. The accuracy on the training batches
-    is logged beside the loss. Embeddings and CRF scores have no weight decay. A model that runs over words and was never told where
-    they start reads it from `processing_class`. A run whose loss or weights are no numbers any more stops with a
-    `TrainingDivergedError`; checkpoints come with checksums; a run that had stopped early does not train on when resumed.
+    With `train_sampling_strategy="group_by_length"` training batches are of similar length while evaluation keeps the order of the data
+    set. The accuracy on the training batches is logged beside the loss. Embeddings and CRF scores have no weight decay. A model that
+    runs over words and was never told where they start reads it from `processing_class`. A run whose loss or weights are no numbers any
+    more stops with a `TrainingDivergedError`; checkpoints come with checksums; a run that had stopped early does not train on when
+    resumed.
     """
 
-    def __init__(self, *args: Any, distillation: DistillationArguments | None = None, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.distillation = distillation or DistillationArguments()
         self._train_counts: Tensor | None = None
         self.add_callback(TotalLoss())
         if getattr(self.model, "needs_piece_types", False) and getattr(self.processing_class, "is_fast", False):
@@ -205,35 +204,22 @@ class RnnTrainer(Trainer):
             logger.warning(f"The best checkpoint {self.state.best_model_checkpoint} is lost ({problem}): the last weights are kept.")
 
     def compute_loss(self, model: nn.Module, inputs: dict[str, Any], return_outputs: bool = False, **kwargs: Any) -> Any:
-        """Return the loss, mixed with a teacher's if there is one, counting right answers on the way while training."""
-        labels, teacher = inputs.get("labels"), inputs.pop("teacher_logits", None)
-        count = kwargs.get("num_items_in_batch")
+        """Return the loss, counting right answers on the way while training."""
+        labels, count = inputs.get("labels"), kwargs.get("num_items_in_batch")
         if count is not None:
             # where no row of the batch has a label, a teacher's alone count, or none do
             kwargs["num_items_in_batch"] = count.clamp(min=1) if isinstance(count, Tensor) else max(count, 1)
         loss, outputs = super().compute_loss(model, inputs, return_outputs=True, **kwargs)
         logits = outputs.get("logits")
-        if teacher is not None and model.training:
-            loss = self._distil(loss, logits, teacher)
+        if self.label_smoother is not None and model.training and inputs.get("intents") is not None:
+            # the smoother takes the loss of tags alone, in place of what the model says
+            loss = loss + cross_entropy(outputs["intent_logits"], inputs["intents"], label_smoothing=self.args.label_smoothing_factor)
         # a masked language model makes no logits while it trains
         if model.training and logits is not None and labels is not None and not labels.is_floating_point():
             counted = labels != -100
             counts = torch.stack([((logits.detach().argmax(-1) == labels) & counted).sum(), counted.sum()])
             self._train_counts = counts if self._train_counts is None else self._train_counts + counts
         return (loss, outputs) if return_outputs else loss
-
-    def _distil(self, loss: Tensor, logits: Tensor, teacher: Tensor) -> Tensor:
-        """Mix a loss with the divergence from the teacher, whose logits are NaN where it has no answer."""
-        counted = teacher.isfinite().all(-1)
-        total = distillation_loss(logits, teacher, counted, self.distillation.distillation_temperature)
-        mean = total / counted.sum().clamp(min=1) / self.args.gradient_accumulation_steps
-        alpha = self.distillation.distillation_alpha
-        return (1 - alpha) * loss + alpha * mean
-
-    def _set_signature_columns_if_needed(self) -> None:
-        super()._set_signature_columns_if_needed()
-        if "teacher_logits" not in self._signature_columns:
-            self._signature_columns.append("teacher_logits")
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Log, with the training accuracy since the last time beside the training loss."""

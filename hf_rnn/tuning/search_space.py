@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..training.arguments import CONFIG_DEFAULTS, LabelledTrainingArguments, ModelArguments
+from ..arguments import CONFIG_DEFAULTS, LabelledTrainingArguments, ModelArguments
 
 # options that are tried together under one name
 SHARED = {"dropout": ("input_dropout", "hidden_dropout", "classifier_dropout")}

@@ -75,6 +75,11 @@ class TuningTrainer(RnnTrainer):
             self.tell(trial, score, epoch, self.state.epoch, time.perf_counter() - start, end)
 
 
+def tuning_trainer(kind: type[RnnTrainer]) -> type[TuningTrainer]:
+    """Return the trainer of a study whose runs train as another one does, by a teacher's answers for example."""
+    return TuningTrainer if kind is RnnTrainer else type(f"Tuning{kind.__name__}", (TuningTrainer, kind), {})
+
+
 def open_study(folder: Path, run: Mapping[str, Any], is_better_greater: bool) -> optuna.Study:
     """Return the study in a folder, a new one if there is none; runs that were broken off stand in its queue again.
 

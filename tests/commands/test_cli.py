@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
+from hf_rnn.arguments import DataArguments, ModelArguments, RnnTrainingArguments
 from hf_rnn.commands import cli
 from hf_rnn.options import option_groups, parse_arguments
-from hf_rnn.training.arguments import DataArguments, ModelArguments, RnnTrainingArguments
 
 # one name for each module
 NAMES = list({module: name for name, (module, _) in reversed(cli.COMMANDS.items())}.values())

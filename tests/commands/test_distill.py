@@ -16,7 +16,7 @@ from hf_rnn.data.tokenizers.training import train_tokenizer
 from hf_rnn.distillation import teachers
 from hf_rnn.inference.loading import load
 from hf_rnn.models.embeddings import UNUSED_KEY
-from hf_rnn.training.defaults import Size
+from hf_rnn.tasks.defaults import Size
 
 
 @pytest.fixture(autouse=True)

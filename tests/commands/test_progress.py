@@ -8,8 +8,8 @@ import pytest
 from runs import reviews
 
 from hf_rnn.commands import cli, text_classification
-from hf_rnn.commands.progress import line_of
 from hf_rnn.sharing.cards import distinct
+from hf_rnn.training.progress import line_of
 
 
 @pytest.fixture(scope="module")

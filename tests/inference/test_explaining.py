@@ -57,7 +57,7 @@ def test_effects_on_a_tag(tagger):
     predictor = load(str(tagger[0]))
     tokens = "The waiter brought us cold coffee .".split()
     text = "  ".join(tokens)
-    whole = predictor.logits([tokens])[0].softmax(-1)
+    whole = predictor.decoder.logits([tokens])[0].softmax(-1)
     for token in (0, 4, 6):
         found = predictor.explain(text, token=token)
         tag = int(whole[token].argmax())
@@ -66,7 +66,7 @@ def test_effects_on_a_tag(tagger):
         assert [word["word"] for word in found["words"]] == tokens == [text[word["start"] : word["end"]] for word in found["words"]]
         for index, word in enumerate(found["words"]):
             left = tokens[:index] + tokens[index + 1 :] if index != token else [*tokens[:index], "[UNK]", *tokens[index + 1 :]]
-            rest = predictor.logits([left])[0].softmax(-1)[token - (index < token), tag]
+            rest = predictor.decoder.logits([left])[0].softmax(-1)[token - (index < token), tag]
             assert word["effect"] == pytest.approx(found["score"] - float(rest), abs=1e-5)
     assert "<b>coffee</b>" in explanation_page([predictor.explain(text, token=5)])
 

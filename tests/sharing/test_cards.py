@@ -9,10 +9,10 @@ from huggingface_hub import ModelCard
 from transformers.trainer_utils import PredictionOutput
 
 from hf_rnn import RnnConfig, RnnForSequenceClassification
-from hf_rnn.commands import steps
-from hf_rnn.commands.provenance import describe_data
+from hf_rnn.arguments import CardArguments, DataArguments, RnnTrainingArguments
 from hf_rnn.sharing.cards import TEMPLATE, code, escape
-from hf_rnn.training.arguments import CardArguments, DataArguments, RnnTrainingArguments
+from hf_rnn.training.finishing import finish
+from hf_rnn.training.provenance import describe_data
 from hf_rnn.training.trainer import RnnTrainer
 
 LABELS = ["<script>alert(1)</script>", "| a |", "good\nbad", "*x* [y](z) `code`"]
@@ -36,7 +36,7 @@ def card(tmp_path):
     )
     outputs = {"test": PredictionOutput(np.zeros(1), None, metrics)}
     example = 'it\'s "odd" </code> | text'
-    steps.finish(trainer, source, example, describe_data(data), outputs, task="text-classification", metric="accuracy")
+    finish(trainer, source, example, describe_data(data, []), outputs, task="text-classification", metric="accuracy")
     return ModelCard.load(tmp_path / "my-model" / "README.md")
 
 

@@ -18,7 +18,10 @@ from hypothesis import strategies as st
 from runs import SCRIPTS, reviews
 from safetensors.torch import load_file
 
-from hf_rnn.commands import cli, steps, text_classification
+from hf_rnn.commands import cli, text_classification
+from hf_rnn.reports import writing
+from hf_rnn.tasks import text_classification as task_module
+from hf_rnn.training import finishing, running
 from hf_rnn.training.checkpoints import CHECKPOINT_FILES, CHECKSUMS, checkpoint_problem, last_complete_checkpoint
 
 SHORT = ["--max_train_samples", "160", "--per_device_train_batch_size", "16", "--save_total_limit", "99"]
@@ -90,14 +93,14 @@ def test_divergence_stops_the_run(tmp_path, options, capsys):
 
 def test_divergence_keeps_the_last_good_checkpoint(tmp_path, monkeypatch):
     """The message names it, and the run can be resumed from there."""
-    compute = text_classification.steps.RnnTrainer.compute_loss
+    compute = running.RnnTrainer.compute_loss
 
     def explode(self, model, inputs, return_outputs=False, **kwargs):
         loss, outputs = compute(self, model, inputs, return_outputs=True, **kwargs)
         loss = loss * float("nan") if model.training and self.state.global_step == 12 else loss
         return (loss, outputs) if return_outputs else loss
 
-    monkeypatch.setattr(steps.RnnTrainer, "compute_loss", explode)
+    monkeypatch.setattr(running.RnnTrainer, "compute_loss", explode)
     arguments = reviews(tmp_path / "out", *SHORT, "--do_train", "--do_eval")
     with pytest.raises(ValueError, match=r"stopped at step 13: the loss is NaN or infinite. The last good .* is .*checkpoint-8\. Lower"):
         text_classification.main(arguments)
@@ -138,10 +141,10 @@ def test_ornaments_cannot_lose_the_model(tmp_path, monkeypatch):
         raise MemoryError("no room")
 
     monkeypatch.setattr(matplotlib.figure.Figure, "savefig", fail)
-    monkeypatch.setattr(text_classification, "classification_report", fail)
-    monkeypatch.setattr(steps, "write_card", fail)
+    monkeypatch.setattr(task_module, "classification_report", fail)
+    monkeypatch.setattr(finishing, "write_card", fail)
     warnings = []
-    monkeypatch.setattr(steps.logger, "warning", warnings.append)
+    monkeypatch.setattr(writing.logger, "warning", warnings.append)
     metrics = text_classification.main(reviews(tmp_path / "out", *SHORT, "--do_train", "--do_predict"))
     assert metrics["test_accuracy"] > 0
     assert {"model.safetensors", "predictions.jsonl"} <= {path.name for path in (tmp_path / "out").iterdir()}

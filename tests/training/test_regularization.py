@@ -10,9 +10,10 @@ from tiny import build, rows_and_batches
 from torch import nn
 
 from hf_rnn import RnnForSequenceClassification
+from hf_rnn.arguments import RnnTrainingArguments
 from hf_rnn.commands import text_classification, token_classification
-from hf_rnn.training.arguments import RnnTrainingArguments
-from hf_rnn.training.regularization import AdversarialEmbeddings, distillation_loss
+from hf_rnn.distillation.trainer import distillation_loss
+from hf_rnn.training.regularization import AdversarialEmbeddings
 
 LABELS = torch.tensor([0, 1, 2, 0, 1])
 

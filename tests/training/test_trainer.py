@@ -10,8 +10,8 @@ import torch
 from datasets import Dataset
 
 from hf_rnn import RnnConfig, RnnForSequenceClassification, RnnForTokenClassification
+from hf_rnn.arguments import RnnTrainingArguments
 from hf_rnn.data.rows.collator import RnnCollator
-from hf_rnn.training.arguments import RnnTrainingArguments
 from hf_rnn.training.checkpoints import checkpoint_problem, last_complete_checkpoint
 from hf_rnn.training.samplers import LengthGroupedSampler, TokenBudgetSampler, row_lengths
 from hf_rnn.training.trainer import RnnTrainer

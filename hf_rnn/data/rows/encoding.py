@@ -50,7 +50,10 @@ def encode_texts(
                 for cell, row in cells
             ]
             if problem_type == "multi_label_classification":
-                encoded["labels"] = [[float(index in found) for index in range(len(label2id))] for found in ids_of]
+                # a row without labels, for a teacher alone, has none to learn
+                encoded["labels"] = [
+                    [-100.0 if -100 in found else float(index in found) for index in range(len(label2id))] for found in ids_of
+                ]
             else:
                 encoded["labels"] = [one_label(found, str(label_column), split, row) for found, row in zip(ids_of, rows, strict=True)]
     return {**encoded, "teacher_logits": batch["teacher_logits"]} if "teacher_logits" in batch else encoded
@@ -106,7 +109,10 @@ def encode_tokens(
     if intent_column in batch and intent2id:
         cells = zip(batch[intent_column], rows, strict=True)
         encoded["intents"] = [
-            one_label(label_ids(cell, str(intent_column), split, row, intent2id), str(intent_column), split, row) for cell, row in cells
+            -100
+            if cell is None and "teacher_logits" in batch
+            else one_label(label_ids(cell, str(intent_column), split, row, intent2id), str(intent_column), split, row)
+            for cell, row in cells
         ]
     return {**encoded, "labels": labels} if tag_column else encoded
 

@@ -5,7 +5,8 @@ import random
 import pytest
 
 from hf_rnn.data.files.readers import DataError
-from hf_rnn.data.rows.spans import check_spans, tag_spans, token_spans, unit_tags
+from hf_rnn.data.rows.spans import check_spans, token_spans, unit_tags
+from hf_rnn.models.tags import spans_of_tags
 
 TEXT = "😀 Köln liegt am Rhein"
 
@@ -76,4 +77,4 @@ def test_random_spans_survive():
         chosen = [(a, b, draw.choice("XY")) for a, b in zip(cuts[::2], cuts[1::2], strict=True)]
         spans = [(units[a][0], units[b - 1][1], kind) for a, b, kind in chosen]
         tags, missed = unit_tags(units, spans)
-        assert missed == 0 and tag_spans(tags) == chosen
+        assert missed == 0 and spans_of_tags(tags) == chosen

@@ -157,9 +157,21 @@ def fill(defaults: dict[str, Any], *arguments: Any) -> None:
                 setattr(argument, name, value)
 
 
-def describe(size: Size, defaults: dict[str, Any], *arguments: Any) -> str:
-    """Return a line that says what is used and that all of it are options."""
-    given = {name: getattr(a, name) for a in arguments for name in defaults if getattr(a, name, None) is not None}
-    values = {**defaults, **given}
+# options that are left out of a model which comes from elsewhere
+OF_TRAINING = ("wide_size", "learning_rate", "per_device_train_batch_size", "num_train_epochs", "validation_share")
+
+
+def describe(size: Size, defaults: dict[str, Any], goes_on: bool, *arguments: Any) -> str:
+    """Return a line that says what is used and that all of it are options.
+
+    Args:
+        size (`Size`): How much there is to learn from.
+        defaults (`dict`): What options are when they are left out.
+        goes_on (`bool`): Whether the model comes from elsewhere, and with it what it is built of.
+        arguments: Options.
+    """
+    told = {name: value for name, value in defaults.items() if not goes_on or name in OF_TRAINING}
+    given = {name: getattr(a, name) for a in arguments for name in told if getattr(a, name, None) is not None}
+    values = {**told, **given}
     listed = ", ".join(f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}" for name, value in values.items())
     return f"{size.rows:,} rows: {listed}. Each is an option."

@@ -7,9 +7,10 @@ import pytest
 import yaml
 
 from hf_rnn.commands import cli, text_classification, tune
-from hf_rnn.commands.labelled import DEFAULTS, KINDS
+from hf_rnn.commands.training import DEFAULTS
+from hf_rnn.commands.training import GROUPS as KINDS
 from hf_rnn.options import given_options, parse_arguments
-from hf_rnn.training.defaults import UNKNOWN, Size, classifier_defaults, tagger_defaults
+from hf_rnn.tasks.defaults import UNKNOWN, Size, classifier_defaults, tagger_defaults
 from hf_rnn.tuning import tuning
 from hf_rnn.tuning.search_space import BUILT, SHARED, Candidates, default_space, read_candidates, spread
 

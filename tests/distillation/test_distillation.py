@@ -7,14 +7,18 @@ import torch
 from datasets import Dataset, DatasetDict
 from runs import SAMPLES, reviews, sentences
 
+from hf_rnn.arguments import DistillationArguments, LabelledTrainingArguments
 from hf_rnn.commands import text_classification, token_classification
 from hf_rnn.data.files.readers import read_rows
 from hf_rnn.data.rows.collator import RnnCollator
 from hf_rnn.data.rows.encoding import encode_tokens, map_splits
 from hf_rnn.distillation import teachers
-from hf_rnn.distillation.arguments import DistillationArguments, add_teacher, split_signs
+from hf_rnn.distillation.teaching import Teaching, split_signs
 from hf_rnn.inference.loading import load
 from hf_rnn.sharing.cards import code
+from hf_rnn.tasks.task import Columns
+from hf_rnn.tasks.text_classification import TextClassification
+from hf_rnn.tasks.token_classification import TokenClassification
 
 
 @pytest.fixture(autouse=True)
@@ -28,18 +32,25 @@ def arguments(*names, **fields):
     return DistillationArguments(teacher_name_or_path=[str(name) for name in names], **fields)
 
 
+def taught(splits, options, text, label, labels):
+    """Return splits with the rows and answers of teachers."""
+    task = TokenClassification if isinstance(next(iter(splits.values()))[label][0], list) else TextClassification
+    training = LabelledTrainingArguments(output_dir="x", use_cpu=True)
+    return Teaching(options).add_answers(splits, task(tuple(labels), Columns(text, label), 256), training)
+
+
 def test_answers_of_a_classifier(classifier, tmp_path):
     """Every row has the log-probabilities that the teacher gives it alone, in the order of the student's labels; several are averaged."""
     folder, _ = classifier
     (tmp_path / "more.txt").write_text("최고의 영화\n\n별로\n")
     train = Dataset.from_dict({"document": ["정말 재미있다", "아주 긴 " * 40, ""], "label": ["negative", "positive", "negative"]})
     options = arguments(folder, folder, unlabeled_file=str(tmp_path / "more.txt"))
-    rows = add_teacher(DatasetDict(train=train), options, "document", "label", ["positive", "negative"], None, 42)["train"]
+    rows = taught(DatasetDict(train=train), options, "document", "label", ["positive", "negative"])["train"]
     assert rows["document"][3:] == ["최고의 영화", "별로"]
     assert rows["label"] == ["negative", "positive", "negative", None, None]
     teacher = load(str(folder))
     for text, logits in zip(rows["document"], rows["teacher_logits"], strict=True):
-        alone = teacher.logits([text])[0].log_softmax(-1)
+        alone = teacher.decoder.logits([text])[0].log_softmax(-1)
         assert torch.allclose(torch.tensor(logits), alone.flip(0), atol=1e-4)
 
 
@@ -55,11 +66,11 @@ def test_made_up_rows(classifier):
     train = Dataset.from_dict({"document": ["정말 재미있다", "별로 재미없는 영화"], "label": ["positive", "negative"]})
     splits = DatasetDict(train=train, validation=Dataset.from_dict({"document": ["비밀"], "label": ["negative"]}))
     options = arguments(classifier[0], augment=30)
-    rows = add_teacher(splits, options, "document", "label", ["negative", "positive"], None, 42)["train"]
+    rows = taught(splits, options, "document", "label", ["negative", "positive"])["train"]
     assert rows["label"] == ["positive", "negative", *[None] * 30]
     assert all(len(logits) == 2 for logits in rows["teacher_logits"])
     assert not any("비밀" in text for text in rows["document"])
-    again = add_teacher(splits, options, "document", "label", ["negative", "positive"], None, 42)["train"]
+    again = taught(splits, options, "document", "label", ["negative", "positive"])["train"]
     assert again["document"] == rows["document"]
     with pytest.raises(ValueError, match="`augment` needs a teacher"):
         DistillationArguments(augment=30)
@@ -72,7 +83,7 @@ def test_answers_of_a_tagger(tagger):
     labels = list(teacher.model.config.id2label.values())
     sentences = [["The", "dog", "ate"], ["unbelievable", "!"]]
     train = Dataset.from_dict({"tokens": sentences, "tags": [["DET", "NOUN", "VERB"], None]})
-    splits = add_teacher(DatasetDict(train=train), arguments(folder), "tokens", "tags", labels, None, 42)
+    splits = taught(DatasetDict(train=train), arguments(folder), "tokens", "tags", labels)
     encoded = map_splits(
         splits,
         encode_tokens,
@@ -90,7 +101,7 @@ def test_answers_of_a_tagger(tagger):
     # a sentence without tags has answers alone
     assert torch.equal(finite[0], batch["labels"][0] != -100)
     assert (batch["labels"][1] == -100).all()
-    expected = torch.cat(teacher.logits(sentences)).log_softmax(-1).clamp(min=math.log(1e-8))
+    expected = torch.cat(teacher.decoder.logits(sentences)).log_softmax(-1).clamp(min=math.log(1e-8))
     assert torch.allclose(batch["teacher_logits"][finite], expected, atol=1e-4)
 
 
@@ -106,7 +117,7 @@ def test_students_learn_from_answers_alone(classifier, tagger, tmp_path):
     assert "answered likewise: `nsmc_test.tsv`" in card
     teacher, student = (load(str(path)) for path in (folder, tmp_path / "c"))
     texts = [row["document"] for row in read_rows(str(SAMPLES / "nsmc_train.tsv"))][-500:]
-    same = teacher.logits(texts).argmax(-1) == student.logits(texts).argmax(-1)
+    same = teacher.decoder.logits(texts).argmax(-1) == student.decoder.logits(texts).argmax(-1)
     assert same.float().mean() > 0.65
     folder, _ = tagger
     more = ["--teacher_name_or_path", str(folder), "--distillation_alpha", "1.0", "--use_crf", "true"]
@@ -134,6 +145,6 @@ def test_teachers_of_other_labels_are_refused(classifier):
     """Both sets of labels are named."""
     train = Dataset.from_dict({"text": ["a"], "label": ["x"]})
     with pytest.raises(ValueError, match=r"must know the labels of the data, \['x'\], got \['negative', 'positive'\]"):
-        add_teacher(DatasetDict(train=train), arguments(classifier[0]), "text", "label", ["x"], None, 42)
+        taught(DatasetDict(train=train), arguments(classifier[0]), "text", "label", ["x"])
     with pytest.raises(ValueError, match="A teacher needs a training split"):
-        add_teacher(DatasetDict(test=train), arguments(classifier[0]), "text", "label", ["x"], None, 42)
+        taught(DatasetDict(test=train), arguments(classifier[0]), "text", "label", ["x"])

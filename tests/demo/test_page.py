@@ -144,7 +144,7 @@ def ask_browser(folder, texts, profile, twenty=""):
 def in_python(page, checkpoint):
     """Return the model of a page as Python runs it."""
     predictor = load(str(checkpoint))
-    kind = OnnxRnnForTokenClassification if predictor.is_tagger else OnnxRnnForSequenceClassification
+    kind = OnnxRnnForTokenClassification if predictor.decoder.kind == "tags" else OnnxRnnForSequenceClassification
     return Predictor(kind(predictor.model.config, str(page / "model.onnx")), predictor.tokenizer)
 
 

@@ -77,7 +77,7 @@ def test_labels_in_the_order_of_the_student(tokenizer, tmp_path):
     """Logits of a head with the labels in another order; other labels are refused."""
     config = BertConfig(vocab_size=len(tokenizer), id2label={0: "good", 1: "bad"}, label2id={"good": 0, "bad": 1}, **SIZES)
     folder = save(BertForSequenceClassification(config), tokenizer, tmp_path / "head")
-    (teacher,) = load_teachers([folder], ["bad", "good"], is_tagger=False)
+    (teacher,) = load_teachers([folder], ["bad", "good"], needs_head=False)
     assert isinstance(teacher, HeadTeacher)
     found = torch.stack(teacher.probabilities(TEXTS, [None] * len(TEXTS), tmp_path / "store"))
     model = BertForSequenceClassification.from_pretrained(folder).eval()
@@ -85,13 +85,13 @@ def test_labels_in_the_order_of_the_student(tokenizer, tmp_path):
         expected = torch.cat([model(**tokenizer([text], return_tensors="pt")).logits.softmax(-1) for text in TEXTS])
     assert torch.allclose(found, expected[:, [1, 0]], atol=1e-5)
     with pytest.raises(ValueError, match="must know the labels of the data, \\['x', 'y'\\]"):
-        load_teachers([folder], ["x", "y"], is_tagger=False)
+        load_teachers([folder], ["x", "y"], needs_head=False)
 
 
 def test_an_encoder_teaches_by_a_regression(tokenizer, tmp_path):
     """Vectors are means of states, alone as padded; a regression on them tells the classes of rows without labels."""
     folder = save(BertModel(BertConfig(vocab_size=len(tokenizer), **SIZES)), tokenizer, tmp_path / "encoder")
-    (teacher,) = load_teachers([folder], ["bad", "good"], is_tagger=False)
+    (teacher,) = load_teachers([folder], ["bad", "good"], needs_head=False)
     assert isinstance(teacher, EmbeddingTeacher)
     together = teacher.answer(TEXTS)
     for text, vector in zip(TEXTS, together, strict=True):
@@ -140,7 +140,7 @@ def test_answers_in_half_precision(kind, tokenizer, tmp_path):
     torch.manual_seed(0)
     config = BertConfig(vocab_size=len(tokenizer), id2label={0: "good", 1: "bad"}, label2id={"good": 0, "bad": 1}, **SIZES)
     folder = save(kind(config), tokenizer, tmp_path / "teacher")
-    pair = [load_teachers([folder], ["good", "bad"], is_tagger=False, dtype=dtype)[0] for dtype in (torch.float32, torch.bfloat16)]
+    pair = [load_teachers([folder], ["good", "bad"], needs_head=False, dtype=dtype)[0] for dtype in (torch.float32, torch.bfloat16)]
     exact, rounded = (np.stack(teacher.answer(TEXTS)) for teacher in pair)
     assert rounded.dtype == np.float32
     assert np.allclose(exact, rounded, atol=0.02)

@@ -1,4 +1,4 @@
-"""Options of training: model, data, card and `RnnTrainingArguments`."""
+"""The options, each declared once: of data, models, training, teachers and cards. Commands list the groups that they understand."""
 
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 import torch
 from transformers import TrainingArguments
 
-from ..models.configuration_rnn import RnnConfig
-from ..options import check_ranges, option
+from .models.configuration_rnn import RnnConfig
+from .options import check_ranges, option
 
 # what fields of a config are when neither options nor a command say more
 CONFIG_DEFAULTS = {name: each.default for name, each in RnnConfig.__dataclass_fields__.items()}
@@ -86,6 +86,28 @@ class DataArguments:
     max_predict_samples: int | None = option("Use only so many test rows.", within="[1, inf)")
     streaming: bool = option("Read rows as they are needed; needs --max_steps.", False)
     preprocessing_num_workers: int | None = option("Processes that tokenise.", within="[1, inf)")
+
+
+@dataclass
+class DistillationArguments:
+    """Whose answers to learn from, and how."""
+
+    teacher_name_or_path: list[str] | None = option(  # noqa: RUF009
+        "Trained models (folders or Hub names) of any kind with the same labels, or encoders, on whose vectors a regression is fitted; of "
+        "several the mean probability counts."
+    )
+    augment: int = option(
+        "Made-up rows for the teacher to answer, from the training rows; 30000 for a few thousand rows.", 0, within="[0, 10000000]"
+    )
+    unlabeled_file: str | None = option("Texts without labels, for the teacher to answer; txt, csv and the like.")
+    distillation_alpha: float = option("Weight of the teacher's answers beside that of the labels, 1 - alpha.", 0.9, within="(0, 1]")
+    distillation_temperature: float = option("Temperature that softens the teacher's answers.", 2.0, within="(0, inf)")
+
+    def __post_init__(self) -> None:
+        check_ranges(type(self), vars(self))
+        for name in ("unlabeled_file", "augment"):
+            if getattr(self, name) and not self.teacher_name_or_path:
+                raise ValueError(f"`{name}` needs a teacher to answer its texts. Pass --teacher_name_or_path.")
 
 
 @dataclass

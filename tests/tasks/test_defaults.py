@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from hf_rnn.training.defaults import (
+from hf_rnn.tasks.defaults import (
     FEWEST_EPOCHS,
     Size,
     classifier_defaults,
@@ -77,7 +77,7 @@ def test_what_is_given_stays():
     """Only what was left out is filled in, and the line at the start tells what is used."""
     size, options = Size(5452, 50_000, 80), SimpleNamespace(num_train_epochs=2.0, learning_rate=None)
     defaults = classifier_defaults(size)
-    line = describe(size, defaults, options)
+    line = describe(size, defaults, False, options)
     assert line.startswith("5,452 rows: ")
     assert "num_train_epochs 2," in line
     fill(defaults, options)

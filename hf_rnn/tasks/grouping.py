@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from ..models.tags import can_follow, guess_scheme, split_tag
+from ..models.tags import guess_scheme, spans_of_tags
 
 
 def group_spans(
@@ -23,20 +23,10 @@ def group_spans(
     Returns:
         `list`: Dictionaries with `entity_group`, `score` (the mean of the tokens), `word` (the text between), `start` and `end`.
     """
-    scheme = guess_scheme(labels)
-    groups: list[list[int]] = []
-    for index, tag in enumerate(tags):
-        if scheme and split_tag(tag)[0] == "O":
-            continue
-        continues = scheme and split_tag(tag)[0] in ("I", "E") and groups and groups[-1][-1] == index - 1
-        if continues and can_follow(tags[index - 1], tag, scheme or ""):
-            groups[-1].append(index)
-        else:
-            groups.append([index])
+    each = [(index, index + 1, tag) for index, tag in enumerate(tags)]
     spans = []
-    for group in groups:
-        start, end = offsets[group[0]][0], offsets[group[-1]][1]
-        kind = split_tag(tags[group[0]])[1] if scheme else tags[group[0]]
-        score = sum(scores[index] for index in group) / len(group)
+    for first, last, kind in spans_of_tags(tags) if guess_scheme(labels) else each:
+        start, end = offsets[first][0], offsets[last - 1][1]
+        score = sum(scores[first:last]) / (last - first)
         spans.append({"entity_group": kind, "score": score, "word": text[start:end], "start": start, "end": end})
     return spans

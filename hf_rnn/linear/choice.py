@@ -1,0 +1,44 @@
+"""Which linear model stands beside the recurrence of a model."""
+
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import logging
+
+from ..models.modeling_rnn import RnnForSequenceClassification, RnnForTokenClassification
+from .classifier import FROM_LABELS, TAUGHT, LinearFit, WideFit
+from .tagger import TaggerFit
+
+logger = logging.get_logger(__name__)
+
+
+def choose_linear_fit(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, size: int | None, default: int, is_taught: bool
+) -> LinearFit | None:
+    """Take away the linear model that a checkpoint came with, and return what makes one for the rows at hand, if anything does.
+
+    Args:
+        model (`PreTrainedModel`): New, or a checkpoint to go on from.
+        tokenizer (`PreTrainedTokenizerBase`): Its tokenizer.
+        size (`int`, *optional*): Features that are asked for.
+        default (`int`): Features of a new model, where nothing is asked for; a checkpoint goes on with as many as it has.
+        is_taught (`bool`): Whether a teacher taught the recurrence, so that it knows more and is less sure.
+
+    Raises:
+        ValueError: Features are asked for, and the model can have none.
+    """
+    is_classifier = isinstance(model, RnnForSequenceClassification)
+    if not is_classifier and not isinstance(model, RnnForTokenClassification):
+        return None
+    has_one_label = not is_classifier or model.config.problem_type in (None, "single_label_classification")
+    if size and not has_one_label:
+        raise ValueError(f"`wide_size` needs one label a row, got {size} with {model.config.problem_type!r}. Leave --wide_size out.")
+    known = model.config.wide_size
+    chosen = size if size is not None else known or default
+    if known:
+        is_again = "is fitted again to these rows" if chosen else "is left out"
+        logger.warning(f"The linear model of the checkpoint, of {known:,} features, {is_again}.")
+    model.set_wide_path(None)
+    if not chosen or not has_one_label:
+        return None
+    if is_classifier:
+        return WideFit(model, tokenizer, chosen, TAUGHT if is_taught else FROM_LABELS)
+    return TaggerFit(model, tokenizer, chosen)

@@ -1,0 +1,194 @@
+"""What is learnt, as a value: known once rows are read, and never changed after."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+from transformers import EvalPrediction, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.trainer_utils import PredictionOutput
+
+from ..arguments import DataArguments, ModelArguments, RnnTrainingArguments
+from ..data.loading import load_config
+from ..data.rows.splits import AnyDataset, Splits, iterate_texts
+from ..data.tokenizers.training import train_tokenizer
+from .defaults import Size
+from .report import Report
+
+
+@dataclass(frozen=True)
+class TaskOptions:
+    """The options that say what is learnt from which rows.
+
+    Attributes:
+        data (`DataArguments`): Where rows come from and how they are read.
+        model (`ModelArguments`): What to start from, or what to build.
+        training (`RnnTrainingArguments`): Whether to train, and how.
+        has_teacher (`bool`): Whether a teacher answers rows too.
+    """
+
+    data: DataArguments
+    model: ModelArguments
+    training: RnnTrainingArguments
+    has_teacher: bool = False
+
+    @property
+    def goes_on(self) -> bool:
+        """Return whether the model, or its config, comes from elsewhere."""
+        return bool(self.model.model_name_or_path or self.model.config_name)
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which column of the rows holds what.
+
+    Attributes:
+        text (`str`): Texts, or lists of tokens.
+        labels (`str`): Labels, numbers, lists of tags, or spans.
+        intents (`str`, *optional*): Classes of whole sentences beside their tags.
+    """
+
+    text: str
+    labels: str
+    intents: str | None = None
+
+
+@dataclass(frozen=True)
+class Task(ABC):
+    """What is learnt.
+
+    Args:
+        labels (`tuple`): Names of the labels, in the order of logits.
+        columns (`Columns`): Columns of the rows.
+        max_length (`int`): Pieces to which a tokenizer truncates.
+    """
+
+    # its name among the tasks of pipelines
+    name: ClassVar[str]
+    auto_class: ClassVar[Any]
+    # options that have no meaning here, and what to do instead
+    without: ClassVar[dict[str, str]]
+    # a function of logits and labels that keeps less than all logits in memory
+    shrink_logits: ClassVar[Any] = None
+
+    labels: tuple[str, ...]
+    columns: Columns
+    max_length: int
+
+    @classmethod
+    def prepare(cls, splits: Splits, options: TaskOptions) -> Splits:
+        """Return the rows in the form that the other steps expect: as they are."""
+        return splits
+
+    @classmethod
+    @abstractmethod
+    def defaults(cls, size: Size, options: TaskOptions) -> dict[str, Any]:
+        """Return what the options are when they are left out, by how much there is to learn from."""
+
+    @classmethod
+    @abstractmethod
+    def choose_columns(cls, splits: Splits, data: DataArguments) -> Columns:
+        """Return the columns that the options name, or the usual ones of the training rows, or of the first split without any."""
+
+    @classmethod
+    def stratify_by(cls, columns: Columns, data: DataArguments) -> str | None:
+        """Return the column by whose labels validation rows are drawn, if there is one."""
+        return None
+
+    @classmethod
+    @abstractmethod
+    def of_rows(cls, splits: Splits, columns: Columns, options: TaskOptions) -> "Task":
+        """Return the task that rows pose: its labels are those of the checkpoint if nothing is trained, else those of the rows too."""
+
+    @property
+    @abstractmethod
+    def metric(self) -> tuple[str, bool]:
+        """Return the metric that chooses the best epoch, and whether more of it is better."""
+
+    @property
+    @abstractmethod
+    def metric_names(self) -> list[str]:
+        """Return the names of all metrics that `score` gives."""
+
+    @property
+    def label_columns(self) -> list[str] | None:
+        """Return the encoded columns that hold labels where that is not `labels` alone."""
+        return None
+
+    def config_fields(self, options: TaskOptions) -> dict[str, Any]:
+        """Return the fields of a model's config that follow from the task: its labels, its columns, and more."""
+        names = {"id2label": dict(enumerate(self.labels)), "label2id": self.label2id}
+        return {**names, "columns": {name: column for name, column in asdict(self.columns).items() if column is not None}}
+
+    @property
+    def label2id(self) -> dict[str, int]:
+        """Return the id of each label."""
+        return {label: index for index, label in enumerate(self.labels)}
+
+    def train_tokenizer(self, rows: AnyDataset, options: TaskOptions, defaults: dict[str, Any]) -> PreTrainedTokenizerBase:
+        """Train a tokenizer on the texts of training rows."""
+        model = options.model
+        return train_tokenizer(
+            iterate_texts(rows, self.columns.text),
+            model.tokenizer_type or defaults["tokenizer_type"],
+            model.vocab_size or defaults["vocab_size"],
+            model.lowercase,
+            model.split_punctuation,
+            model.decompose,
+            model_max_length=self.max_length,
+        )
+
+    def words(self, rows: AnyDataset, encoded: AnyDataset) -> Iterable[list[str]] | None:
+        """Return the words of each training row where words are what is read, else None."""
+        return None
+
+    def initialize(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+        """Give a new model what the task knows of its tokenizer: nothing."""
+        return
+
+    @abstractmethod
+    def encode(self, splits: Splits, tokenizer: PreTrainedTokenizerBase, num_proc: int | None = None) -> Splits:
+        """Turn raw rows into `input_ids` and `labels`."""
+
+    @abstractmethod
+    def score(self, prediction: EvalPrediction) -> dict[str, float]:
+        """Return metrics from predictions and labels."""
+
+    def score_rows(self, output: PredictionOutput, rows: AnyDataset, encoded: AnyDataset) -> dict[str, float]:
+        """Return metrics of a predicted split that need its rows beside predictions and labels."""
+        return {}
+
+    @abstractmethod
+    def class_ids(self, output: PredictionOutput) -> tuple[list[int], list[int]]:
+        """Return the class ids that were answered, of rows or words, and the right ones; nothing where there is not one class each."""
+
+    @abstractmethod
+    def report(self, output: PredictionOutput, rows: AnyDataset, encoded: AnyDataset) -> Report:
+        """Return what there is to say of the answers to a split."""
+
+
+def known_labels(model: ModelArguments) -> list[str] | None:
+    """Return the label names of the checkpoint to go on from, or None if it has only placeholders or there is none."""
+    if not model.model_name_or_path:
+        return None
+    config = load_config(model.model_name_or_path, model.trust_remote_code)
+    labels = [config.id2label[index] for index in range(config.num_labels)]
+    return None if all(label == f"LABEL_{index}" for index, label in enumerate(labels)) else labels
+
+
+def known_intents(model: ModelArguments) -> list[str] | None:
+    """Return the classes of whole sentences of the checkpoint to go on from, or None if it has none or there is none."""
+    if not model.model_name_or_path:
+        return None
+    intents = getattr(load_config(model.model_name_or_path, model.trust_remote_code), "intents", None)
+    return list(intents) if intents else None
+
+
+def keep_labels(known: list[str] | None, found: list[str]) -> tuple[str, ...]:
+    """Return the labels of a model that goes on from one with known labels: those, in their order, and then new ones that rows have.
+
+    Rows that have none of the known labels are of another task: then the labels are those found.
+    """
+    if known is None or not set(known) & set(found):
+        return tuple(found)
+    return tuple(dict.fromkeys([*known, *found]))

@@ -1,0 +1,210 @@
+"""Classes, several labels at once, or a number, of whole texts."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import evaluate
+import numpy as np
+from scipy.special import expit, softmax
+from sklearn.metrics import classification_report
+from transformers import AutoModelForSequenceClassification, EvalPrediction, PreTrainedTokenizerBase
+from transformers.trainer_utils import PredictionOutput
+from transformers.utils import logging
+
+from ..arguments import DataArguments
+from ..data.files.cells import as_number, place
+from ..data.files.readers import DataError
+from ..data.rows.encoding import drop_truncated, encode_texts, map_splits
+from ..data.rows.labels import collect_labels, feature_names
+from ..data.rows.splits import LABEL_COLUMNS, TEXT_COLUMNS, AnyDataset, Splits, choose_column, iterate_cells
+from .defaults import Size, classifier_defaults, student_defaults
+from .metrics import ClassificationMetric, MultiLabelMetric, RegressionMetric, load_metric
+from .report import Confusion, Report
+from .task import Columns, Task, TaskOptions, keep_labels, known_labels
+
+logger = logging.get_logger(__name__)
+
+# metric class, its name for the best epoch, and whether more of it is better
+METRICS: dict[str, tuple[type[evaluate.Metric], str, bool]] = {
+    "single_label_classification": (ClassificationMetric, "accuracy", True),
+    "multi_label_classification": (MultiLabelMetric, "f1_micro", True),
+    "regression": (RegressionMetric, "mse", False),
+}
+# pieces of a text that are read
+MAX_LENGTH = 256
+
+
+@dataclass(frozen=True)
+class TextClassification(Task):
+    """Classes, several labels at once, or regression.
+
+    Args:
+        problem (`str`): A `problem_type` of transformers.
+    """
+
+    name = "text-classification"
+    auto_class = AutoModelForSequenceClassification
+    without: ClassVar[dict[str, str]] = {
+        **dict.fromkeys(("use_crf", "crf_constraints"), "A CRF tags words: run hf-rnn token-classification."),
+        **dict.fromkeys(("from_text",), "Texts are read as they are."),
+        "intent_column_name": "Pass --label_column_name.",
+    }
+
+    problem: str = "single_label_classification"
+
+    @classmethod
+    def defaults(cls, size: Size, options: TaskOptions) -> dict[str, Any]:
+        """Return those of a classifier; what goes on from a checkpoint, or other problems, has no linear model."""
+        chosen = student_defaults(size, is_tagger=False) if options.has_teacher else classifier_defaults(size)
+        is_plain = problem_of(options.data) == "single_label_classification" and not options.data.streaming
+        return chosen if is_plain and not options.model.model_name_or_path else {**chosen, "wide_size": 0}
+
+    @classmethod
+    def choose_columns(cls, splits: Splits, data: DataArguments) -> Columns:
+        """Return both columns; a test split alone may lack labels."""
+        first = "train" if "train" in splits else next(iter(splits))
+        text = choose_column(splits[first], first, data.text_column_name, TEXT_COLUMNS, "text_column_name")
+        if first == "test" and data.label_column_name is None:
+            present = [name for name in LABEL_COLUMNS if name in (splits[first].column_names or [])]
+            return Columns(text, (present or LABEL_COLUMNS)[0])
+        return Columns(text, choose_column(splits[first], first, data.label_column_name, LABEL_COLUMNS, "label_column_name"))
+
+    @classmethod
+    def stratify_by(cls, columns: Columns, data: DataArguments) -> str | None:
+        """Return the column of classes, if every row has one."""
+        return columns.labels if problem_of(data) == "single_label_classification" else None
+
+    @classmethod
+    def of_rows(cls, splits: Splits, columns: Columns, options: TaskOptions) -> "TextClassification":
+        """Return the task that rows pose; a regression has the name of its column for a label."""
+        problem, known = problem_of(options.data), known_labels(options.model)
+        if problem == "regression":
+            _check_numbers(splits, columns.labels)
+            labels: tuple[str, ...] = (columns.labels,)
+        elif known is not None and not options.training.do_train:
+            labels = tuple(known)
+        else:
+            labels = keep_labels(known, _collect(splits, columns.labels, options.data))
+            fewest = 1 if problem == "multi_label_classification" else 2
+            if len(labels) < fewest:
+                raise DataError(
+                    f"Column {columns.labels!r} must hold at least {fewest} labels, got {list(labels)}. Is it the --label_column_name?"
+                )
+        return cls(labels, columns, options.data.max_length or MAX_LENGTH, problem)
+
+    @property
+    def metric(self) -> tuple[str, bool]:
+        """Return the metric of the problem type."""
+        return METRICS[self.problem][1:]
+
+    @property
+    def metric_names(self) -> list[str]:
+        """Return what the metric of the problem type gives for one row."""
+        row = {"multi_label_classification": [0, 1], "regression": 0.0}.get(self.problem, 0)
+        return list(self._scorer().compute(predictions=[row], references=[row]))
+
+    def config_fields(self, options: TaskOptions) -> dict[str, Any]:
+        """Return labels, columns, and the problem type."""
+        return {**super().config_fields(options), "problem_type": self.problem}
+
+    def encode(self, splits: Splits, tokenizer: PreTrainedTokenizerBase, num_proc: int | None = None) -> Splits:
+        """Tokenise texts; say how many were truncated."""
+        encoded = map_splits(
+            splits,
+            encode_texts,
+            {split: feature_names(rows, self.columns.labels) for split, rows in splits.items()},
+            num_proc,
+            tokenizer=tokenizer,
+            text_column=self.columns.text,
+            label_column=self.columns.labels,
+            problem_type=self.problem,
+            label2id=self.label2id,
+            max_length=self.max_length,
+        )
+        encoded, truncated = drop_truncated(encoded)
+        if len(truncated) < len(encoded):
+            logger.warning(f"Rows of a stream are truncated to {self.max_length} tokens without being counted.")
+        for split, (count, total) in truncated.items():
+            if count:
+                share = f"{count} of {total} {split} rows ({100 * count / total:.2f}%)"
+                logger.warning(f"{share} are longer than {self.max_length} tokens and are truncated.")
+        return encoded
+
+    def _scorer(self) -> evaluate.Metric:
+        return load_metric(METRICS[self.problem][0])
+
+    def score(self, prediction: EvalPrediction) -> dict[str, float]:
+        """Return the metric of the problem type from logits (N, C) and labels."""
+        return self._scorer().compute(predictions=decide(prediction.predictions, self.problem), references=prediction.label_ids)
+
+    def class_ids(self, output: PredictionOutput) -> tuple[list[int], list[int]]:
+        """Return the classes of rows with one class."""
+        if self.problem != "single_label_classification" or output.label_ids is None:
+            return [], []
+        return decide(output.predictions, self.problem).tolist(), output.label_ids.tolist()
+
+    def report(self, output: PredictionOutput, rows: AnyDataset, encoded: AnyDataset) -> Report:
+        """Return predictions in data-set order, a table of each label, and which classes are taken for which."""
+        answers = decide(output.predictions, self.problem)
+        references = [None] * len(answers) if output.label_ids is None else output.label_ids.tolist()
+        texts = iterate_cells(rows, self.columns.text)
+        written = (
+            {"index": index, "text": text, "label": self._names(label), **self._answer(answer, logits)}
+            for index, (text, label, answer, logits) in enumerate(zip(texts, references, answers, output.predictions, strict=True))
+        )
+        if output.label_ids is None or self.problem == "regression":
+            return Report(written)
+        labels, ids = list(self.labels), list(range(len(self.labels)))
+
+        def scores() -> str:
+            return classification_report(output.label_ids, answers, labels=ids, target_names=labels, digits=4, zero_division=0)
+
+        is_single = self.problem == "single_label_classification"
+        return Report(written, scores, Confusion(output.label_ids, answers, labels) if is_single else None)
+
+    def _names(self, label: Any) -> Any:
+        """Turn an answer or a reference into label names, or leave a number as it is."""
+        if label is None or self.problem == "regression":
+            return label
+        if self.problem == "multi_label_classification":
+            return [name for name, is_on in zip(self.labels, label, strict=True) if is_on]
+        return self.labels[int(label)]
+
+    def _answer(self, answer: Any, logits: np.ndarray) -> dict[str, Any]:
+        if self.problem == "regression":
+            return {"prediction": float(answer)}
+        named = {"prediction": self._names(answer.tolist())}
+        if self.problem == "multi_label_classification":
+            return {**named, "scores": {label: float(score) for label, score in zip(self.labels, expit(logits), strict=True)}}
+        return {**named, "score": float(softmax(logits)[answer])}
+
+
+def problem_of(data: DataArguments) -> str:
+    """Return the problem type that options ask for; raise a ValueError if it is none."""
+    problem = data.problem_type or "single_label_classification"
+    if problem not in METRICS:
+        raise ValueError(f"`problem_type` must be one of {tuple(METRICS)}, got {problem!r}. Pass --problem_type.")
+    return problem
+
+
+def _collect(splits: Splits, column: str, data: DataArguments) -> list[str]:
+    """Return the labels of all splits that have the column."""
+    labelled = type(splits)({split: rows for split, rows in splits.items() if column in (rows.column_names or [column])})
+    if not labelled:
+        raise DataError(f"No split has the label column {column!r}. Pass --label_column_name.")
+    names = {split: feature_names(rows, column) for split, rows in labelled.items()}
+    return collect_labels(labelled, column, names, data.unknown_labels == "wrong")
+
+
+def _check_numbers(splits: Splits, column: str) -> None:
+    """Raise a DataError at the first cell that holds no number; those of a stream are seen when they are encoded."""
+    for split, rows in splits.items():
+        for row, cell in enumerate(rows[column] if column in (rows.column_names or ()) else ()):
+            as_number(cell, place(split, row, column))
+
+
+def decide(logits: np.ndarray, problem: str) -> np.ndarray:
+    """Turn logits (N, C) into answers: class ids (N,), 0 and 1 (N, C), or numbers (N,)."""
+    if problem == "regression":
+        return logits[:, 0]
+    return (logits > 0).astype(np.int64) if problem == "multi_label_classification" else logits.argmax(-1)

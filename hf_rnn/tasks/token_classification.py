@@ -1,0 +1,197 @@
+"""Tags of tokens, with classes of whole sentences beside them if there is a column of them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import evaluate
+import numpy as np
+from seqeval.metrics import classification_report as span_report
+from sklearn.metrics import classification_report
+from transformers import AutoModelForTokenClassification, EvalPrediction, PreTrainedTokenizerBase
+from transformers.trainer_utils import PredictionOutput
+
+from ..arguments import DataArguments
+from ..data.files.readers import DataError
+from ..data.rows.encoding import encode_tokens, map_splits
+from ..data.rows.labels import collect_labels, feature_names
+from ..data.rows.splits import TAG_COLUMNS, TOKEN_COLUMNS, AnyDataset, Splits, choose_column, column_names, iterate_cells
+from ..models.tags import first_violation, guess_scheme
+from .defaults import Size, student_defaults, tagger_defaults
+from .metrics import SpanMetric, TokenMetric, load_metric
+from .report import Confusion, Report
+from .task import Columns, Task, TaskOptions, keep_labels, known_intents, known_labels
+
+# sentences are never cut: pipelines must not cut them either
+NO_LIMIT = 1_000_000
+
+
+def _best(logits: Any, labels: Any) -> Any:
+    """Keep the best tag id of each position, and the best intent of each row, rather than all logits in memory."""
+    return tuple(part.argmax(-1) for part in logits) if isinstance(logits, tuple) else logits.argmax(-1)
+
+
+@dataclass(frozen=True)
+class TokenClassification(Task):
+    """Tags of tokens.
+
+    Args:
+        intents (`tuple`, *optional*): Names of the classes of whole sentences.
+        longest (`int`, *optional*): Pieces of a sentence that are allowed; longer ones are refused.
+    """
+
+    name = "token-classification"
+    auto_class = AutoModelForTokenClassification
+    without: ClassVar[dict[str, str]] = {"problem_type": "Every word has one tag."}
+    shrink_logits = staticmethod(_best)
+
+    intents: tuple[str, ...] | None = None
+    longest: int | None = None
+
+    @classmethod
+    def defaults(cls, size: Size, options: TaskOptions) -> dict[str, Any]:
+        """Return those of a tagger; what goes on from a checkpoint has no linear model."""
+        chosen = student_defaults(size, is_tagger=True) if options.has_teacher else tagger_defaults(size)
+        return {**chosen, "wide_size": 0} if options.goes_on or options.data.streaming else chosen
+
+    @classmethod
+    def choose_columns(cls, splits: Splits, data: DataArguments) -> Columns:
+        """Return the columns; every split needs them, as unlabelled sentences are for `hf-rnn predict`."""
+        first = "train" if "train" in splits else next(iter(splits))
+        text = choose_column(splits[first], first, data.text_column_name, TOKEN_COLUMNS, "text_column_name")
+        # the tag of CoNLL columns is the last
+        usual = [name for name in column_names(splits[first]) if name.startswith("column_")][-1:] or list(TAG_COLUMNS)
+        labels = choose_column(splits[first], first, data.label_column_name, usual, "label_column_name")
+        for split in splits:
+            choose_column(splits[split], split, labels, (), "label_column_name")
+            if data.intent_column_name is not None:
+                choose_column(splits[split], split, data.intent_column_name, (), "intent_column_name")
+        return Columns(text, labels, data.intent_column_name)
+
+    @classmethod
+    def of_rows(cls, splits: Splits, columns: Columns, options: TaskOptions) -> "TokenClassification":
+        """Return the task that rows pose."""
+        known, may_differ = known_labels(options.model), options.data.unknown_labels == "wrong"
+        if known is not None and not options.training.do_train:
+            labels = tuple(known)
+        else:
+            names = {split: feature_names(rows, columns.labels) for split, rows in splits.items()}
+            labels = keep_labels(known, collect_labels(splits, columns.labels, names, may_differ))
+        if options.model.crf_constraints and "train" in splits:
+            _check_scheme(splits["train"], columns.labels, options.model.crf_constraints)
+        intents = None
+        if columns.intents is not None:
+            before = known_intents(options.model)
+            if before and not options.training.do_train:
+                intents = tuple(before)
+            else:
+                intents = keep_labels(before, collect_labels(splits, columns.intents, dict.fromkeys(splits), may_differ))
+        return cls(labels, columns, NO_LIMIT, intents, options.data.max_length)
+
+    @property
+    def scheme(self) -> str | None:
+        """Return the scheme of the labels, if they describe spans."""
+        return guess_scheme(self.labels)
+
+    @property
+    def metric(self) -> tuple[str, bool]:
+        """Return F1 over spans where labels are of a scheme, else the accuracy over words."""
+        return ("f1" if self.scheme else "accuracy"), True
+
+    @property
+    def metric_names(self) -> list[str]:
+        """Return what the metric gives for one word, and what there is to say of sentences."""
+        names = list(self._scorer().compute(predictions=[["O"]], references=[["O"]]))
+        return names if self.intents is None else [*names, "intent_accuracy", "exact_match"]
+
+    @property
+    def label_columns(self) -> list[str] | None:
+        """Return both columns of labels where sentences have classes."""
+        return None if self.intents is None else ["labels", "intents"]
+
+    def config_fields(self, options: TaskOptions) -> dict[str, Any]:
+        """Return labels, columns, the classes of whole sentences, and for spans a CRF, unless the options say otherwise."""
+        fields = super().config_fields(options)
+        if self.intents is not None:
+            fields["intents"] = list(self.intents)
+        is_free = options.model.use_crf is None and not options.training.label_smoothing_factor and not options.goes_on
+        return {**fields, "use_crf": True} if is_free and self.scheme is not None else fields
+
+    def words(self, rows: AnyDataset, encoded: AnyDataset) -> Iterable[list[str]]:
+        """Return the tokens of each training row."""
+        return iterate_cells(rows, self.columns.text)
+
+    def encode(self, splits: Splits, tokenizer: PreTrainedTokenizerBase, num_proc: int | None = None) -> Splits:
+        """Tokenise sentences and align their tags with first pieces."""
+        return map_splits(
+            splits,
+            encode_tokens,
+            {split: feature_names(rows, self.columns.labels) for split, rows in splits.items()},
+            num_proc,
+            tokenizer=tokenizer,
+            token_column=self.columns.text,
+            tag_column=self.columns.labels,
+            label2id=self.label2id,
+            max_length=self.longest,
+            intent_column=self.columns.intents,
+            intent2id={intent: index for index, intent in enumerate(self.intents or ())},
+        )
+
+    def _scorer(self) -> evaluate.Metric:
+        return load_metric(SpanMetric if self.scheme else TokenMetric)
+
+    def score(self, prediction: EvalPrediction) -> dict[str, float]:
+        """Return the metric from best tags and labels, both (N, T); with intents also their accuracy, and the share of rows all right."""
+        tags, references = _tags_of(prediction.predictions), _tags_of(prediction.label_ids)
+        named = self.name_tags(tags, references), self.name_tags(references, references)
+        results = self._scorer().compute(predictions=named[0], references=named[1])
+        if isinstance(prediction.predictions, tuple):
+            right = prediction.predictions[1] == prediction.label_ids[1]
+            whole = [a == b for a, b in zip(*named, strict=True)]
+            results |= {"intent_accuracy": float(right.mean()), "exact_match": float((right & whole).mean())}
+        return results
+
+    def name_tags(self, ids: np.ndarray, label_ids: np.ndarray) -> list[list[str]]:
+        """Turn tag ids (N, T) into names, at the positions that have a label."""
+        return [[self.labels[tag] for tag in row[mask]] for row, mask in zip(ids, label_ids != -100, strict=True)]
+
+    def class_ids(self, output: PredictionOutput) -> tuple[list[int], list[int]]:
+        """Return the tags of words."""
+        answers, given = _tags_of(output.predictions), _tags_of(output.label_ids)
+        return answers[given != -100].tolist(), given[given != -100].tolist()
+
+    def report(self, output: PredictionOutput, rows: AnyDataset, encoded: AnyDataset) -> Report:
+        """Return predictions in data-set order, a table of each label, and which tags are taken for which."""
+        answers, given = _tags_of(output.predictions), _tags_of(output.label_ids)
+        references, predictions = self.name_tags(given, given), self.name_tags(answers, given)
+        sentences = zip(iterate_cells(rows, self.columns.text), references, predictions, strict=True)
+        written = [{"index": i, "tokens": tokens, "tags": tags, "predictions": best} for i, (tokens, tags, best) in enumerate(sentences)]
+        if self.intents is not None:
+            for row, intent, best in zip(written, output.label_ids[1], output.predictions[1], strict=True):
+                row |= {"intent": self.intents[intent], "predicted_intent": self.intents[best]}
+
+        def scores() -> str:
+            if self.scheme:
+                return span_report(references, predictions, digits=4, zero_division=0)
+            flat = [[tag for tags in part for tag in tags] for part in (references, predictions)]
+            return classification_report(*flat, labels=list(self.labels), digits=4, zero_division=0)
+
+        return Report(written, scores, Confusion(given[given != -100], answers[given != -100], list(self.labels)))
+
+
+def _check_scheme(train: AnyDataset, column: str, scheme: str) -> None:
+    """Raise a DataError at the first training row that a constrained CRF could not learn."""
+    names = feature_names(train, column)
+    for row, cell in enumerate(train[column]):
+        tags = [names[tag] for tag in cell] if names else cell
+        index = first_violation(tags, scheme)
+        if index is not None:
+            raise DataError(
+                f"train row {row}, column {column!r}: tag {tags[index]!r} at position {index} breaks the {scheme.upper()} "
+                f"scheme after {tags[max(index - 1, 0)]!r}. Correct the row, or leave --crf_constraints out."
+            )
+
+
+def _tags_of(values: Any) -> np.ndarray:
+    """Return the tags of a pair of tags and intents, or the tags that come alone."""
+    return values[0] if isinstance(values, tuple) else values

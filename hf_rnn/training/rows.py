@@ -1,0 +1,111 @@
+"""The rows of a run: those that the options name, and validation rows held out."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from datasets import Dataset, IterableDataset
+from transformers.utils import logging
+
+from ..arguments import DataArguments, RnnTrainingArguments
+from ..data.files.column_types import infer_features
+from ..data.files.locations import Places
+from ..data.files.readers import DataError
+from ..data.rows.splits import AnyDataset, Splits, draw_validation, first_rows, load_splits
+from ..tasks.defaults import validation_share
+
+logger = logging.get_logger(__name__)
+
+# names under which data sets on the Hub keep their validation split
+VALIDATION_NAMES = ("validation", "valid", "dev")
+
+
+def as_dataset(rows: Any, split: str) -> AnyDataset:
+    """Return rows in memory as a data set.
+
+    Args:
+        rows (`Any`): A `Dataset`, a `DataFrame` of pandas, a list of dictionaries, or a dictionary of columns.
+        split (`str`): Its name, for errors.
+
+    Raises:
+        DataError: They are none of these.
+    """
+    if isinstance(rows, (Dataset, IterableDataset)):
+        return rows
+    if hasattr(rows, "to_dict") and hasattr(rows, "columns"):
+        rows = rows.to_dict("records")
+    if isinstance(rows, Mapping):
+        return Dataset.from_dict(dict(rows))
+    if isinstance(rows, Iterable) and not isinstance(rows, (str, bytes)):
+        listed = list(rows)
+        if listed and all(isinstance(row, Mapping) for row in listed):
+            names = list(dict.fromkeys(name for row in listed for name in row))
+            whole = [{name: row.get(name) for name in names} for row in listed]
+            # all rows decide what a column holds, not the first ones
+            return Dataset.from_list(whole, features=infer_features(split, iter(whole)))
+    raise DataError(
+        f"`{split}` must be a file name, a Dataset, a DataFrame, a list of dictionaries or a dictionary of columns, got "
+        f"{type(rows).__name__}. Pass one of these."
+    )
+
+
+def load_task_splits(data: DataArguments, training: RnnTrainingArguments, given: Splits | None = None) -> Splits:
+    """Load the splits that the run needs, under the names "train", "validation" and "test", cut to the numbers of samples asked for.
+
+    Args:
+        data (`DataArguments`): Names files or a data set.
+        training (`RnnTrainingArguments`): What the run does.
+        given (`DatasetDict`, *optional*): Rows in memory, in place of files.
+
+    Raises:
+        DataError: A split that the run needs is missing.
+    """
+    if not (training.do_train or training.do_eval or training.do_predict):
+        raise ValueError("Nothing to do: pass at least one of --do_train, --do_eval and --do_predict.")
+    if data.streaming and training.do_train and training.max_steps <= 0:
+        raise ValueError(
+            f"`streaming` needs the number of steps, as a stream has no length; got max_steps={training.max_steps}. Pass --max_steps."
+        )
+    files = {"train": data.train_file, "validation": data.validation_file, "test": data.test_file}
+    files["test"] = data.test_file if training.do_predict else None
+    splits = given or load_splits(data.dataset_name, data.dataset_config_name, {k: v for k, v in files.items() if v}, data.streaming)
+    validation = next((name for name in VALIDATION_NAMES if name in splits), None)
+    needed = {
+        "train": ("train", data.max_train_samples, training.do_train or (training.do_eval and validation is None)),
+        "validation": (validation, data.max_eval_samples, training.do_eval),
+        "test": ("test", data.max_predict_samples, training.do_predict),
+    }
+    chosen = {}
+    for split, (name, limit, is_needed) in needed.items():
+        if is_needed and name in splits:
+            chosen[split] = first_rows(splits[name], limit)
+        elif is_needed and split != "validation":
+            raise DataError(f"The run needs a {split} split; there is {list(splits)}. Pass --{split}_file.")
+    return type(splits)(chosen)
+
+
+def add_validation(splits: Splits, column: str | None, data: DataArguments, training: RnnTrainingArguments, places: Places) -> Splits:
+    """Carve a validation split from the training rows if the run evaluates and has none, stratified by a column of labels.
+
+    Args:
+        splits: Raw splits.
+        column (`str`, *optional*): Column of labels.
+        data, training (`DataArguments`, `RnnTrainingArguments`): What is asked for.
+        places (`Places`): Takes note of which rows are held out.
+    """
+    if not training.do_eval or "validation" in splits:
+        return splits
+    if not isinstance(splits["train"], Dataset):
+        raise DataError("A stream has no validation split to carve. Pass --validation_file or leave --do_eval out.")
+    labels = splits["train"][column] if column else None
+    share = validation_share(len(splits["train"])) if data.validation_share is None else data.validation_share
+    held_out = draw_validation(len(splits["train"]), labels, share, data.split_seed)
+    places.carve(held_out)
+    train, validation = (splits["train"].select(np.flatnonzero(rows)) for rows in (~held_out, held_out))
+    logger.warning(
+        f"No validation split given: {len(validation)} of {len(splits['train'])} training rows are held out (seed {data.split_seed})."
+    )
+    kept = {"train": train} if training.do_train else {}
+    if data.max_eval_samples is not None:
+        validation = first_rows(validation, data.max_eval_samples)
+    return type(splits)({**kept, "validation": validation, **{name: splits[name] for name in splits if name == "test"}})
