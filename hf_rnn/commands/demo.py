@@ -12,7 +12,6 @@ from pathlib import Path
 from huggingface_hub.utils import validate_repo_id
 
 from ..data.writing import check_output_dir
-from ..demo.page import write_page
 from ..inference.loading import load
 from ..options import check_given, option, parse_arguments
 from ..sharing.hub import push_space
@@ -37,6 +36,9 @@ class DemoArguments:
 def main(argv: list[str] | None = None) -> None:
     """Run the command."""
     (arguments,) = parse_arguments(argv, __doc__, DemoArguments)
+    # what needs the extra [onnx] is not needed for a help text
+    from ..demo.page import write_page
+
     check_given(arguments, model_name_or_path="the folder or Hub name of a trained model")
     check_output_dir(arguments.output_dir, "output_dir", arguments.model_name_or_path)
     if arguments.push:

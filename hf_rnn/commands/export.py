@@ -14,8 +14,6 @@ from ..data.loading import load_config, load_tokenizer
 from ..data.writing import check_output_dir
 from ..evaluation.comparison import ComparisonArguments, check_comparable, compare
 from ..inference.loading import load
-from ..onnx.export import export_onnx, quantize
-from ..onnx.runtime import MODEL_FILE, QUANTIZED_FILE
 from ..options import check_given, option, parse_arguments
 from ..tasks.decoding import HEADS, task_of
 
@@ -35,6 +33,10 @@ class ExportArguments(ComparisonArguments):
 def main(argv: list[str] | None = None) -> dict[str, float]:
     """Run the command; return what was measured."""
     (arguments,) = parse_arguments(argv, __doc__, ExportArguments)
+    # what needs the extra [onnx] is not needed for a help text
+    from ..onnx.export import export_onnx, quantize
+    from ..onnx.runtime import MODEL_FILE, QUANTIZED_FILE
+
     check_given(arguments, model_name_or_path="the folder or Hub name of a trained model")
     check_output_dir(arguments.output_dir, "output_dir", arguments.model_name_or_path)
     name, options = arguments.model_name_or_path, {"trust_remote_code": arguments.trust_remote_code}

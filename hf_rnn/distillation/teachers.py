@@ -52,6 +52,10 @@ def fingerprint(name: str, dtype: torch.dtype = torch.float32) -> str:
     return digest.hexdigest()[:32]
 
 
+# variables of one query that every SQLite takes
+MOST_VARIABLES = 500
+
+
 class Store:
     """What a teacher has answered, on disk: a text is asked once, in this run or any other.
 
@@ -101,12 +105,14 @@ class Store:
         return [found[key] for key in keys]
 
     def _find(self, keys: set[bytes]) -> dict[bytes, np.ndarray]:
-        rows = self.base.execute("SELECT text, shape, value FROM answers")
         found: dict[bytes, np.ndarray] = {}
-        for key, shape, value in rows:
-            # what is no answer is asked again
-            with suppress(ValueError, TypeError):
-                if key in keys:
+        wanted = list(keys)
+        for start in range(0, len(wanted), MOST_VARIABLES):
+            chosen = wanted[start : start + MOST_VARIABLES]
+            places = ",".join("?" * len(chosen))
+            for key, shape, value in self.base.execute(f"SELECT text, shape, value FROM answers WHERE text IN ({places})", chosen):
+                # what is no answer is asked again
+                with suppress(ValueError, TypeError):
                     found[key] = np.frombuffer(value, np.float32).reshape(json.loads(shape))
         return found
 
@@ -188,9 +194,16 @@ class EmbeddingTeacher:
         self, texts: Sequence[Text], labels: Sequence[str | None], store: Path | None = None, has_several: bool = False
     ) -> list[Tensor]:
         """Return the probabilities of each text; of those with labels, by a regression that has not seen them."""
-        vectors = np.stack(Store(self, store).ask(texts))
         ids = np.array([-1 if label is None else self.labels.index(label) for label in labels])
         known = np.flatnonzero(ids >= 0)
+        counts = np.bincount(ids[known], minlength=len(self.labels))
+        if counts[counts > 0].min(initial=FOLDS) < FOLDS:
+            rare = self.labels[int(np.where(counts > 0, counts, FOLDS).argmin())]
+            raise ValueError(
+                f"A regression on vectors of {self.name!r} needs {FOLDS} rows of every class, got {counts[counts > 0].min()} of {rare!r}. "
+                "Add rows, or name a teacher that was trained on these labels."
+            )
+        vectors = np.stack(Store(self, store).ask(texts))
         options = {"cv": FOLDS, "scoring": "neg_log_loss", "max_iter": 1000, "l1_ratios": (0,), "use_legacy_attributes": False}
         regression = LogisticRegressionCV(Cs=PENALTIES, **options).fit(vectors[known], ids[known])
         found = np.zeros((len(texts), len(self.labels)))

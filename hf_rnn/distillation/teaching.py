@@ -70,11 +70,11 @@ class Teaching:
         if problem == "regression":
             raise ValueError("A teacher answers labels, got problem_type='regression'. Leave --teacher_name_or_path out.")
         dtype = torch.bfloat16 if training.bf16 else torch.float16 if training.fp16 else torch.float32
-        is_tagger, has_several = task.name == "token-classification", problem == "multi_label_classification"
-        teachers = load_teachers(self.arguments.teacher_name_or_path or (), list(task.labels), is_tagger or has_several, dtype)
+        has_several = problem == "multi_label_classification"
+        teachers = load_teachers(self.arguments.teacher_name_or_path or (), list(task.labels), task.has_tags or has_several, dtype)
         names = feature_names(train, columns.labels)
         named = [named_cell(cell, names) for cell in train[columns.labels]]
-        train = self._grow(train, columns, named if is_tagger else None, training.seed, {teacher.mask_token for teacher in teachers})
+        train = self._grow(train, columns, named if task.has_tags else None, training.seed, {teacher.mask_token for teacher in teachers})
         given: list[str | None] = [None] * len(train)
         if any(isinstance(teacher, EmbeddingTeacher) for teacher in teachers):
             given[: len(named)] = [label_values(cell, columns.labels, "train", row)[0] for row, cell in enumerate(named)]

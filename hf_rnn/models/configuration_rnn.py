@@ -1,8 +1,10 @@
 """Configuration of LSTM and GRU models."""
 
-from typing import Any, ClassVar
+from functools import wraps
+from typing import Any, ClassVar, TypeVar
 
 from huggingface_hub.dataclasses import strict
+from huggingface_hub.errors import StrictDataclassError
 from transformers.configuration_utils import PreTrainedConfig
 
 CELL_TYPES = ("lstm", "gru")
@@ -18,6 +20,34 @@ def _check_choice(name: str, value: str, allowed: tuple[str, ...]) -> None:
         raise ValueError(f"`{name}` must be one of {allowed}, got {value!r}. Set it in RnnConfig or pass --{name}.")
 
 
+class RnnConfigError(StrictDataclassError, ValueError):
+    """A field of a config is of another type, out of its range, or contradicts another one."""
+
+
+T = TypeVar("T", bound=type)
+
+
+def _with_plain_errors(cls: T) -> T:
+    """Let a class whose fields are checked raise what its checks say, as a `ValueError`, where it is made and where a field is set."""
+    for name in ("__init__", "__setattr__"):
+        setattr(cls, name, _with_plain_error(getattr(cls, name)))
+    return cls
+
+
+def _with_plain_error(method: Any) -> Any:
+    @wraps(method)
+    def checked(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return method(*args, **kwargs)
+        except RnnConfigError:
+            raise
+        except StrictDataclassError as error:
+            raise RnnConfigError(str(error.__cause__ or error)) from error
+
+    return checked
+
+
+@_with_plain_errors
 @strict
 class RnnConfig(PreTrainedConfig):
     r"""Describe an LSTM or GRU encoder and its heads.

@@ -116,7 +116,7 @@ def write_card(
         task=task,
         description=_describe(config, task),
         origin=_describe_origin(getattr(config, "_name_or_path", ""), vectors_from),
-        parameters=f"{model.num_parameters():,}",
+        parameters=f"{count_weights(model):,}",
         size=_size(folder),
         example=_quote(example),
         strategy=', aggregation_strategy="simple"' if getattr(config, "units", None) == "raw" else "",
@@ -131,6 +131,13 @@ def write_card(
         licence=_describe_licence("The model", license),
     )
     card.save(folder / "README.md")
+
+
+def count_weights(model: PreTrainedModel) -> int:
+    """Return the number of weights that a model answers by: its parameters, and those of a linear model beside the recurrence."""
+    linear = getattr(model, "wide", None)
+    fitted = sum(buffer.numel() for buffer in linear.buffers() if buffer.is_floating_point()) if linear is not None else 0
+    return model.num_parameters() + fitted
 
 
 def _describe_origin(start: str, vectors_from: str | None) -> str:

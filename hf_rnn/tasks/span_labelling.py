@@ -46,6 +46,7 @@ class SpanLabelling(Task):
 
     name = "token-classification"
     auto_class = AutoModelForTokenClassification
+    has_tags = True
     without: ClassVar[dict[str, str]] = {
         "problem_type": "Every unit has one tag.",
         **dict.fromkeys(

@@ -66,6 +66,8 @@ class Task(ABC):
     # its name among the tasks of pipelines
     name: ClassVar[str]
     auto_class: ClassVar[Any]
+    # whether every token or unit has a label, rather than every row
+    has_tags: ClassVar[bool]
     # options that have no meaning here, and what to do instead
     without: ClassVar[dict[str, str]]
     # a function of logits and labels that keeps less than all logits in memory

@@ -44,6 +44,7 @@ class TextClassification(Task):
 
     name = "text-classification"
     auto_class = AutoModelForSequenceClassification
+    has_tags = False
     without: ClassVar[dict[str, str]] = {
         **dict.fromkeys(("use_crf", "crf_constraints"), "A CRF tags words: run hf-rnn token-classification."),
         **dict.fromkeys(("from_text",), "Texts are read as they are."),

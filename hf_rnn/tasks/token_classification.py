@@ -42,6 +42,7 @@ class TokenClassification(Task):
 
     name = "token-classification"
     auto_class = AutoModelForTokenClassification
+    has_tags = True
     without: ClassVar[dict[str, str]] = {"problem_type": "Every word has one tag."}
     shrink_logits = staticmethod(_best)
 

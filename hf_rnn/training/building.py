@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -77,7 +78,7 @@ def borrows_words(task: Task, options: TaskOptions) -> bool:
     """Return whether whole words get the vectors of an encoder, beside a tokenizer of the model's own, which sees case."""
     model = options.model
     is_new = not (model.model_name_or_path or model.config_name or model.tokenizer_name)
-    reads_words = task.name == "token-classification" and model.word_pooling != "none" and model.word_vocab_size != 0
+    reads_words = task.has_tags and model.word_pooling != "none" and model.word_vocab_size != 0
     return bool(model.embeddings_from) and is_new and reads_words
 
 
@@ -135,13 +136,18 @@ def build_model(
             if (config.word_vocab_size or config.ngram_vocab_size) and train is not None:
                 built.set_word_vocabulary(iterate_cells(train, "input_ids"))
         if model.embeddings_from and borrows_pieces:
-            vectors = borrow_vectors(model.embeddings_from, tokenizer, config.embedding_size)
             with torch.no_grad():
-                built.get_input_embeddings().weight.copy_(vectors)
+                built.get_input_embeddings().weight.copy_(_borrowed(model.embeddings_from, tokenizer, config.embedding_size))
     if model.vectors_file:
         coverage = load_vectors(model.vectors_file, tokenizer, built.get_input_embeddings())
         logger.warning(f"Vectors of {model.vectors_file} cover {coverage} of the vocabulary.")
     return built
+
+
+@lru_cache(maxsize=1)
+def _borrowed(name: str, tokenizer: PreTrainedTokenizerBase, width: int) -> torch.Tensor:
+    """Return vectors of an encoder for the pieces of a tokenizer; a study of many models asks for the same ones again and again."""
+    return borrow_vectors(name, tokenizer, width)
 
 
 def _wanted(model: ModelArguments) -> dict[str, Any]:

@@ -218,8 +218,7 @@ def _fill_defaults(kind: type[Task], rows: AnyDataset | None, column: str, optio
     size = Size.of(iterate_texts(rows, column)) if isinstance(rows, Dataset) else UNKNOWN
     # rows for a teacher are rows to learn from, but none to hold out
     grown, width = size.grown(more), foreign_width(options.model)
-    is_tagger = kind.name == "token-classification"
-    chosen = kind.defaults(grown, options) if width is None else fine_tuning_defaults(grown, width, is_tagger)
+    chosen = kind.defaults(grown, options) if width is None else fine_tuning_defaults(grown, width, kind.has_tags)
     defaults = {**chosen, "validation_share": validation_share(size.rows)}
     if options.training.do_train:
         logger.warning(describe(size, defaults, options.goes_on, options.model, options.data, options.training))
@@ -258,7 +257,7 @@ def make_task_trainer(
         training,
         encoded,
         processing_class=tokenizer,
-        data_collator=RnnCollator(tokenizer.pad_token_id, tokenizer.padding_side),
+        data_collator=RnnCollator(tokenizer.pad_token_id, tokenizer.padding_side, has_tags=task.has_tags),
         compute_metrics=task.score,
         preprocess_logits_for_metrics=task.shrink_logits,
         **{**taught, **options},

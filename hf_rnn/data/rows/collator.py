@@ -16,11 +16,14 @@ class RnnCollator:
         pad_token_id (`int`): Id that fills rows.
         padding_side (`str`): "right" or "left".
         label_pad_token_id (`int`): Label that fills rows of tags; losses ignore it.
+        has_tags (`bool`, *optional*): Whether a list of labels holds one for each piece, rather than 0 or 1 for each label of the row; by
+            default where they are whole numbers, as many as pieces in each row of a batch.
     """
 
     pad_token_id: int = 0
     padding_side: str = "right"
     label_pad_token_id: int = -100
+    has_tags: bool | None = None
 
     def __call__(self, rows: list[dict[str, Any]]) -> dict[str, Tensor]:
         """Return `input_ids` and `attention_mask` (B, T), `labels` (B,), (B, T) or (B, C), `teacher_logits` (B, C) or (B, T, C)."""
@@ -34,10 +37,7 @@ class RnnCollator:
         batch = {"input_ids": self._fill(ids, mask, self.pad_token_id), "attention_mask": mask.long()}
         if "labels" in rows[0]:
             labels = [row["labels"] for row in rows]
-            along_row = isinstance(labels[0], list) and all(
-                len(label) == len(sequence) and not any(isinstance(value, float) for value in label[:1])
-                for label, sequence in zip(labels, ids, strict=True)
-            )
+            along_row = self._seem_tags(labels, ids) if self.has_tags is None else self.has_tags
             batch["labels"] = self._fill(labels, mask, self.label_pad_token_id) if along_row else torch.tensor(labels)
         if "intents" in rows[0]:
             batch["intents"] = torch.tensor([row["intents"] for row in rows])
@@ -45,6 +45,13 @@ class RnnCollator:
             logits = [torch.tensor(row["teacher_logits"]) for row in rows]
             batch["teacher_logits"] = torch.stack(logits) if logits[0].dim() == 1 else self._fill_rows(logits, mask)
         return batch
+
+    @staticmethod
+    def _seem_tags(labels: list[Any], ids: list[list[int]]) -> bool:
+        return isinstance(labels[0], list) and all(
+            len(label) == len(sequence) and not any(isinstance(value, float) for value in label[:1])
+            for label, sequence in zip(labels, ids, strict=True)
+        )
 
     @staticmethod
     def _fill(sequences: list[list[int]], mask: Tensor, value: int) -> Tensor:
