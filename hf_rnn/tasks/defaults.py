@@ -158,7 +158,7 @@ def fill(defaults: dict[str, Any], *arguments: Any) -> None:
 
 
 # options that are left out of a model which comes from elsewhere
-OF_TRAINING = ("wide_size", "learning_rate", "per_device_train_batch_size", "num_train_epochs", "validation_share")
+OF_TRAINING = ("learning_rate", "per_device_train_batch_size", "num_train_epochs", "validation_share")
 
 
 def describe(size: Size, defaults: dict[str, Any], goes_on: bool, *arguments: Any) -> str:
