@@ -12,13 +12,14 @@ from dataclasses import dataclass
 
 from ..data.files.cells import as_text, as_tokens, place
 from ..data.files.readers import DataError, Row, read_rows
+from ..data.fingerprints import fingerprint
 from ..data.rows.splits import TEXT_COLUMNS, TOKEN_COLUMNS
 from ..data.writing import check_output_file
 from ..inference.bulk import windows
 from ..inference.loading import load
 from ..inference.predictor import Predictor, Text
 from ..options import check_given, option, parse_arguments
-from .answers import AnswerFile
+from .answers import answers_to
 
 
 @dataclass
@@ -66,9 +67,10 @@ def _print(predictor: Predictor, texts: Iterable[Text], batch_size: int) -> None
 
 def _write(predictor: Predictor, texts: Iterable[Text], arguments: PredictArguments) -> None:
     """Write a JSON object a line for each text, this process every window that is its own."""
-    run = {"model": arguments.model_name_or_path, "input": arguments.input_file or arguments.text, "batch_size": arguments.batch_size}
+    model = fingerprint(arguments.model_name_or_path, arguments.trust_remote_code)
+    run = {"model": model, "input": arguments.input_file or arguments.text, "batch_size": arguments.batch_size}
     rank, world_size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
-    with AnswerFile(str(arguments.output_file), run, arguments.resume, rank, world_size) as answers:
+    with answers_to(str(arguments.output_file), run, arguments.resume, rank, world_size) as answers:
         for index, window in enumerate(windows(texts)):
             answers.sizes.append(len(window))
             if index % world_size == rank and not answers.has(window):

@@ -1,5 +1,6 @@
 """Write files whole: beside their place, and moved there once nothing can fail any more."""
 
+import errno
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
@@ -12,6 +13,17 @@ from .files.readers import DataError
 
 # what a model is made of
 MODEL_FILES = ("*config.json", "tokenizer.json", "special_tokens_map.json", "*.safetensors", "*.index.json", "*.onnx", "*.py", "README.md")
+
+
+# what a disk says that takes no more
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def disk_problem(error: BaseException, path: str | Path) -> str | None:
+    """Return what to say of an error if it is that the disk of a path is full, else None."""
+    if not isinstance(error, OSError) or error.errno not in FULL:
+        return None
+    return f"{str(path)!r} cannot be written: {os.strerror(error.errno)}. Make room there."
 
 
 @contextmanager

@@ -19,8 +19,8 @@ from tqdm.auto import tqdm
 from transformers import AutoModel
 from transformers.utils.logging import get_logger
 
+from ..data import fingerprints
 from ..data.loading import load_config, load_tokenizer
-from ..data.writing import file_digest
 from ..inference.loading import HEADS, auto_class_of, load
 from ..inference.predictor import Predictor, Text
 
@@ -41,14 +41,9 @@ class Answering(Protocol):
 
 
 def fingerprint(name: str, dtype: torch.dtype = torch.float32) -> str:
-    """Return a hash of what a folder computes by: config, weights, tokenizer, precision; of a name on the Hub, of it and its revision."""
-    digest = hashlib.sha256() if dtype == torch.float32 else hashlib.sha256(str(dtype).encode())
-    if Path(name).is_dir():
-        for path in sorted(path for pattern in ("config.json", "*.safetensors", "tokenizer.json") for path in Path(name).glob(pattern)):
-            digest.update(path.name.encode() + bytes.fromhex(file_digest(path)))
-    else:
-        digest.update(f"{name} {load_config(name)._commit_hash}".encode())
-    return digest.hexdigest()[:32]
+    """Return a hash of what a teacher answers by: all that is loaded of it, and the precision of its products."""
+    model = fingerprints.fingerprint(name)
+    return model if dtype == torch.float32 else hashlib.sha256(f"{dtype} {model}".encode()).hexdigest()[:32]
 
 
 class Store:
