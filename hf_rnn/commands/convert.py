@@ -7,6 +7,7 @@ Example:
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..data.locking import locked
 from ..data.writing import check_output_dir
 from ..evaluation.comparison import ComparisonArguments, check_comparable, compare
 from ..inference.loading import load
@@ -32,7 +33,8 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
     full = load(arguments.model_name_or_path, arguments.trust_remote_code)
     check_comparable(full, arguments)
     folders = Path(arguments.model_name_or_path), Path(arguments.output_dir)
-    convert(full, *folders, arguments.dtype)
+    with locked(arguments.output_dir):
+        convert(full, *folders, arguments.dtype)
     sizes = [sum(path.stat().st_size for path in folder.glob("*.safetensors")) / 2**20 for folder in folders]
     print(f"Saved {folders[1]}: {sizes[1]:.1f} MiB" + (f", {sizes[0]:.1f} before." if sizes[0] else "."))
     return compare(full, load(arguments.output_dir, arguments.trust_remote_code), arguments)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from huggingface_hub.utils import validate_repo_id
 
+from ..data.locking import locked
 from ..data.writing import check_output_dir
 from ..demo.page import write_page
 from ..inference.loading import load
@@ -45,7 +46,8 @@ def main(argv: list[str] | None = None) -> None:
     predictor = load(arguments.model_name_or_path, arguments.trust_remote_code)
     title = arguments.title or Path(arguments.model_name_or_path).name
     folder = Path(arguments.output_dir)
-    files = write_page(predictor.model, predictor.tokenizer, folder, title, arguments.examples or ())
+    with locked(folder):
+        files = write_page(predictor.model, predictor.tokenizer, folder, title, arguments.examples or ())
     size = sum((folder / name).stat().st_size for name in files)
     print(f"Wrote {folder} ({size / 2**20:.1f} MiB): a page for any server of static files.")
     if arguments.push:

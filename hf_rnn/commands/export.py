@@ -11,6 +11,7 @@ import torch
 from transformers import AutoModel, AutoModelForCausalLM, AutoModelForMaskedLM
 
 from ..data.loading import load_config, load_tokenizer
+from ..data.locking import locked
 from ..data.writing import check_output_dir
 from ..evaluation.comparison import ComparisonArguments, check_comparable, compare
 from ..inference.loading import HEADS, auto_class_of, load
@@ -34,6 +35,12 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
     (arguments,) = parse_arguments(argv, __doc__, ExportArguments)
     check_given(arguments, model_name_or_path="the folder or Hub name of a trained model")
     check_output_dir(arguments.output_dir, "output_dir", arguments.model_name_or_path)
+    with locked(arguments.output_dir):
+        return _export(arguments)
+
+
+def _export(arguments: ExportArguments) -> dict[str, float]:
+    """Write the files, and measure them."""
     name, options = arguments.model_name_or_path, {"trust_remote_code": arguments.trust_remote_code}
     head = (load_config(name, arguments.trust_remote_code).architectures or [""])[0]
     auto_class = auto_class_of(head, (*HEADS, AutoModelForMaskedLM, AutoModelForCausalLM)) or AutoModel

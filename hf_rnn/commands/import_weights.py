@@ -7,6 +7,7 @@ Example:
 from dataclasses import dataclass
 
 from ..data.loading import load_tokenizer
+from ..data.locking import locked
 from ..data.writing import check_output_dir
 from ..options import option, parse_arguments
 from ..sharing.importing import TASKS, import_state, read_weights
@@ -45,6 +46,8 @@ def main(argv: list[str] | None = None) -> None:
                 "Pass the tokenizer that the model was trained with."
             )
         model.set_piece_types(tokenizer)
-        tokenizer.save_pretrained(arguments.output_dir)
-    model.save_pretrained(arguments.output_dir)
+    with locked(arguments.output_dir):
+        if tokenizer is not None:
+            tokenizer.save_pretrained(arguments.output_dir)
+        model.save_pretrained(arguments.output_dir)
     print(f"Saved a {model.config.cell_type} for {arguments.task} with {model.num_parameters():,} parameters to {arguments.output_dir}.")

@@ -26,6 +26,7 @@ from ..training.checkpoints import resume_point
 from ..training.defaults import FILLED, UNKNOWN, Size, describe, features_beside, fill, fine_tuning_defaults, validation_share
 from ..training.trainer import RnnTrainer
 from . import steps
+from .outputs import writing_to
 from .progress import line_of
 from .provenance import describe_data
 
@@ -70,7 +71,7 @@ class LabelledTask(ABC):
     def run(self) -> dict[str, float]:
         """Run the command; return the metrics of all splits."""
         self.set_up()
-        with self.places.named():
+        with writing_to(self.training.output_dir), self.places.named():
             return self._run()
 
     def set_up(self) -> None:

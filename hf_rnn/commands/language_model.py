@@ -46,6 +46,7 @@ from ..sharing.cards import code
 from ..training.arguments import CONFIG_DEFAULTS, CardArguments, ModelArguments, RnnTrainingArguments
 from ..training.checkpoints import resume_point
 from . import steps
+from .outputs import writing_to
 
 logger = logging.get_logger(__name__)
 
@@ -97,8 +98,14 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
     texts_args, model_args, training, card = parse_arguments(argv, __doc__, *KINDS, defaults=CONFIG_DEFAULTS | DEFAULTS)
     if not training.do_train:
         raise ValueError("Nothing to do: pass --do_train.")
-    objective = OBJECTIVES[texts_args.objective]
     steps.set_up(training, model_args, *(texts_args.train_files or ()))
+    with writing_to(training.output_dir):
+        return _run(texts_args, model_args, training, card)
+
+
+def _run(texts_args: TextArguments, model_args: ModelArguments, training: PretrainingArguments, card: CardArguments) -> dict[str, float]:
+    """Train as the options ask; return the metrics."""
+    objective = OBJECTIVES[texts_args.objective]
     steps.choose_metric(training, "loss", False, ["accuracy"])
     texts = load_texts(texts_args, training)
     resume = resume_point(training)

@@ -30,6 +30,7 @@ from ..models.tags import guess_scheme
 from ..options import check_given, option, parse_arguments
 from ..reports.tables import to_markdown
 from . import text_classification, token_classification
+from .outputs import SAME_COMMAND, writing_to
 
 logger = logging.get_logger(__name__)
 
@@ -232,8 +233,9 @@ def main(argv: list[str] | None = None) -> dict[int, dict[str, tuple[float, floa
     """Run the command; return what `summarize` does."""
     (arguments,) = parse_arguments(argv, __doc__, CurveArguments)
     check_given(arguments, train_file="labelled rows to draw from", test_file="rows to measure on")
-    curve = LearningCurve(arguments)
-    summary = summarize(curve.run())
-    print(write_table(summary, curve.folder / TABLE))
-    plot(summary, curve.folder / PICTURE)
+    with writing_to(arguments.output_dir, SAME_COMMAND):
+        curve = LearningCurve(arguments)
+        summary = summarize(curve.run())
+        print(write_table(summary, curve.folder / TABLE))
+        plot(summary, curve.folder / PICTURE)
     return summary

@@ -7,6 +7,7 @@ Example:
 from dataclasses import dataclass
 
 from ..data.files.locations import Places
+from ..data.locking import locked
 from ..data.rows.splits import TEXT_COLUMNS, TOKEN_COLUMNS, choose_column, iterate_texts, load_splits
 from ..data.tokenizers.training import train_tokenizer
 from ..data.writing import check_output_dir
@@ -48,5 +49,6 @@ def main(argv: list[str] | None = None) -> None:
             arguments.min_frequency,
             arguments.model_max_length,
         )
-    tokenizer.save_pretrained(arguments.output_dir)
+    with locked(arguments.output_dir):
+        tokenizer.save_pretrained(arguments.output_dir)
     print(f"Saved a {arguments.tokenizer_type} tokenizer of {len(tokenizer)} entries to {arguments.output_dir}.")

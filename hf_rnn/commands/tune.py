@@ -25,6 +25,7 @@ from ..reports.tables import to_markdown
 from ..tuning.search_space import BUILT, SHARED, Candidates, default_space, read_candidates, spread
 from . import steps
 from .labelled import DEFAULTS, KINDS, LabelledTask
+from .outputs import SAME_COMMAND, writing_to
 from .progress import ProgressLines
 from .tasks import TASKS
 
@@ -76,7 +77,9 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     task = TASKS[arguments.task].make_task([*argv, *forced], __doc__, TuneArguments)
     if task.training.world_size > 1 or task.data.streaming:
         raise ValueError("`hf-rnn tune` runs as one process and reads rows whole. Start it without accelerate, and without --streaming.")
-    return Tuning(task, arguments, given_options(argv, *KINDS)).run()
+    tuning = Tuning(task, arguments, given_options(argv, *KINDS))
+    with writing_to(task.training.output_dir, SAME_COMMAND):
+        return tuning.run()
 
 
 class Tuning:
