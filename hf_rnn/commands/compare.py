@@ -20,20 +20,24 @@ from datasets import disable_progress_bars
 from transformers.utils import logging
 
 from ..data.files.readers import read_rows
-from ..data.writing import check_output_dir
+from ..data.fingerprints import contents
 from ..evaluation.comparison import ComparisonArguments, LabelledRows
 from ..evaluation.intervals import Interval, paired_intervals
 from ..evaluation.speed import COSTS, describe_costs, measure_costs
 from ..inference.loading import load
 from ..inference.predictor import Predictor
-from ..options import check_given, option, parse_arguments
+from ..options import check_given, given_options, option, parse_arguments
 from ..reports.plots import plot_comparison
 from ..reports.tables import to_markdown
-from .tasks import TASKS, going_on
+from .labelled import KINDS
+from .outputs import SAME_COMMAND, writing_to
+from .tasks import TASKS, going_on, is_trained
 
 logger = logging.get_logger(__name__)
 
 FILE = "comparison"
+# of the options that name files and folders, those that no training here reads
+NOT_READ = ("test_file", "output_dir", "logging_dir")
 
 
 @dataclass
@@ -57,17 +61,21 @@ def main(argv: list[str] | None = None) -> dict[str, dict[str, Any]]:
     """Run the command; return the lines of the table by model."""
     (arguments,) = parse_arguments(argv, __doc__, CompareArguments, first="models")
     check_given(arguments, models="two or more to compare", test_file="labelled rows to compare on")
-    check_output_dir(arguments.output_dir)
     if not sys.stderr.isatty():
         disable_progress_bars()
     # at once, before anything is trained
     next(iter(read_rows(str(arguments.test_file))), None)
+    with writing_to(arguments.output_dir, SAME_COMMAND):
+        return _compare(arguments)
+
+
+def _compare(arguments: CompareArguments) -> dict[str, dict[str, Any]]:
+    """Open or train the models, measure them, and write what is found."""
     predictors = open_models(arguments)
     if len(predictors) < 2:
         raise ValueError(f"A comparison needs two models, got {list(predictors)}. Name more before the options.")
     lines = measure(predictors, arguments)
     folder = Path(arguments.output_dir)
-    folder.mkdir(parents=True, exist_ok=True)
     table = describe(lines)
     print(table)
     (folder / f"{FILE}.md").write_text(table, encoding="utf-8")
@@ -139,12 +147,13 @@ def _train(name: str, model: str, arguments: CompareArguments) -> str:
     own = [model] if _is_recipe(model) else [f"--{setting}" for setting in model.split()]
     # the test rows are for the comparison alone
     options = [*own, *common, "--do_train", "true", "--do_eval", "true", "--do_predict", "false", "--push_to_hub", "false"]
-    text = Path(model).read_text(encoding="utf-8") if _is_recipe(model) and Path(model).is_file() else ""
-    # other options are another model
-    digest = sha256(json.dumps([options, arguments.task, text]).encode()).hexdigest()[:8]
+    given_files = {name: value for name, value in given_options(options, *KINDS).items() if name not in NOT_READ}
+    text = Path(model).read_text(encoding="utf-8") if _is_recipe(model) else ""
+    # other options, rows or weights to start from are another model
+    digest = sha256(json.dumps([options, arguments.task, text, contents(given_files)]).encode()).hexdigest()[:8]
     slug = re.sub(r"[^\w.-]+", "-", name)
     folder = Path(arguments.output_dir) / "models" / f"{slug}-{digest}"
-    if (folder / "README.md").is_file():
+    if is_trained(folder):
         logger.warning(f"{name} is trained already, in {folder}.")
     else:
         logger.warning(f"Training {name} in {folder}.")

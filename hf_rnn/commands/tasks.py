@@ -11,3 +11,8 @@ TASKS: dict[str, Any] = {"text-classification": text_classification, "token-clas
 def going_on(folder: Path) -> list[str]:
     """Return the options with which a training into a folder goes on from the checkpoints there, if there are any."""
     return ["--resume_from_checkpoint", "last"] if any(folder.glob("checkpoint-*")) else []
+
+
+def is_trained(folder: Path) -> bool:
+    """Return whether a training into a folder has come to its end, of which the card is the last file."""
+    return (folder / "all_results.json").is_file() and (folder / "README.md").is_file()

@@ -57,6 +57,15 @@ def test_everything_in_one_table(data, classifier, tmp_path, monkeypatch, capsys
         monkeypatch.setattr(task, "main", None)
     again = compare.main([*argv, "--names", "lstm", "onnx", "bert", "gru", "small"])
     assert {name: line["score"] for name, line in again.items()} == {name: line["score"] for name, line in lines.items()}
+    # other rows under the same name are another model
+    rows = (data / "train.jsonl").read_text()
+    (data / "train.jsonl").write_text(rows.partition("\n")[2])
+    trained = []
+    monkeypatch.setattr(compare.TASKS["text-classification"], "main", trained.append)
+    with pytest.raises(ValueError, match="There is no folder"):
+        compare.main([*argv, "--names", "lstm", "onnx", "bert", "gru", "small"])
+    (data / "train.jsonl").write_text(rows)
+    assert len(trained) == 1
 
 
 def test_taggers(tagger, tmp_path):

@@ -86,12 +86,83 @@ def test_a_run_that_broke_off_goes_on(data, tmp_path):
     for folder in (tmp_path / "student", tmp_path / "student" / "teacher"):
         assert list(folder.glob("checkpoint-*"))
         (folder / "all_results.json").unlink()
+    # as versions without a note left it
+    (tmp_path / "student" / "distillation.json").unlink()
     again = run(data, tmp_path / "student")
     for name, values in lines.items():
         assert again[name]["accuracy"] == values["accuracy"] and again[name]["agreement"] == values["agreement"]
     # what is finished is not written over
+    with pytest.raises(ValueError, match=r"distillation.json says that the run there is finished. Pass another --output_dir"):
+        run(data, tmp_path / "student")
+
+
+def files(folder):
+    """Return what the files of a folder hold."""
+    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_what_broke_off_after_the_training_is_finished(data, tmp_path, monkeypatch):
+    """Nothing is trained again; the end is as it would have been; other rows or options are refused."""
+    student, train = tmp_path / "student", data / "train.jsonl"
+
+    def broken(*_):
+        raise OSError("no power")
+
+    for name in ("compare", "_describe"):
+        with monkeypatch.context() as patch:
+            patch.setattr(distill, name, broken)
+            with pytest.raises(OSError, match="no power"):
+                run(data, student)
+        # nothing is trained twice
+        monkeypatch.setattr(distill, "TASKS", {"text-classification": None})
+    before, rows = files(student), train.read_bytes()
+    train.write_bytes(rows.splitlines(keepends=True)[0] + rows)
+    with pytest.raises(ValueError, match=r"distillation.json is of a run with another train_file. Pass the same"):
+        run(data, student)
+    train.write_bytes(rows)
+    with pytest.raises(ValueError, match=r"is of a run with another augment and seed. Pass the same"):
+        run(data, student, "--augment", "61", "--seed", "3")
+    assert files(student) == before
+    lines = run(data, student)
+    assert list(lines) == ["student", "teacher"]
+    card = (student / "README.md").read_text()
+    assert card.count("## Beside its teacher") == card.count("| student |") == 1
+    assert json.loads((student / "distillation.json").read_text())["result"] == lines
+    assert str(data) not in (student / "distillation.json").read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"embedding_size": 33}, "`embedding_size` must be at most 32, the width of '.*encoder', got 33. Pass a smaller one."),
+        ({"hidden_siz": 4}, "There is no option --hidden_siz here"),
+        ({"pooling": "last", "use_crf": True}, "`use_crf` means nothing to text-classification"),
+    ],
+)
+def test_the_student_is_checked_before_a_teacher_is_trained(options, message, data, tmp_path):
+    """Its options, in the file, are told before minutes are spent; nothing is left."""
+    (tmp_path / "wrong.json").write_text(json.dumps({**json.loads((data / "options.json").read_text()), **options}))
+    with pytest.raises(ValueError, match=message):
+        run(data, tmp_path / "student", "--options_file", str(tmp_path / "wrong.json"))
+    assert not (tmp_path / "student").exists()
+
+
+def test_the_folder_of_another_training_is_no_student(data, classifier, tmp_path):
+    """It is refused before a teacher is trained, and stays as it is."""
+    shutil.copytree(classifier[0], tmp_path / "student")
+    before = files(tmp_path / "student")
     with pytest.raises(ValueError, match="holds checkpoints of an earlier run"):
         run(data, tmp_path / "student")
+    assert files(tmp_path / "student") == before
+
+
+def test_a_narrow_encoder(data, tmp_path):
+    """A student has vectors no wider than its teacher's where nothing else is asked for."""
+    options = json.loads((data / "options.json").read_text())
+    del options["embedding_size"]
+    (tmp_path / "options.json").write_text(json.dumps(options))
+    run(data, tmp_path / "student", "--options_file", str(tmp_path / "options.json"), "--fine_tune", "false", "--augment", "0")
+    assert load(str(tmp_path / "student")).model.config.embedding_size == 32
 
 
 def test_vectors_alone(data, tmp_path):

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional
 from tqdm.auto import tqdm
-from transformers import AutoModel, AutoTokenizer, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedTokenizerBase
 from transformers.utils import cached_file
 
 # where static checkpoints keep their matrix and tokenizer: Model2Vec, and sentence-transformers
@@ -57,6 +57,12 @@ def borrow_vectors(name: str, tokenizer: PreTrainedTokenizerBase, size: int, sca
         frequency /= frequency.sum()
         reduced *= (SIF / (SIF + frequency)).unsqueeze(1)
     return reduced * (scale / reduced.std())
+
+
+def vector_width(name: str) -> int:
+    """Return how many values the vectors of an encoder or of a static checkpoint (folder or Hub name) have."""
+    static = _find_static(name)
+    return static[0].shape[1] if static else AutoConfig.from_pretrained(name).hidden_size
 
 
 def borrow_word_vectors(name: str, words: Sequence[str], size: int, scale: float = 0.1) -> Tensor:
