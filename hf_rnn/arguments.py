@@ -8,20 +8,45 @@ import torch
 from transformers import TrainingArguments
 
 from .models.configuration_rnn import RnnConfig
-from .options import check_ranges, option
+from .options import again, check_ranges, option
 
 # what fields of a config are when neither options nor a command say more
 CONFIG_DEFAULTS = {name: each.default for name, each in RnnConfig.__dataclass_fields__.items()}
 
+TASK_NAMES = ("text-classification", "token-classification")
+
 
 @dataclass
-class ModelArguments:
+class LoadArguments:
+    """Which trained model."""
+
+    model_name_or_path: str | None = option("Trained model, folder or Hub name; in training, what to go on from.", essential=True)
+    trust_remote_code: bool = option("Run model code that comes with a checkpoint.", False)
+
+
+@dataclass
+class UseArguments:
+    """How a trained model is used."""
+
+    device: str = option("Where it runs: auto (the accelerator if there is one), cpu, cuda, mps, ...", "auto")
+    batch_size: int = option("Texts at a time, at most; long ones are fewer.", 64, essential=True, within="[1, inf)")
+    output_file: str | None = option("File to write.", essential=True)
+
+
+@dataclass
+class RunArguments:
+    """Which task is learnt, by which further options."""
+
+    task: str = option("text-classification or token-classification.", "text-classification", choices=list(TASK_NAMES), essential=True)
+    options_file: str | None = option("YAML or JSON file of further options of the training.", essential=True)
+
+
+@dataclass
+class ModelArguments(LoadArguments):
     """Which model and tokenizer to start from, or how to build them. A config field left out keeps its default."""
 
-    model_name_or_path: str | None = option("Checkpoint (folder or Hub name) to go on from; its tokenizer comes along.", essential=True)
     config_name: str | None = option("Config (folder, file or Hub name) to build a new model from.")
     tokenizer_name: str | None = option("Tokenizer (folder or Hub name); without it one is trained on the training split.")
-    trust_remote_code: bool = option("Run model code that comes with a checkpoint.", False)
     cell_type: str | None = option("lstm or gru.", essential=True)
     embedding_size: int | None = option("Width of an embedding.", within="[1, inf)")
     hidden_size: int | None = option("Width of a layer's output, both directions together.", essential=True, within="[1, inf)")
@@ -195,6 +220,6 @@ class RnnTrainingArguments(TrainingArguments):
 class LabelledTrainingArguments(RnnTrainingArguments):
     """`RnnTrainingArguments` of the commands that learn from labelled rows: what is left out follows from their number."""
 
-    learning_rate: float | None = option("Peak learning rate of AdamW.", essential=True, within="(0, inf)")  # type: ignore[assignment]
-    per_device_train_batch_size: int | None = option("Rows in a training batch.", essential=True, within="[1, inf)")  # type: ignore[assignment]
-    num_train_epochs: float | None = option("Epochs.", essential=True, within="(0, 1000000]")  # type: ignore[assignment]
+    learning_rate: float | None = again(RnnTrainingArguments, "learning_rate", None)  # type: ignore[assignment]
+    per_device_train_batch_size: int | None = again(RnnTrainingArguments, "per_device_train_batch_size", None)  # type: ignore[assignment]
+    num_train_epochs: float | None = again(RnnTrainingArguments, "num_train_epochs", None)  # type: ignore[assignment]

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from argparse import Namespace
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields, make_dataclass
 from difflib import get_close_matches
@@ -9,6 +10,7 @@ from inspect import cleandoc
 from math import inf, isfinite
 from pathlib import Path
 from textwrap import fill
+from types import SimpleNamespace
 from typing import Any, NoReturn, get_type_hints
 
 import yaml
@@ -175,19 +177,35 @@ def pick(kind: type, *names: str, **defaults: Any) -> Any:
 
     Args:
         kind (`type`): Dataclass of options.
-        names (`str`): Those of its options to take.
-        defaults (`Any`): Defaults of some of them in place of their own.
+        names (`str`): Options to take.
+        defaults (`Any`): More of them, with other defaults.
     """
     chosen = []
     for each in fields(kind):
-        if each.name not in names:
+        if each.name not in {*names, *defaults}:
             continue
         default = defaults.get(each.name, each.default)
         factory = MISSING if each.name in defaults else each.default_factory
         chosen.append((each.name, get_type_hints(kind)[each.name], field(default=default, default_factory=factory, metadata=each.metadata)))
+    unknown = {*names, *defaults} - {each.name for each in fields(kind)}
+    if unknown:
+        raise ValueError(f"{kind.__name__} has no options {sorted(unknown)}.")
     made = make_dataclass(kind.__name__, chosen)
     made.__doc__ = kind.__doc__
     return made
+
+
+def read_arguments(argv: list[str] | None, description: str | None, *kinds: type, **more: Any) -> Any:
+    """Read options as `parse_arguments` does, and return all of them as the attributes of one namespace."""
+    return SimpleNamespace(
+        **{name: value for group in parse_arguments(argv, description, *kinds, **more) for name, value in vars(group).items()}
+    )
+
+
+def again(kind: type, name: str, default: Any) -> Any:
+    """Return a field of a dataclass of options that is one of another dataclass, with another default."""
+    (known,) = (each for each in fields(kind) if each.name == name)
+    return field(default=default, metadata=known.metadata)
 
 
 def expand(argv: list[str]) -> list[str]:
@@ -195,6 +213,16 @@ def expand(argv: list[str]) -> list[str]:
     if argv and Path(argv[0]).suffix in (".json", ".yaml", ".yml"):
         return [*_flatten(argv[0]), *argv[1:]]
     return argv
+
+
+def options_of(argv: list[str], *kinds: type) -> dict[str, Any]:
+    """Return the options that arguments, such as the name of a file of options, set to something other than their defaults.
+
+    Raises:
+        ValueError: There is one that the dataclasses do not have.
+    """
+    _Parser(kinds, usage=USAGE, add_help=False, allow_abbrev=False).check_known(expand(argv))
+    return given_options(argv, *kinds)
 
 
 def given_options(argv: list[str], *kinds: type) -> dict[str, Any]:
@@ -214,8 +242,8 @@ class _Parser(HfArgumentParser):
         what = f"`{name.split('/')[0].lstrip('-')}`: {reason}" if message.startswith("argument ") else message
         raise ValueError(f"{what}. --help-all tells what each option takes.")
 
-    def read(self, argv: list[str]) -> tuple[Any, ...]:
-        """Return one of each dataclass; check what is given before one is made."""
+    def check_known(self, argv: list[str]) -> Namespace:
+        """Return values by the names of options; raise a ValueError at a word that is none."""
         namespace, unknown = self.parse_known_args(argv)
         for word in unknown:
             if word.startswith("--"):
@@ -223,6 +251,11 @@ class _Parser(HfArgumentParser):
                 refuse(word[2:].split("=")[0].replace("-", "_"), known)
         if unknown:
             raise ValueError(f"Unexpected {unknown[0]!r}: every option starts with --, and those that take one value take one.")
+        return namespace
+
+    def read(self, argv: list[str]) -> tuple[Any, ...]:
+        """Return one of each dataclass; check what is given before one is made."""
+        namespace = self.check_known(argv)
         made = []
         for kind in self.dataclass_types:
             values = {each.name: getattr(namespace, each.name) for each in fields(kind) if each.init}

@@ -15,8 +15,8 @@ MODELS = PACKAGE / "models"
 SHIPPED = {path.stem for path in MODELS.glob("*.py")} - {"__init__"}
 # each folder imports only from those with a lower number
 ORDER = {
-    **{"models": 0, "data": 1, "tasks": 2, "inference": 3},
-    **{"evaluation": 4, "sharing": 4, "onnx": 4, "linear": 4, "reports": 4},
+    **{"models": 0, "data": 1, "tasks": 2, "inference": 3, "reports": 3},
+    **{"evaluation": 4, "sharing": 4, "onnx": 4, "linear": 4},
     **{"demo": 5, "training": 6, "distillation": 7, "tuning": 8, "commands": 9},
 }
 

@@ -2,19 +2,26 @@
 
 import json
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO
 
 from ..data.files.readers import DataError
-from ..data.writing import written_whole
+from ..data.locking import held
+from ..data.writing import disk_problem, written_whole
 from ..inference.predictor import Text
 
+START_AGAIN = "Pass --resume false to start again."
 
-class AnswerFile:
-    """Take the answers of windows of texts; put the file in its place once all windows of all processes are there.
 
-    Each process writes its windows to a part of its own, `NAME.part-0-of-2`; `NAME.run` says what run they belong to.
+class OtherRunError(DataError):
+    """What lies there belongs to another run."""
+
+
+@contextmanager
+def answers_to(path: str, run: dict[str, Any], resume: bool | None, rank: int = 0, world_size: int = 1) -> Iterator["AnswerFile"]:
+    """Give an `AnswerFile`; put the file in its place at the end, or say how to go on from what is answered.
 
     Args:
         path (`str`): The file.
@@ -23,104 +30,163 @@ class AnswerFile:
         rank (`int`): This process.
         world_size (`int`): Processes; window i belongs to process i modulo their number.
 
+    Raises:
+        DataError: There are parts and `resume` is left out, or they belong to another run, which is left as it is; or another process
+            writes there; or no more can be read or written.
+    """
+    with held(Path(f"{path}.lock"), path, "output_file"):
+        answers = AnswerFile(path, run, resume, rank, world_size)
+        try:
+            yield answers
+            answers.finish()
+        except OtherRunError:
+            raise
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(answers.how_to_go_on()) from None
+        except (ValueError, OSError) as error:
+            raise DataError(" ".join(filter(None, (disk_problem(error, path) or str(error), answers.how_to_go_on())))) from error
+        finally:
+            answers.close()
+
+
+class AnswerFile:
+    """Take the answers of windows of texts; see `answers_to`.
+
+    Each process writes its windows to a part of its own, `NAME.part-0-of-2`; `NAME.run` says what run they belong to. A single process
+    touches neither before it has an answer.
+
     Attributes:
         sizes (`list`): Rows of each window so far, of all processes.
-
-    Raises:
-        DataError: There are parts and `resume` is left out, or they belong to another run.
+        rows (`int`): Rows of this process that are in its part.
     """
 
-    part: TextIO
-
-    def __init__(self, path: str, run: dict[str, Any], resume: bool | None, rank: int = 0, world_size: int = 1) -> None:
+    def __init__(self, path: str, run: dict[str, Any], resume: bool | None, rank: int, world_size: int) -> None:
         self.path, self.rank, self.world_size = Path(path), rank, world_size
         self.sizes: list[int] = []
+        self.rows = 0
         self.run = {**run, "processes": world_size}
         self.note = self.path.with_name(f"{self.path.name}.run")
+        self.part = self._part(rank)
         self._meet()
         self.is_resumed = self._check(resume)
-        # rows of this process that are in its part
-        self.rows = 0
         self._meet()
+        # of what was answered before: the place up to which it is read
+        self.known: BinaryIO | None = open(self.part, "rb") if self.is_resumed and self.part.is_file() else None  # noqa: SIM115
+        self.place = 0
+        self.file: BinaryIO | None = None
+        self.has_begun = False
+        if world_size > 1:
+            self._begin()
+            self._meet()
 
     def _check(self, resume: bool | None) -> bool:
         """Return whether there is something to go on with."""
         if not self.note.is_file() or resume is False:
             return False
         if resume is None:
-            raise DataError(
+            raise OtherRunError(
                 f"{self.note} is left of a run that did not finish. Pass --resume true to go on where it stopped, or --resume false to "
                 "start again."
             )
-        with suppress(ValueError):
-            if json.loads(self.note.read_text(encoding="utf-8")) == self.run:
-                return True
-        raise DataError(f"{self.note} is of a run with another model, input or number of processes. Pass --resume false to start again.")
+        try:
+            known = json.loads(self.note.read_text(encoding="utf-8"))
+            other = [name for name, value in self.run.items() if known.get(name) != value]
+        except (ValueError, AttributeError):
+            raise OtherRunError(f"{self.note} is damaged. {START_AGAIN}") from None
+        if other:
+            raise OtherRunError(f"{self.note} is of a run with another {' and '.join(other)}. {START_AGAIN}")
+        return True
 
     def _part(self, rank: int) -> Path:
         return self.path.with_name(f"{self.path.name}.part-{rank}-of-{self.world_size}")
 
-    def __enter__(self) -> "AnswerFile":
-        if self.rank == 0 and not self.is_resumed:
-            with written_whole(self.note) as file:
-                json.dump(self.run, file)
-        path = self._part(self.rank)
-        self.part = open(path, "r+" if self.is_resumed and path.is_file() else "w+", encoding="utf-8", newline="\n")
-        return self
+    def _begin(self) -> None:
+        """Take away what is left of another run, and write the note, unless this run goes on."""
+        self.has_begun = True
+        if self.is_resumed or self.rank > 0:
+            return
+        for path in self.path.parent.iterdir():
+            if path.name.startswith(f"{self.path.name}.part-"):
+                path.unlink()
+        with written_whole(self.note) as file:
+            json.dump(self.run, file)
 
     def has(self, window: list[Text]) -> bool:
-        """Return whether the part goes on with the answers to a window; cut it off where it does not.
+        """Return whether the part goes on with the answers to a window.
 
         Raises:
-            DataError: It goes on with answers to other texts.
+            OtherRunError: It goes on with answers to other texts.
         """
-        start = self.part.tell()
-        for index in range(len(window)):
-            line = self.part.readline()
-            if not line.endswith("\n"):
-                self.part.seek(start)
-                self.part.truncate()
-                return False
-            if index == 0 and not _answers(line, window[0]):
-                raise DataError(f"{self._part(self.rank)} holds answers to other texts. Pass --resume false to start again.")
+        if self.known is None:
+            return False
+        lines = [self.known.readline() for _ in window]
+        for line, text in zip(lines, window, strict=True):
+            # the last one may have been cut off
+            if line.endswith(b"\n") and not _answers(line, text):
+                raise OtherRunError(f"{self.part} holds answers to other texts. {START_AGAIN}")
+        if not lines[-1].endswith(b"\n"):
+            self.known.close()
+            self.known = None
+            return False
+        self.place += sum(map(len, lines))
         self.rows += len(window)
         return True
 
     def add(self, answers: list[dict[str, Any]]) -> None:
-        """Write the answers to a window."""
-        self.part.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in answers)
-        self.part.flush()
+        """Write the answers to a window, in place of those that are there in part."""
+        if self.file is None:
+            self._open()
+        rest = memoryview("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in answers).encode())
+        while rest and self.file is not None:
+            rest = rest[self.file.write(rest) :]
         self.rows += len(answers)
 
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        self.part.truncate()
-        self.part.close()
-        if error is None:
-            self._meet()
-            if self.rank == 0:
-                self._finish()
-            self._meet()
-        elif self.rows == 0 and self.world_size == 1:
-            self._part(0).unlink()
-            self.note.unlink()
-        elif isinstance(error, (ValueError, OSError)):
-            raise DataError(
-                f"{error} {self.rows} rows before it are answered, in {self._part(self.rank)}; pass --resume true to go on after them."
-            ) from error
+    def _open(self) -> None:
+        if not self.has_begun:
+            self._begin()
+        # without a buffer, so that closing has nothing left to fail at
+        self.file = open(self.part, "r+b" if self.is_resumed and self.part.is_file() else "wb", buffering=0)  # noqa: SIM115
+        self.file.seek(self.place)
+        self.file.truncate()
 
-    def _finish(self) -> None:
-        """Move the parts, window by window, into the file."""
+    def how_to_go_on(self) -> str:
+        """Return what is answered and how to go on after it, if anything is."""
+        rows = f"{self.rows} rows before it are answered, in {self.part}; pass --resume true to go on after them."
+        return rows if self.rows else ""
+
+    def finish(self) -> None:
+        """Move the parts, window by window, into the file; raise an `OtherRunError` if there are answers to more texts."""
+        if self.known is not None and self.known.read(1):
+            raise OtherRunError(f"{self.part} holds answers to more texts than there are. {START_AGAIN}")
+        if not self.part.is_file() or (not self.is_resumed and self.file is None):
+            # no window was for this process
+            self._open()
+        self._meet()
+        if self.rank == 0:
+            self._put_together()
+        self._meet()
+
+    def _put_together(self) -> None:
         if self.world_size == 1:
-            os.replace(self._part(0), self.path)
+            os.replace(self.part, self.path)
         else:
-            parts = [open(self._part(rank), encoding="utf-8", newline="\n") for rank in range(self.world_size)]  # noqa: SIM115
+            parts = [open(self._part(rank), "rb") for rank in range(self.world_size)]  # noqa: SIM115
             with written_whole(self.path) as file:
                 for index, size in enumerate(self.sizes):
-                    file.writelines(parts[index % self.world_size].readline() for _ in range(size))
+                    file.writelines(parts[index % self.world_size].readline().decode() for _ in range(size))
             for rank, part in enumerate(parts):
                 part.close()
                 self._part(rank).unlink()
         self.note.unlink()
+
+    def close(self) -> None:
+        """Close what is open; take away what this run made if no answer is in it."""
+        for file in (self.known, self.file):
+            if file is not None:
+                file.close()
+        if self.has_begun and not self.is_resumed and self.rows == 0 and self.world_size == 1:
+            self.part.unlink(missing_ok=True)
+            self.note.unlink(missing_ok=True)
 
     def _meet(self) -> None:
         """Wait for the other processes, if there are any."""
@@ -130,8 +196,8 @@ class AnswerFile:
             PartialState(cpu=True).wait_for_everyone()
 
 
-def _answers(line: str, text: Text) -> bool:
-    with suppress(ValueError):
+def _answers(line: bytes, text: Text) -> bool:
+    with suppress(ValueError, AttributeError):
         row = json.loads(line)
         return text in (row.get("text"), row.get("tokens")) or (isinstance(text, list) and row.get("text") == " ".join(text))
     return False

@@ -62,8 +62,8 @@ def run(module: str, argv: list[str] | None = None) -> int:
         text = str(error) if getattr(error, "runs_over_lines", False) else " ".join(filter(None, map(str.strip, str(error).splitlines())))
         print(f"error: {text}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print("error: interrupted", file=sys.stderr)
+    except KeyboardInterrupt as error:
+        print(" ".join(["error: interrupted.", *map(str, error.args)]), file=sys.stderr)
         return 130
     except Exception as error:
         # the last resort: a fault of the package, or a library's way of refusing what it was given

@@ -11,9 +11,11 @@ from pathlib import Path
 
 from huggingface_hub.utils import validate_repo_id
 
+from ..arguments import LabelledTrainingArguments, LoadArguments
+from ..data.locking import locked
 from ..data.writing import check_output_dir
 from ..inference.loading import load
-from ..options import check_given, option, parse_arguments
+from ..options import check_given, option, pick, read_arguments
 from ..sharing.hub import push_space
 
 
@@ -21,8 +23,6 @@ from ..sharing.hub import push_space
 class DemoArguments:
     """What to show, and where."""
 
-    model_name_or_path: str = option("Checkpoint, folder or Hub name.", "")
-    output_dir: str = option("Folder for the page; any server of static files can serve it.", "page")
     title: str | None = option("Heading; the name of the model by default.")
     # option() returns a field
     examples: list[str] | None = option("Texts to try.")  # noqa: RUF009
@@ -30,12 +30,14 @@ class DemoArguments:
     port: int = option("Port of --serve.", 8000, within="[0, 65535]")
     push: str | None = option("Space on the Hub, user/name, to push the page to.")
     private: bool = option("Whether the Space is private if it is new.", True)
-    trust_remote_code: bool = option("Run model code that comes with the checkpoint.", False)
+
+
+KINDS = (DemoArguments, LoadArguments, pick(LabelledTrainingArguments, output_dir="page"))
 
 
 def main(argv: list[str] | None = None) -> None:
     """Run the command."""
-    (arguments,) = parse_arguments(argv, __doc__, DemoArguments)
+    arguments = read_arguments(argv, __doc__, *KINDS)
     # what needs the extra [onnx] is not needed for a help text
     from ..demo.page import write_page
 
@@ -47,7 +49,8 @@ def main(argv: list[str] | None = None) -> None:
     predictor = load(arguments.model_name_or_path, arguments.trust_remote_code)
     title = arguments.title or Path(arguments.model_name_or_path).name
     folder = Path(arguments.output_dir)
-    files = write_page(predictor.model, predictor.tokenizer, folder, title, arguments.examples or ())
+    with locked(folder):
+        files = write_page(predictor.model, predictor.tokenizer, folder, title, arguments.examples or ())
     size = sum((folder / name).stat().st_size for name in files)
     print(f"Wrote {folder} ({size / 2**20:.1f} MiB): a page for any server of static files.")
     if arguments.push:

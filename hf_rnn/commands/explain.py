@@ -7,39 +7,40 @@ Example:
 from dataclasses import dataclass
 from typing import Any
 
+from ..arguments import LoadArguments, UseArguments
 from ..data.files.cells import as_text
 from ..data.writing import check_output_file, written_whole
 from ..inference.explaining import explanation_page
 from ..inference.loading import load
 from ..inference.predictor import Predictor
-from ..options import check_given, option, parse_arguments
+from ..options import check_given, option, pick, read_arguments
 
 
 @dataclass
 class ExplainArguments:
     """What to explain of which model."""
 
-    model_name_or_path: str = option("Checkpoint, folder or Hub name.", "")
     # option() returns a field
     texts: list[str] | None = option("Texts whose answers to explain.")  # noqa: RUF009
     label: str | None = option("Label or tag to explain; the best one of each text or token by default.")
     token: int | None = option("For a tagger: the token whose tag to explain, from 0; every one by default.", within="[0, inf)")
-    output_file: str | None = option("HTML page to write, beside what is printed.")
     gates_file: str | None = option("Picture to write of the gates and states of a layer at each step of the text, of which there is one.")
     layer: int = option("Layer of --gates_file, from 0, or from -1 backwards.", -1)
-    trust_remote_code: bool = option("Run model code that comes with the checkpoint.", False)
+
+
+KINDS = (ExplainArguments, LoadArguments, pick(UseArguments, "device", "output_file"))
 
 
 def main(argv: list[str] | None = None) -> None:
     """Run the command."""
-    (arguments,) = parse_arguments(argv, __doc__, ExplainArguments)
+    arguments = read_arguments(argv, __doc__, *KINDS)
     check_given(arguments, model_name_or_path="the folder or Hub name of a trained model", texts="one text or several")
     if arguments.gates_file and len(arguments.texts) > 1:
         raise ValueError(f"`gates_file` shows one text, got {len(arguments.texts)}. Pass one with --texts.")
     for name in ("output_file", "gates_file"):
         if getattr(arguments, name):
             check_output_file(getattr(arguments, name), name, arguments.model_name_or_path)
-    predictor = load(arguments.model_name_or_path, arguments.trust_remote_code)
+    predictor = load(arguments.model_name_or_path, arguments.trust_remote_code, arguments.device)
     texts = [as_text(text, "--texts") for text in arguments.texts]
     explanations = [each for text in texts for each in _explain(predictor, text, arguments.label, arguments.token)]
     for each in explanations:

@@ -6,46 +6,63 @@ Example:
 
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import torch
 from transformers import AutoModel, AutoModelForCausalLM, AutoModelForMaskedLM
 
+from ..arguments import DataArguments, LabelledTrainingArguments, LoadArguments
 from ..data.loading import load_config, load_tokenizer
+from ..data.locking import locked
 from ..data.writing import check_output_dir
-from ..evaluation.comparison import ComparisonArguments, check_comparable, compare
+from ..evaluation.comparison import check_comparable, measure_loss
 from ..inference.loading import load
-from ..options import check_given, option, parse_arguments
+from ..options import check_given, option, pick, read_arguments
 from ..tasks.decoding import HEADS, task_of
 
 LANGUAGE_MODELS = {"ForMaskedLM": AutoModelForMaskedLM, "ForCausalLM": AutoModelForCausalLM}
 
 
 @dataclass
-class ExportArguments(ComparisonArguments):
+class ExportArguments:
     """What to export, and how to check it."""
 
-    model_name_or_path: str = option("Checkpoint, folder or Hub name.", "")
-    output_dir: str = option("Folder for the ONNX file, its config and tokenizer.", "onnx")
     quantize: bool = option("Write an int8 model beside it.", False)
-    trust_remote_code: bool = option("Run model code that comes with the checkpoint.", False)
+
+
+KINDS = (
+    ExportArguments,
+    LoadArguments,
+    pick(LabelledTrainingArguments, output_dir="onnx"),
+    pick(DataArguments, "test_file", "text_column_name", "label_column_name"),
+)
 
 
 def main(argv: list[str] | None = None) -> dict[str, float]:
     """Run the command; return what was measured."""
-    (arguments,) = parse_arguments(argv, __doc__, ExportArguments)
+    arguments = read_arguments(argv, __doc__, *KINDS)
+    # what needs the extra [onnx] is not needed for a help text
+
+    check_given(arguments, model_name_or_path="the folder or Hub name of a trained model")
+    check_output_dir(arguments.output_dir, "output_dir", arguments.model_name_or_path)
+    with locked(arguments.output_dir):
+        return _export(arguments)
+
+
+def _export(arguments: SimpleNamespace) -> dict[str, float]:
+    """Write the files, and measure them."""
     # what needs the extra [onnx] is not needed for a help text
     from ..onnx.export import export_onnx, quantize
     from ..onnx.runtime import MODEL_FILE, QUANTIZED_FILE
 
-    check_given(arguments, model_name_or_path="the folder or Hub name of a trained model")
-    check_output_dir(arguments.output_dir, "output_dir", arguments.model_name_or_path)
     name, options = arguments.model_name_or_path, {"trust_remote_code": arguments.trust_remote_code}
     head = (load_config(name, arguments.trust_remote_code).architectures or [""])[0]
     task = task_of(head)
     auto_class = HEADS[task] if task else LANGUAGE_MODELS.get(head.removeprefix("Rnn"), AutoModel)
+    columns = arguments.test_file, arguments.text_column_name, arguments.label_column_name
     measures = arguments.quantize and task is not None
     if measures and arguments.test_file:
-        check_comparable(load(name, arguments.trust_remote_code), arguments)
+        check_comparable(load(name, arguments.trust_remote_code), *columns)
     model = auto_class.from_pretrained(name, dtype=torch.float32, **options).eval()
     folder = Path(arguments.output_dir)
     measured = {"difference": export_onnx(model, folder)}
@@ -56,7 +73,7 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
         print(f"Wrote {_describe(folder / QUANTIZED_FILE)}.")
     if measures:
         full, quantized = (load(str(folder), file_name=file_name) for file_name in (MODEL_FILE, QUANTIZED_FILE))
-        measured |= compare(full, quantized, arguments)
+        measured |= measure_loss(full, quantized, *columns)
     return measured
 
 

@@ -6,11 +6,12 @@ Example:
 
 from dataclasses import dataclass
 
+from ..arguments import LabelledTrainingArguments, ModelArguments, RunArguments
 from ..data.loading import load_tokenizer
+from ..data.locking import locked
 from ..data.writing import check_output_dir
-from ..options import option, parse_arguments
+from ..options import option, pick, read_arguments
 from ..sharing.importing import import_state, read_weights
-from ..tasks.decoding import HEADS
 
 
 @dataclass
@@ -18,21 +19,25 @@ class ImportArguments:
     """Whose weights to take, what they are called, and what they stand for."""
 
     weights_file: str = option("State dict: .safetensors, or .pt of tensors alone.", "")
-    task: str = option("text-classification or token-classification.", "text-classification", choices=list(HEADS))
     # option() returns a field
     labels: list[str] | None = option("Names of the outputs of the linear layer, in order.")  # noqa: RUF009
     embedding: str = option("Name of the nn.Embedding in the state dict.", "embedding")
     rnn: str = option("Name of the nn.LSTM or nn.GRU.", "rnn")
     linear: str = option("Name of the nn.Linear.", "linear")
-    pooling: str = option("How the model made one vector of a row: last, mean, max.", "last")
     pad_token_id: int | None = option("Id of padding; that of the tokenizer if there is one.", within="[0, inf)")
-    tokenizer_name: str | None = option("Tokenizer (folder or Hub name) to save beside the model.")
-    output_dir: str = option("Folder to save the checkpoint in.", "imported")
+
+
+KINDS = (
+    ImportArguments,
+    pick(RunArguments, "task"),
+    pick(ModelArguments, "tokenizer_name", pooling="last"),
+    pick(LabelledTrainingArguments, output_dir="imported"),
+)
 
 
 def main(argv: list[str] | None = None) -> None:
     """Run the command."""
-    (arguments,) = parse_arguments(argv, __doc__, ImportArguments)
+    arguments = read_arguments(argv, __doc__, *KINDS)
     check_output_dir(arguments.output_dir, "output_dir", arguments.tokenizer_name)
     tokenizer = load_tokenizer(arguments.tokenizer_name) if arguments.tokenizer_name else None
     pad = arguments.pad_token_id if arguments.pad_token_id is not None or tokenizer is None else tokenizer.pad_token_id
@@ -46,6 +51,8 @@ def main(argv: list[str] | None = None) -> None:
                 "Pass the tokenizer that the model was trained with."
             )
         model.set_piece_types(tokenizer)
-        tokenizer.save_pretrained(arguments.output_dir)
-    model.save_pretrained(arguments.output_dir)
+    with locked(arguments.output_dir):
+        if tokenizer is not None:
+            tokenizer.save_pretrained(arguments.output_dir)
+        model.save_pretrained(arguments.output_dir)
     print(f"Saved a {model.config.cell_type} for {arguments.task} with {model.num_parameters():,} parameters to {arguments.output_dir}.")

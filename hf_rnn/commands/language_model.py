@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from math import exp
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -23,7 +24,7 @@ from transformers import (
 )
 from transformers.utils import logging
 
-from ..arguments import CONFIG_DEFAULTS, CardArguments, ModelArguments, RnnTrainingArguments
+from ..arguments import CONFIG_DEFAULTS, CardArguments, DataArguments, ModelArguments, RnnTrainingArguments
 from ..data.files.cells import as_text, place
 from ..data.files.locations import Places
 from ..data.files.readers import DataError
@@ -41,13 +42,14 @@ from ..data.rows.splits import (
     load_splits,
 )
 from ..data.tokenizers.training import begin_texts, train_tokenizer
-from ..options import option, parse_arguments
+from ..options import again, option, parse_arguments, pick
 from ..reports.plots import plot_curves
 from ..reports.writing import optional
 from ..sharing.cards import code
 from ..training.building import build_model, loaded_tokenizer
 from ..training.checkpoints import resume_point
 from ..training.finishing import choose_example, finish
+from ..training.outputs import writing_to
 from ..training.running import choose_metric, make_trainer, run, set_up
 
 logger = logging.get_logger(__name__)
@@ -69,27 +71,19 @@ class TextArguments:
         "Files of texts: txt (a text a line), csv, tsv, json, jsonl, conll, conllu, each also as .gz, or parquet.",
         essential=True,
     )
-    dataset_name: str | None = option("Data set on the Hub; its train split.")
-    dataset_config_name: str | None = option("Its configuration.")
-    text_column_name: str | None = option("Column of texts or of lists of tokens.")
     objective: str = option("masked or causal.", "masked", choices=["masked", "causal"], essential=True)
     mlm_probability: float = option("Share of the pieces to predict, if masked.", 0.2, within="(0, 1)")
-    max_length: int = option("Tokens of a row; a longer text goes on in the next row.", 256, essential=True, within="[2, inf)")
     validation_rows: int = option("Rows held out for --do_eval, drawn with --split_seed.", 5000, within="[1, inf)")
-    split_seed: int = option("Seed of that draw.", 42, within="[0, inf)")
-    max_train_samples: int | None = option("Use only so many texts.", within="[1, inf)")
-    streaming: bool = option("Read texts as they are needed; needs --max_steps.", False)
-    preprocessing_num_workers: int | None = option("Processes that tokenise.", within="[1, inf)")
 
 
 @dataclass
 class PretrainingArguments(RnnTrainingArguments):
     """Defaults that suit pretraining."""
 
-    per_device_train_batch_size: int = option("Rows in a training batch.", 128, essential=True, within="[1, inf)")
-    per_device_eval_batch_size: int = option("Rows in an evaluation batch.", 64, within="[1, inf)")
-    num_train_epochs: float = option("Epochs.", 10.0, essential=True, within="(0, 1000000]")
-    early_stopping_patience: int | None = option("Stop after so many evaluations without a better one.", within="[0, inf)")
+    per_device_train_batch_size: int = again(RnnTrainingArguments, "per_device_train_batch_size", 128)
+    per_device_eval_batch_size: int = again(RnnTrainingArguments, "per_device_eval_batch_size", 64)
+    num_train_epochs: float = again(RnnTrainingArguments, "num_train_epochs", 10.0)
+    early_stopping_patience: int | None = again(RnnTrainingArguments, "early_stopping_patience", None)
 
 
 # options of models that a language model makes nothing of
@@ -98,16 +92,24 @@ WITHOUT = {
     **dict.fromkeys(("word_pooling", "word_vocab_size", "ngram_vocab_size"), "A language model predicts pieces, not words."),
     **dict.fromkeys(("pooling", "classifier_dropout", "wide_size"), "It is of classifiers: pass it when one starts from the body."),
 }
-KINDS = (TextArguments, ModelArguments, PretrainingArguments, CardArguments)
+READ = ("dataset_name", "dataset_config_name", "text_column_name", "max_train_samples", "streaming", "preprocessing_num_workers")
+KINDS = (TextArguments, pick(DataArguments, *READ, "split_seed", max_length=256), ModelArguments, PretrainingArguments, CardArguments)
 
 
 def main(argv: list[str] | None = None) -> dict[str, float]:
     """Run the command; return the metrics."""
-    texts_args, model_args, training, card = parse_arguments(argv, __doc__, *KINDS, defaults=CONFIG_DEFAULTS | DEFAULTS, without=WITHOUT)
+    own, read, model_args, training, card = parse_arguments(argv, __doc__, *KINDS, defaults=CONFIG_DEFAULTS | DEFAULTS, without=WITHOUT)
+    texts_args = SimpleNamespace(**vars(own), **vars(read))
     if not training.do_train:
         raise ValueError("Nothing to do: pass --do_train.")
-    objective = OBJECTIVES[texts_args.objective]
     set_up(training, model_args, *(texts_args.train_files or ()))
+    with writing_to(training.output_dir):
+        return _run(texts_args, model_args, training, card)
+
+
+def _run(texts_args: SimpleNamespace, model_args: ModelArguments, training: PretrainingArguments, card: CardArguments) -> dict[str, float]:
+    """Train as the options ask; return the metrics."""
+    objective = OBJECTIVES[texts_args.objective]
     choose_metric(training, "loss", False, ["accuracy"])
     texts = load_texts(texts_args, training)
     resume = resume_point(training)
@@ -243,7 +245,7 @@ def _accuracy(best: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     return {"accuracy": float((best == labels)[labels != -100].mean())}
 
 
-def _describe_texts(arguments: TextArguments, encoded: Splits) -> tuple[str, str]:
+def _describe_texts(arguments: SimpleNamespace, encoded: Splits) -> tuple[str, str]:
     """Return a name for the texts and Markdown about them."""
     names = [arguments.dataset_name] if arguments.dataset_name else [Path(path).name for path in arguments.train_files or ()]
     counts = [f"{len(rows):,} rows for {split}" for split, rows in encoded.items() if isinstance(rows, Dataset)]
@@ -251,7 +253,7 @@ def _describe_texts(arguments: TextArguments, encoded: Splits) -> tuple[str, str
     return ", ".join(names), f"Texts without labels: {listed}{'; ' if counts else ''}{', '.join(counts)}."
 
 
-def load_texts(arguments: TextArguments, training: RnnTrainingArguments) -> AnyDataset:
+def load_texts(arguments: SimpleNamespace, training: RnnTrainingArguments) -> AnyDataset:
     """Load all texts into one data set with the column "text".
 
     Raises:
@@ -279,7 +281,7 @@ def _as_texts(batch: dict[str, list], rows: list[int], column: str) -> dict[str,
     return {"text": [text for text in texts if text.strip()]}
 
 
-def _encode(texts: AnyDataset, encode: Callable[..., dict[str, list]], arguments: TextArguments, held_out: int) -> Splits:
+def _encode(texts: AnyDataset, encode: Callable[..., dict[str, list]], arguments: SimpleNamespace, held_out: int) -> Splits:
     """Hold rows out and tokenise the splits."""
     splits: Splits = IterableDatasetDict(train=texts)
     if isinstance(texts, Dataset):

@@ -9,44 +9,45 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from types import SimpleNamespace
 
+from ..arguments import DataArguments, LoadArguments, UseArguments
 from ..data.files.cells import as_text, as_tokens, place
 from ..data.files.readers import DataError, Row, read_rows
+from ..data.fingerprints import fingerprint
 from ..data.rows.splits import TEXT_COLUMNS, TOKEN_COLUMNS
 from ..data.writing import check_output_file
 from ..inference.bulk import windows
 from ..inference.loading import load
 from ..inference.predictor import Predictor, Text
-from ..options import check_given, option, parse_arguments
-from .answers import AnswerFile
+from ..options import check_given, option, pick, read_arguments
+from .answers import answers_to
 
 
 @dataclass
 class PredictArguments:
     """What to predict with which model."""
 
-    model_name_or_path: str = option("Checkpoint, folder or Hub name.", "", essential=True)
     text: str | None = option("One text, or tokens separated by spaces for a tagger.", essential=True)
     input_file: str | None = option(
         "File with a text a line (.txt), or csv, tsv, json, jsonl, parquet, conll or conllu; - for lines of the input.", essential=True
     )
-    text_column_name: str | None = option("Column of texts or of lists of tokens.", essential=True)
-    output_file: str | None = option("Where to write one JSON object a line; the terminal by default.", essential=True)
     resume: bool | None = option("Go on with an output that was not finished, or, if false, start it again.", essential=True)
-    batch_size: int = option("Rows at a time, at most; long ones are fewer.", 256, essential=True, within="[1, inf)")
-    trust_remote_code: bool = option("Run model code that comes with the checkpoint.", False)
+
+
+KINDS = (PredictArguments, LoadArguments, UseArguments, pick(DataArguments, "text_column_name"))
 
 
 def main(argv: list[str] | None = None) -> None:
     """Run the command."""
-    (arguments,) = parse_arguments(argv, __doc__, PredictArguments)
+    arguments = read_arguments(argv, __doc__, *KINDS)
     check_given(arguments, model_name_or_path="the folder or Hub name of a trained model")
     if (arguments.text is None) == (arguments.input_file is None):
         got = "neither" if arguments.text is None else "both"
         raise ValueError(f"Give exactly one of --text and --input_file, got {got}.")
     if arguments.output_file is not None:
         check_output_file(arguments.output_file, "output_file", arguments.input_file, arguments.model_name_or_path)
-    predictor = load(arguments.model_name_or_path, arguments.trust_remote_code)
+    predictor = load(arguments.model_name_or_path, arguments.trust_remote_code, arguments.device)
     if arguments.input_file is None:
         texts: Iterable[Text] = [as_text(arguments.text, "--text")]
     else:
@@ -66,11 +67,12 @@ def _print(predictor: Predictor, texts: Iterable[Text], batch_size: int) -> None
             print(json.dumps(row, ensure_ascii=False))
 
 
-def _write(predictor: Predictor, texts: Iterable[Text], arguments: PredictArguments) -> None:
+def _write(predictor: Predictor, texts: Iterable[Text], arguments: SimpleNamespace) -> None:
     """Write a JSON object a line for each text, this process every window that is its own."""
-    run = {"model": arguments.model_name_or_path, "input": arguments.input_file or arguments.text, "batch_size": arguments.batch_size}
+    model = fingerprint(arguments.model_name_or_path, arguments.trust_remote_code)
+    run = {"model": model, "input": arguments.input_file or arguments.text, "batch_size": arguments.batch_size}
     rank, world_size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
-    with AnswerFile(str(arguments.output_file), run, arguments.resume, rank, world_size) as answers:
+    with answers_to(str(arguments.output_file), run, arguments.resume, rank, world_size) as answers:
         for index, window in enumerate(windows(texts)):
             answers.sizes.append(len(window))
             if index % world_size == rank and not answers.has(window):

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from huggingface_hub.utils import validate_repo_id
 
-from ..options import check_given, option, parse_arguments
+from ..arguments import LoadArguments
+from ..options import check_given, option, pick, read_arguments
 from ..sharing import hub
 
 
@@ -23,13 +24,12 @@ class PushArguments:
     commit_message: str = option("Message of the commit.", "Upload model")
     revision: str | None = option("Branch; main by default.")
     create_pr: bool = option("Open a pull request rather than commit to the branch.", False)
-    trust_remote_code: bool = option("Check the folder even if its code is not this package's, which runs it.", False)
     dry_run: bool = option("Check, list what would go up, and send nothing.", False)
 
 
 def main(argv: list[str] | None = None) -> None:
     """Run the command; the token is that of `hf auth login` or HF_TOKEN."""
-    (arguments,) = parse_arguments(argv, __doc__, PushArguments)
+    arguments = read_arguments(argv, __doc__, PushArguments, pick(LoadArguments, "trust_remote_code"))
     check_given(arguments, model_path="the folder of a saved model", repo_id="a repository, user/name")
     validate_repo_id(arguments.repo_id)
     included, left_out = hub.plan(arguments.model_path)

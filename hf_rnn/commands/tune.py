@@ -12,28 +12,30 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import yaml
 from transformers import PreTrainedModel
 from transformers.utils import logging
 
+from ..arguments import RunArguments
 from ..data.files.locations import Places
 from ..data.writing import written_whole
-from ..distillation.teaching import Teaching
-from ..options import given_options, make_options, option, parse_arguments
+from ..distillation.training import GROUPS, task_options
+from ..options import given_options, option, parse_arguments, pick
 from ..reports.plots import plot_study
 from ..reports.tables import to_markdown
 from ..reports.writing import optional
-from ..tasks.registry import TASKS
 from ..tasks.task import TaskOptions
 from ..training.building import build_task_model
+from ..training.outputs import SAME_COMMAND, writing_to
 from ..training.progress import ProgressLines
 from ..training.running import set_up
 from ..training.train import Teacher, encode_rows, make_task_trainer, read_rows
 from ..training.trainer import RnnTrainer
 from ..tuning.search_space import BUILT, SHARED, Candidates, default_space, read_candidates, spread
-from .training import DEFAULTS, GROUPS
+from .training import DEFAULTS
 
 logger = logging.get_logger(__name__)
 
@@ -52,7 +54,6 @@ TRAINING = ("learning_rate", "per_device_train_batch_size", "num_train_epochs", 
 class TuneArguments:
     """What to try, and for how long. All options of the training command may be given too: they are fixed."""
 
-    task: str = option("text-classification or token-classification.", "text-classification", choices=list(TASKS), essential=True)
     runs: int = option("Trainings in all, those of an earlier call with the same folder included.", 20, essential=True, within="[1, inf)")
     timeout: float | None = option("Seconds after which no training starts.", essential=True, within="(0, inf)")
     # option() returns a field
@@ -78,26 +79,28 @@ class RunBar(ProgressLines):
 def main(argv: list[str] | None = None) -> dict[str, Any]:
     """Run the command; return the best options."""
     argv = sys.argv[1:] if argv is None else argv
-    groups = parse_arguments(argv, __doc__, TuneArguments, *GROUPS, defaults=DEFAULTS, hidden=FIXED)
-    arguments, given = groups[0], given_options(argv, *GROUPS)
-    data, model, training, distillation, _ = make_options(GROUPS, {**given, **FIXED})
+    own, run, *_ = parse_arguments(argv, __doc__, TuneArguments, pick(RunArguments, "task"), *GROUPS, defaults=DEFAULTS, hidden=FIXED)
+    arguments, given = SimpleNamespace(**vars(own), **vars(run)), given_options(argv, *GROUPS)
+    options, _, teacher = task_options({**given, **FIXED})
+    data, training = options.data, options.training
     if training.world_size > 1 or data.streaming:
         raise ValueError("`hf-rnn tune` runs as one process and reads rows whole. Start it without accelerate, and without --streaming.")
-    teacher = Teaching(distillation, model.embeddings_from) if distillation.teacher_name_or_path else None
-    return Tuning(arguments, TaskOptions(data, model, training, teacher is not None), given, teacher).run()
+    tuning = Tuning(arguments, options, given, teacher)
+    with writing_to(training.output_dir, SAME_COMMAND):
+        return tuning.run()
 
 
 class Tuning:
     """A study: what is fixed, what is tried, and what becomes of it.
 
     Args:
-        arguments (`TuneArguments`): What to try.
+        arguments (`SimpleNamespace`): What to try.
         options (`TaskOptions`): What is learnt from which rows.
         given (`dict`): Options of the training command that are not left out.
         teacher (`Teacher`, *optional*): Answers rows too.
     """
 
-    def __init__(self, arguments: TuneArguments, options: TaskOptions, given: dict[str, Any], teacher: Teacher | None = None) -> None:
+    def __init__(self, arguments: SimpleNamespace, options: TaskOptions, given: dict[str, Any], teacher: Teacher | None = None) -> None:
         self.arguments, self.options, self.given, self.teacher = arguments, options, given, teacher
         self.asked = dict(map(self._candidates, arguments.search or ()))
         twice = sorted(given.keys() & spread(self.asked).keys())

@@ -1,7 +1,10 @@
 """Write files whole: beside their place, and moved there once nothing can fail any more."""
 
+import errno
 import hashlib
 import os
+import re
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatch
@@ -12,6 +15,21 @@ from .files.readers import DataError
 
 # what a model is made of
 MODEL_FILES = ("*config.json", "tokenizer.json", "special_tokens_map.json", "*.safetensors", "*.index.json", "*.onnx", "*.py", "README.md")
+
+
+# what a disk says that takes no more, and bytes with which it is taken for full
+FULL, LEAST_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG), 2**20
+
+
+def disk_problem(error: Exception, path: str | Path) -> str | None:
+    """Return what to say of an error if it is that no more can be written to a path, else None."""
+    told = re.search(r"os error (\d+)", str(error))
+    number = error.errno if isinstance(error, OSError) else int(told[1]) if told else None
+    if number is None and not isinstance(error, ValueError):
+        # some libraries tell no reason
+        there = next(part for part in Path(path).resolve().parents if part.is_dir())
+        number = errno.ENOSPC if shutil.disk_usage(there).free < LEAST_ROOM else None
+    return f"{str(path)!r} cannot be written: {os.strerror(number)}. Make room there." if number in FULL else None
 
 
 @contextmanager

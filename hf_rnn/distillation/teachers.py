@@ -19,8 +19,9 @@ from tqdm.auto import tqdm
 from transformers import AutoModel
 from transformers.utils.logging import get_logger
 
+from ..data import fingerprints
+from ..data.devices import find_device
 from ..data.loading import load_config, load_tokenizer
-from ..data.writing import file_digest
 from ..inference.loading import load
 from ..inference.predictor import Predictor
 from ..tasks.decoding import Text, task_of
@@ -42,14 +43,9 @@ class Answering(Protocol):
 
 
 def fingerprint(name: str, dtype: torch.dtype = torch.float32) -> str:
-    """Return a hash of what a folder computes by: config, weights, tokenizer, precision; of a name on the Hub, of it and its revision."""
-    digest = hashlib.sha256() if dtype == torch.float32 else hashlib.sha256(str(dtype).encode())
-    if Path(name).is_dir():
-        for path in sorted(path for pattern in ("config.json", "*.safetensors", "tokenizer.json") for path in Path(name).glob(pattern)):
-            digest.update(path.name.encode() + bytes.fromhex(file_digest(path)))
-    else:
-        digest.update(f"{name} {load_config(name)._commit_hash}".encode())
-    return digest.hexdigest()[:32]
+    """Return a hash of what a teacher answers by: all that is loaded of it, and the precision of its products."""
+    model = fingerprints.fingerprint(name)
+    return model if dtype == torch.float32 else hashlib.sha256(f"{dtype} {model}".encode()).hexdigest()[:32]
 
 
 # variables of one query that every SQLite takes
@@ -175,7 +171,7 @@ class EmbeddingTeacher:
     @cached_property
     def encoder(self) -> Any:
         """Return the encoder, loaded when it is first asked."""
-        return AutoModel.from_pretrained(self.name).eval()
+        return AutoModel.from_pretrained(self.name).to(find_device()).eval()
 
     @torch.inference_mode()
     def answer(self, texts: list[Text]) -> Sequence[np.ndarray]:
@@ -183,12 +179,12 @@ class EmbeddingTeacher:
         plain = [text if isinstance(text, str) else " ".join(text) for text in texts]
         limit = min(self.tokenizer.model_max_length, 512)
         # a tokenizer may have been saved with padding to a fixed length
-        batch = self.tokenizer(plain, padding="longest", truncation=True, max_length=limit, return_tensors="pt")
+        batch = self.tokenizer(plain, padding="longest", truncation=True, max_length=limit, return_tensors="pt").to(self.encoder.device)
         mask = batch["attention_mask"].unsqueeze(2)
         with _products_in(self.dtype, self.encoder.device):
             states = self.encoder(**batch).last_hidden_state.float()
         mean = (states * mask).sum(1) / mask.sum(1).clamp(min=1)
-        return list(nn.functional.normalize(mean, dim=1).numpy())
+        return list(nn.functional.normalize(mean, dim=1).cpu().numpy())
 
     def probabilities(
         self, texts: Sequence[Text], labels: Sequence[str | None], store: Path | None = None, has_several: bool = False

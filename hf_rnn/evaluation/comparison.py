@@ -17,19 +17,9 @@ from ..data.rows.labels import feature_names, label_values, named_cell, one_labe
 from ..data.rows.splits import LABEL_COLUMNS, TAG_COLUMNS, TEXT_COLUMNS, TOKEN_COLUMNS, choose_column, load_splits
 from ..inference.predictor import Predictor
 from ..models.tags import guess_scheme
-from ..options import option
 from ..tasks.decoding import Decoder, Text
 
 logger = get_logger(__name__)
-
-
-@dataclass
-class ComparisonArguments:
-    """What to compare models on."""
-
-    test_file: str | None = option("Labelled file on which to measure them.")
-    text_column_name: str | None = option("Its column of texts or of lists of tokens.")
-    label_column_name: str | None = option("Its column of labels or of lists of tags.")
 
 
 @dataclass(frozen=True)
@@ -49,8 +39,16 @@ class LabelledRows:
     measure: str
 
     @classmethod
-    def read(cls, arguments: ComparisonArguments, predictors: Iterable[Predictor]) -> "LabelledRows":
+    def read(
+        cls, path: str, predictors: Iterable[Predictor], text_column: str | None = None, label_column: str | None = None
+    ) -> "LabelledRows":
         """Read the test file for models that all answer the same question.
+
+        Args:
+            path (`str`): Labelled rows.
+            predictors (`Iterable`): The models.
+            text_column, label_column (`str`, *optional*): Columns; by default those that the first model was trained on, as far as the
+                file has them, or the usual ones.
 
         Raises:
             ValueError: They do not, or give no single label; or the file has no rows.
@@ -63,11 +61,11 @@ class LabelledRows:
             raise ValueError(
                 f"Models are measured on one label a text, tags or spans, got a model of {others.pop()}. Pass classifiers or taggers."
             )
-        rows = load_splits(files={"test": str(arguments.test_file)})["test"]
+        rows = load_splits(files={"test": path})["test"]
         if not len(rows):
-            raise DataError(f"`test_file` {arguments.test_file!r} has no rows. Pass another --test_file.")
-        columns = _columns(arguments, rows, predictors[0].decoder)
-        with Places({"test": arguments.test_file}).named():
+            raise DataError(f"`test_file` {path!r} has no rows. Pass another --test_file.")
+        columns = _columns(rows, predictors[0].decoder, text_column, label_column)
+        with Places({"test": path}).named():
             if kinds == {"spans"}:
                 texts, spans, _ = annotated_texts(rows, "test", *columns)
                 return cls(list(texts), spans, "spans", "f1")
@@ -124,11 +122,10 @@ class LabelledRows:
         return score_of(LabelledRows(self.texts, list(others), self.kind, self.measure).counts(answers))
 
 
-def _columns(arguments: ComparisonArguments, rows: Dataset, decoder: Decoder) -> tuple[str | None, str | None]:
-    """Return the columns that the options name, else those that the model was trained on as far as the rows have them."""
-    known = {name for name in (decoder.text_column, decoder.label_column) if name in rows.column_names}
-    text = arguments.text_column_name or (decoder.text_column if decoder.text_column in known else None)
-    return text, arguments.label_column_name or (decoder.label_column if decoder.label_column in known else None)
+def _columns(rows: Dataset, decoder: Decoder, text: str | None, label: str | None) -> tuple[str | None, str | None]:
+    """Return the columns that are named, else those that the model was trained on as far as the rows have them."""
+    known = [name if name in rows.column_names else None for name in (decoder.text_column, decoder.label_column)]
+    return text or known[0], label or known[1]
 
 
 def score_of(counts: np.ndarray) -> Any:
@@ -137,22 +134,29 @@ def score_of(counts: np.ndarray) -> Any:
     return right / np.maximum(total, 1)
 
 
-def check_comparable(full: Predictor, arguments: ComparisonArguments) -> None:
-    """Raise a ValueError, before a smaller model is made, if a model cannot be measured on the test file."""
-    if arguments.test_file is not None:
-        LabelledRows.read(arguments, [full])
+def check_comparable(full: Predictor, path: str | None, text_column: str | None = None, label_column: str | None = None) -> None:
+    """Raise a ValueError, before a smaller model is made, if a model cannot be measured on a test file."""
+    if path is not None:
+        LabelledRows.read(path, [full], text_column, label_column)
 
 
-def compare(full: Predictor, smaller: Predictor, arguments: ComparisonArguments) -> dict[str, float]:
+def measure_loss(
+    full: Predictor, smaller: Predictor, path: str | None, text_column: str | None = None, label_column: str | None = None
+) -> dict[str, float]:
     """Return and print the score of a model and of a smaller one, and the share of equal answers.
+
+    Args:
+        full, smaller (`Predictor`): The two.
+        path (`str`, *optional*): Labelled rows; without it nothing is measured.
+        text_column, label_column (`str`, *optional*): Their columns.
 
     Raises:
         ValueError: The model gives no single label.
     """
-    if arguments.test_file is None:
+    if path is None:
         logger.warning("What the smaller model loses was not measured: pass --test_file.")
         return {}
-    rows = LabelledRows.read(arguments, (full, smaller))
+    rows = LabelledRows.read(path, (full, smaller), text_column, label_column)
     answers = [rows.answers_of(each) for each in (full, smaller)]
     before, after = (float(score_of(rows.counts(each))) for each in answers)
     same = rows.agreement(*answers)

@@ -7,6 +7,7 @@ from typing import Any
 from safetensors import SafetensorError
 from transformers.utils import logging
 
+from ..data.devices import find_device
 from ..data.loading import load_config, load_tokenizer
 from ..tasks.decoding import HEADS, task_of
 from .predictor import Predictor
@@ -15,12 +16,13 @@ from .predictor import Predictor
 PROBLEMS = {"missing": "lacks", "mismatched": "has, of other sizes than its config says,", "unexpected": "has beside its own"}
 
 
-def load(name: str, trust_remote_code: bool = False, **kwargs: Any) -> Predictor:
+def load(name: str, trust_remote_code: bool = False, device: str = "auto", **kwargs: Any) -> Predictor:
     """Load a classifier or tagger, whichever the checkpoint holds, in evaluation mode, and its tokenizer.
 
     Args:
         name (`str`): Folder or Hub name.
         trust_remote_code (`bool`): Whether to run model code that comes with the checkpoint.
+        device (`str`): Where it runs: "auto" for the accelerator if there is one, or "cpu", "cuda" and the like.
         kwargs: For the `from_pretrained` of the model.
 
     Returns:
@@ -49,7 +51,7 @@ def load(name: str, trust_remote_code: bool = False, **kwargs: Any) -> Predictor
         # models of others may have more to load than they use
         if found and (kind != "unexpected" or model.config.model_type == "hf_rnn"):
             raise ValueError(f"{name!r} is no whole checkpoint: it {problem} the weights {found[:5]}. Save or download it again.")
-    return Predictor(model.eval(), tokenizer)
+    return Predictor(model.to(find_device(device)).eval(), tokenizer)
 
 
 @contextmanager

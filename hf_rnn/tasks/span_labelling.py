@@ -85,7 +85,8 @@ class SpanLabelling(Task):
         kinds = collect_labels(splits, columns.labels, dict.fromkeys(splits), options.data.unknown_labels == "wrong")
         labels = keep_labels(known, ["O", *(f"{prefix}-{kind}" for kind in kinds for prefix in "BI")])
         model = options.model
-        has_tokenizer = model.tokenizer_name or model.model_name_or_path or model.embeddings_from
+        is_borrowed = model.embeddings_from and not options.borrows_words
+        has_tokenizer = model.tokenizer_name or model.model_name_or_path or is_borrowed
         return cls(labels, columns, NO_LIMIT, None if has_tokenizer or "train" not in splits else _find_cuts(splits["train"]))
 
     @property

@@ -33,6 +33,12 @@ class TaskOptions:
     has_teacher: bool = False
 
     @property
+    def borrows_words(self) -> bool:
+        """Return whether the words of a new tagger get the vectors of an encoder, beside a tokenizer of its own, which sees case."""
+        is_new = not (self.goes_on or self.model.tokenizer_name)
+        return bool(self.model.embeddings_from) and is_new and self.model.word_pooling != "none" and self.model.word_vocab_size != 0
+
+    @property
     def goes_on(self) -> bool:
         """Return whether the model, or its config, comes from elsewhere."""
         return bool(self.model.model_name_or_path or self.model.config_name)

@@ -56,7 +56,7 @@ def loaded_tokenizer(
 def make_tokenizer(task: Task, rows: AnyDataset | None, options: TaskOptions, defaults: dict[str, Any]) -> PreTrainedTokenizerBase:
     """Load the tokenizer that the options name, or train one on the training rows."""
     texts = iterate_texts(rows, task.columns.text) if rows is not None else None
-    tokenizer = loaded_tokenizer(options.model, texts, task.max_length, not borrows_words(task, options))
+    tokenizer = loaded_tokenizer(options.model, texts, task.max_length, not (task.has_tags and options.borrows_words))
     if tokenizer is not None:
         if task.max_length < tokenizer.model_max_length:
             # what is cut in training is cut when the model answers
@@ -74,14 +74,6 @@ def foreign_width(model: ModelArguments) -> int | None:
     return None if isinstance(config, RnnConfig) else getattr(config, "hidden_size", 768)
 
 
-def borrows_words(task: Task, options: TaskOptions) -> bool:
-    """Return whether whole words get the vectors of an encoder, beside a tokenizer of the model's own, which sees case."""
-    model = options.model
-    is_new = not (model.model_name_or_path or model.config_name or model.tokenizer_name)
-    reads_words = task.has_tags and model.word_pooling != "none" and model.word_vocab_size != 0
-    return bool(model.embeddings_from) and is_new and reads_words
-
-
 def build_task_model(
     task: Task,
     options: TaskOptions,
@@ -91,7 +83,7 @@ def build_task_model(
     encoded: AnyDataset | None,
 ) -> PreTrainedModel:
     """Load the model that the options name, or build one; `rows` and `encoded` are the training rows, if there are any."""
-    has_words, model = borrows_words(task, options), options.model
+    has_words, model = task.has_tags and options.borrows_words, options.model
     built = build_model(task.auto_class, model, tokenizer, task.config_fields(options), defaults, encoded, borrows_pieces=not has_words)
     if has_words and rows is not None:
         borrow_words(built, str(model.embeddings_from), tokenizer, task.words(rows, encoded) or ())

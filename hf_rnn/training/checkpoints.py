@@ -112,3 +112,13 @@ def resume_point(training: TrainingArguments) -> str | None:
     if found is None:
         logger.warning(f"There is no whole checkpoint in {training.output_dir}: training starts at the beginning.")
     return found
+
+
+def resume_options(folder: Path) -> dict[str, str]:
+    """Return the options with which a training into a folder goes on from the checkpoints there, if there are any."""
+    return {"resume_from_checkpoint": "last"} if any(folder.glob("checkpoint-*")) else {}
+
+
+def is_trained(folder: Path) -> bool:
+    """Return whether a training into a folder has come to its end, of which the card is the last file."""
+    return (folder / "all_results.json").is_file() and (folder / "README.md").is_file()

@@ -1,6 +1,10 @@
 """The rows of a run: those that the options name, and validation rows held out."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from os import PathLike
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -47,6 +51,29 @@ def as_dataset(rows: Any, split: str) -> AnyDataset:
         f"`{split}` must be a file name, a Dataset, a DataFrame, a list of dictionaries or a dictionary of columns, got "
         f"{type(rows).__name__}. Pass one of these."
     )
+
+
+@contextmanager
+def files_of(rows: Mapping[str, Any]) -> Iterator[dict[str, str]]:
+    """Give rows as files, those in memory for as long as the block lasts.
+
+    Args:
+        rows (`Mapping`): By the name of a split, a file name, rows in memory as `as_dataset` takes them, a list of texts, or None.
+
+    Returns:
+        `dict`: File names by the names of options, such as `train_file`; without those that are None.
+    """
+    with TemporaryDirectory() as folder:
+        files = {}
+        for split, value in rows.items():
+            if value is None:
+                continue
+            files[f"{split}_file"] = value if isinstance(value, (str, PathLike)) else str(Path(folder) / f"{split}.jsonl")
+            if not isinstance(value, (str, PathLike)):
+                texts = isinstance(value, (list, tuple)) and all(isinstance(text, str) for text in value)
+                kept = Dataset.from_dict({"text": list(value)}) if texts else as_dataset(value, split)
+                kept.to_json(files[f"{split}_file"], force_ascii=False)
+        yield {name: str(path) for name, path in files.items()}
 
 
 def load_task_splits(data: DataArguments, training: RnnTrainingArguments, given: Splits | None = None) -> Splits:

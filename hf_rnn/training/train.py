@@ -28,6 +28,7 @@ from ..tasks.task import Task, TaskOptions
 from .building import build_task_model, foreign_width, make_tokenizer
 from .checkpoints import resume_point
 from .finishing import choose_example, finish
+from .outputs import writing_to
 from .progress import line_of
 from .provenance import describe_data
 from .rows import add_validation, as_dataset, load_task_splits
@@ -126,7 +127,7 @@ def train_task(
     files = {"train": data.train_file, "validation": data.validation_file, "test": data.test_file}
     set_up(training, options.model, *files.values(), *(teacher.names if teacher else ()))
     places = Places(files)
-    with places.named():
+    with writing_to(training.output_dir), places.named():
         rows = read_rows(name, options, places, given, teacher)
         # what is wrong with files and options is said before an earlier run in the folder is
         resume = resume_point(training) if training.do_train else None

@@ -53,10 +53,18 @@ def test_everything_in_one_table(data, classifier, tmp_path, monkeypatch, capsys
     assert json.loads((tmp_path / "out" / "comparison.json").read_text()) == lines
     assert (tmp_path / "out" / "comparison.md").read_text() in capsys.readouterr().out
     assert (tmp_path / "out" / "comparison.png").stat().st_size > 10_000
-    for task in compare.TASKS.values():
-        monkeypatch.setattr(task, "main", None)
+    monkeypatch.setattr(compare, "train_by_options", None)
     again = compare.main([*argv, "--names", "lstm", "onnx", "bert", "gru", "small"])
     assert {name: line["score"] for name, line in again.items()} == {name: line["score"] for name, line in lines.items()}
+    # other rows under the same name are another model
+    rows = (data / "train.jsonl").read_text()
+    (data / "train.jsonl").write_text(rows.partition("\n")[2])
+    trained = []
+    monkeypatch.setattr(compare, "train_by_options", lambda task, options: trained.append(options))
+    with pytest.raises(ValueError, match="There is no folder"):
+        compare.main([*argv, "--names", "lstm", "onnx", "bert", "gru", "small"])
+    (data / "train.jsonl").write_text(rows)
+    assert len(trained) == 1
 
 
 def test_taggers(tagger, tmp_path):

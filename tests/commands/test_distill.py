@@ -9,14 +9,21 @@ from runs import SAMPLES
 from transformers import BertConfig, BertModel
 
 from hf_rnn import RnnConfig, RnnForTokenClassification
-from hf_rnn.commands import cli, distill, text_classification, token_classification
+from hf_rnn.commands import cli, distill, token_classification
 from hf_rnn.data.files.readers import read_rows
 from hf_rnn.data.tokenizers.encoder_vectors import borrow_word_vectors, list_words
 from hf_rnn.data.tokenizers.training import train_tokenizer
+from hf_rnn.distillation import distill as distilling
 from hf_rnn.distillation import teachers
+from hf_rnn.distillation.training import GROUPS, bundle, task_options
 from hf_rnn.inference.loading import load
+from hf_rnn.linear.choice import choose_linear_fit
 from hf_rnn.models.embeddings import UNUSED_KEY
-from hf_rnn.tasks.defaults import Size
+from hf_rnn.options import parse_arguments
+from hf_rnn.tasks.defaults import Size, features_beside
+from hf_rnn.tasks.text_classification import TextClassification
+from hf_rnn.tasks.token_classification import TokenClassification
+from hf_rnn.training.train import train_task
 
 
 @pytest.fixture(autouse=True)
@@ -86,12 +93,83 @@ def test_a_run_that_broke_off_goes_on(data, tmp_path):
     for folder in (tmp_path / "student", tmp_path / "student" / "teacher"):
         assert list(folder.glob("checkpoint-*"))
         (folder / "all_results.json").unlink()
+    # as versions without a note left it
+    (tmp_path / "student" / "distillation.json").unlink()
     again = run(data, tmp_path / "student")
     for name, values in lines.items():
         assert again[name]["accuracy"] == values["accuracy"] and again[name]["agreement"] == values["agreement"]
     # what is finished is not written over
+    with pytest.raises(ValueError, match=r"distillation.json says that the run there is finished. Pass another --output_dir"):
+        run(data, tmp_path / "student")
+
+
+def files(folder):
+    """Return what the files of a folder hold."""
+    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_what_broke_off_after_the_training_is_finished(data, tmp_path, monkeypatch):
+    """Nothing is trained again; the end is as it would have been; other rows or options are refused."""
+    student, train = tmp_path / "student", data / "train.jsonl"
+
+    def broken(*_):
+        raise OSError("no power")
+
+    for name in ("compare", "describe"):
+        with monkeypatch.context() as patch:
+            patch.setattr(distilling, name, broken)
+            with pytest.raises(OSError, match="no power"):
+                run(data, student)
+        # nothing is trained twice
+        monkeypatch.setattr(distilling, "train_by_options", None)
+    before, rows = files(student), train.read_bytes()
+    train.write_bytes(rows.splitlines(keepends=True)[0] + rows)
+    with pytest.raises(ValueError, match=r"distillation.json is of a run with another train_file. Pass the same"):
+        run(data, student)
+    train.write_bytes(rows)
+    with pytest.raises(ValueError, match=r"is of a run with another augment and seed. Pass the same"):
+        run(data, student, "--augment", "61", "--seed", "3")
+    assert files(student) == before
+    lines = run(data, student)
+    assert list(lines) == ["student", "teacher"]
+    card = (student / "README.md").read_text()
+    assert card.count("## Beside its teacher") == card.count("| student |") == 1
+    assert json.loads((student / "distillation.json").read_text())["result"] == lines
+    assert str(data) not in (student / "distillation.json").read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"embedding_size": 33}, "`embedding_size` must be at most 32, the width of '.*encoder', got 33. Pass a smaller one."),
+        ({"hidden_siz": 4}, "There is no option --hidden_siz here"),
+        ({"pooling": "last", "use_crf": True}, "`use_crf` means nothing to text-classification"),
+    ],
+)
+def test_the_student_is_checked_before_a_teacher_is_trained(options, message, data, tmp_path):
+    """Its options, in the file, are told before minutes are spent; nothing is left."""
+    (tmp_path / "wrong.json").write_text(json.dumps({**json.loads((data / "options.json").read_text()), **options}))
+    with pytest.raises(ValueError, match=message):
+        run(data, tmp_path / "student", "--options_file", str(tmp_path / "wrong.json"))
+    assert not (tmp_path / "student").exists()
+
+
+def test_the_folder_of_another_training_is_no_student(data, classifier, tmp_path):
+    """It is refused before a teacher is trained, and stays as it is."""
+    shutil.copytree(classifier[0], tmp_path / "student")
+    before = files(tmp_path / "student")
     with pytest.raises(ValueError, match="holds checkpoints of an earlier run"):
         run(data, tmp_path / "student")
+    assert files(tmp_path / "student") == before
+
+
+def test_a_narrow_encoder(data, tmp_path):
+    """A student has vectors no wider than its teacher's where nothing else is asked for."""
+    options = json.loads((data / "options.json").read_text())
+    del options["embedding_size"]
+    (tmp_path / "options.json").write_text(json.dumps(options))
+    run(data, tmp_path / "student", "--options_file", str(tmp_path / "options.json"), "--fine_tune", "false", "--augment", "0")
+    assert load(str(tmp_path / "student")).model.config.embedding_size == 32
 
 
 def test_vectors_alone(data, tmp_path):
@@ -142,41 +220,35 @@ def test_units_of_raw_text(data, tmp_path):
 def test_a_transformer_is_trained_as_one(data, tmp_path):
     """The encoder as a model to go on from has the learning rate of a narrow transformer, and more epochs of few rows."""
     options = ["--model_name_or_path", str(data / "encoder"), "--train_file", str(data / "train.jsonl"), "--use_cpu", "true"]
-    task = text_classification.TextClassification([*options, "--do_train", "--max_steps", "1", "--output_dir", str(tmp_path)], None)
-    task.run()
-    training = task.training
+    groups = parse_arguments([*options, "--do_train", "--max_steps", "1", "--output_dir", str(tmp_path)], None, *GROUPS)
+    chosen, _, _ = bundle(*groups)
+    train_task("text-classification", chosen)
+    training = chosen.training
     assert (training.learning_rate, training.per_device_train_batch_size, training.num_train_epochs) == (3e-4, 32, 20)
 
 
 @pytest.mark.parametrize(
     ("task", "options", "has_linear"),
     [
-        (text_classification.TextClassification, [], False),
-        (text_classification.TextClassification, ["--problem_type", "multi_label_classification"], False),
-        (text_classification.TextClassification, ["--model_name_or_path", "body"], False),
-        (token_classification.TokenClassification, [], True),
-        (token_classification.TokenClassification, ["--model_name_or_path", "body"], False),
+        (TextClassification, {}, False),
+        (TextClassification, {"problem_type": "multi_label_classification"}, False),
+        (TextClassification, {"model_name_or_path": "body"}, False),
+        (TokenClassification, {}, True),
+        (TokenClassification, {"model_name_or_path": "body"}, False),
     ],
 )
 def test_which_students_have_a_linear_model(task, options, has_linear, tmp_path):
     """Taggers that start anew."""
-    given = ["--teacher_name_or_path", "teacher", "--use_cpu", "true", "--output_dir", str(tmp_path), *options]
-    assert bool(task(given, None).defaults(Size(1000, 10_000, 80))["wide_size"]) == has_linear
+    given, _, _ = task_options({"teacher_name_or_path": ["teacher"], "use_cpu": True, "output_dir": str(tmp_path), **options})
+    assert bool(task.defaults(Size(1000, 10_000, 80), given)["wide_size"]) == has_linear
 
 
-@pytest.mark.parametrize(
-    ("options", "features"),
-    [
-        (["--teacher_name_or_path", "teacher"], 2**21 // 72),
-        (["--teacher_name_or_path", "teacher", "--wide_size", "90000"], 90_000),
-        ([], 2**17),
-    ],
-)
-def test_the_linear_tagger_of_a_student_stays_small(options, features, tmp_path):
+@pytest.mark.parametrize(("asked", "features"), [(None, 2**21 // 72), (90_000, 90_000)])
+def test_the_linear_tagger_of_a_student_stays_small(asked, features):
     """With many labels it has fewer features, unless so many are asked for."""
-    task = token_classification.TokenClassification([*options, "--use_cpu", "true", "--output_dir", str(tmp_path)], None)
     model = RnnForTokenClassification(RnnConfig(vocab_size=50, embedding_size=4, hidden_size=4, num_hidden_layers=1, num_labels=72))
-    assert task.wide_fit(model, train_tokenizer(["a b"], "bpe", 50), 2**17).size == features
+    usual = features_beside(2**17, model.config.num_labels)
+    assert choose_linear_fit(model, train_tokenizer(["a b"], "bpe", 50), asked, usual, is_taught=True).size == features
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,14 @@
 """The learning curve: nested samples, a run that goes on where it stopped, a table and a picture, for texts and for tags."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
 from hf_rnn.commands import learning_curve
 from hf_rnn.data.files.readers import DataError
 from hf_rnn.linear.baselines import classify_texts, tag_sentences
+from hf_rnn.tuning import learning_curve as curves
 
 
 def write(folder, rows):
@@ -25,12 +27,11 @@ def test_points_table_and_picture(rows, tmp_path, monkeypatch):
     """Both are measured at every size and seed, once."""
     calls = []
 
-    def train(argv):
-        calls.append(argv)
-        return {"test_accuracy": 0.5, "test_f1": 0.5}
+    def train(task, options):
+        calls.append(options)
+        return SimpleNamespace(metrics={"test_accuracy": 0.5, "test_f1": 0.5})
 
-    for name in ("text_classification", "token_classification"):
-        monkeypatch.setattr(getattr(learning_curve, name), "main", train)
+    monkeypatch.setattr(curves, "train_by_options", train)
     options = [*write(tmp_path, rows), "--sizes", "20", "1000", "--seeds", "2"]
     summary = learning_curve.main(options)
     assert list(summary) == [20, 30]
@@ -39,14 +40,14 @@ def test_points_table_and_picture(rows, tmp_path, monkeypatch):
     assert len(calls) == 4
     assert learning_curve.main(options) == summary
     assert len(calls) == 4
-    assert "| 30   | 100.0 ± 0.0 | 50.0 ± 0.0 |      -50.0 |" in (tmp_path / "out" / learning_curve.TABLE).read_text()
-    assert (tmp_path / "out" / learning_curve.PICTURE).stat().st_size > 1000
+    assert "| 30   | 100.0 ± 0.0 | 50.0 ± 0.0 |      -50.0 |" in (tmp_path / "out" / curves.TABLE).read_text()
+    assert (tmp_path / "out" / curves.PICTURE).stat().st_size > 1000
 
 
 def test_samples_are_nested(tmp_path):
     """A smaller sample is the beginning of a larger one of the same seed, and another seed draws others."""
-    arguments = learning_curve.CurveArguments(*write(tmp_path, TEXTS)[1::2][:2], output_dir=str(tmp_path / "out"))
-    curve = learning_curve.LearningCurve(arguments)
+    (tmp_path / "out").mkdir()
+    curve = curves.LearningCurve(*write(tmp_path, TEXTS)[1::2])
     assert curve.sizes == [30]
     assert curve.sample(20, 0)[:10] == curve.sample(10, 0)
     assert curve.sample(20, 0) != curve.sample(20, 1)
@@ -62,10 +63,10 @@ def test_baselines_learn(tmp_path):
 
 def test_other_rows_and_damage(tmp_path, monkeypatch):
     """Points of other rows are not mixed in; a last line that was cut off is measured again, other damage is named; no folder is lost."""
-    monkeypatch.setattr(learning_curve.text_classification, "main", lambda argv: {"test_accuracy": 0.5})
+    monkeypatch.setattr(curves, "train_by_options", lambda *_: SimpleNamespace(metrics={"test_accuracy": 0.5}))
     options = [*write(tmp_path, TEXTS), "--sizes", "20", "--seeds", "1"]
     summary = learning_curve.main(options)
-    path = tmp_path / "out" / learning_curve.POINTS
+    path = tmp_path / "out" / curves.POINTS
     points = path.read_text()
     path.write_text(points[:-9])
     assert learning_curve.main(options)[20]["hf-rnn"][0] == summary[20]["hf-rnn"][0]

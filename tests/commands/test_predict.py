@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import time
 
 import pytest
 from runs import SAMPLES, SCRIPTS
+from safetensors.torch import load_file, save_file
 
 import hf_rnn
 from hf_rnn.commands import cli, predict
@@ -93,7 +95,7 @@ def test_going_on(classifier, tmp_path, small_windows):
     (tmp_path / "in.jsonl").write_text("\n".join(lines))
     with pytest.raises(DataError, match="left of a run that did not finish. Pass --resume true to go on"):
         run(classifier[0], tmp_path / "in.jsonl", tmp_path / "out.jsonl")
-    with pytest.raises(DataError, match="is of a run with another model, input or number of processes"):
+    with pytest.raises(DataError, match="is of a run with another batch_size. Pass --resume false"):
         run(classifier[0], tmp_path / "in.jsonl", tmp_path / "out.jsonl", "--resume", "true", "--batch_size", "3")
     part = tmp_path / "out.jsonl.part-0-of-1"
     # a line that was being written when the process died
@@ -109,10 +111,124 @@ def test_other_texts_are_noticed(classifier, tmp_path, small_windows):
     with pytest.raises(DataError, match="10 rows before it"):
         run(classifier[0], tmp_path / "in.jsonl", tmp_path / "out.jsonl")
     write(tmp_path / "in.jsonl", WORDS[20:35])
-    with pytest.raises(DataError, match="holds answers to other texts"):
+    with pytest.raises(DataError, match="holds answers to other texts. Pass --resume false"):
         run(classifier[0], tmp_path / "in.jsonl", tmp_path / "out.jsonl", "--resume", "true")
     run(classifier[0], tmp_path / "in.jsonl", tmp_path / "out.jsonl", "--resume", "false")
     assert [row["text"] for row in answers(tmp_path / "out.jsonl")] == WORDS[20:35]
+
+
+def state(folder):
+    """Return what the files of a folder hold."""
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.fixture
+def unfinished(classifier, tmp_path, small_windows):
+    """Leave the answers to 20 of 35 rows; return the folder, which also holds a whole output."""
+    write(tmp_path / "in.jsonl", WORDS[:35])
+    run(classifier[0], tmp_path / "in.jsonl", tmp_path / "whole.jsonl")
+    lines = (tmp_path / "in.jsonl").read_text().splitlines()
+    (tmp_path / "in.jsonl").write_text("\n".join([*lines[:24], "{", *lines[25:]]))
+    with pytest.raises(DataError, match="20 rows before it"):
+        run(classifier[0], tmp_path / "in.jsonl", tmp_path / "out.jsonl")
+    write(tmp_path / "in.jsonl", WORDS[:35])
+    assert (tmp_path / "out.jsonl.part-0-of-1").read_bytes().count(b"\n") == 20
+    return tmp_path
+
+
+def test_what_is_refused_or_interrupted_loses_nothing(classifier, unfinished, monkeypatch):
+    """A typing error, other texts anywhere, fewer texts, another input, an end before the first window: every file stays as it was."""
+    part = unfinished / "out.jsonl.part-0-of-1"
+    before = state(unfinished)
+
+    def refused(message, *more, kind=DataError, source="in.jsonl"):
+        with pytest.raises(kind, match=message):
+            run(classifier[0], unfinished / source, unfinished / "out.jsonl", "--resume", "true", *more)
+        assert state(unfinished) == before
+
+    refused("another batch_size", "--batch_size", "3")
+    refused("another input", source="whole.jsonl")
+    refused("no column nothing", "--text_column_name", "nothing")
+    for row in (0, 3, 9, 17):
+        write(unfinished / "in.jsonl", [*WORDS[:row], "another one", *WORDS[row + 1 : 35]])
+        before = state(unfinished)
+        refused(r"part-0-of-1 holds answers to other texts. Pass --resume false")
+    for rows in (1, 10, 13, 19):
+        write(unfinished / "in.jsonl", WORDS[:rows])
+        before = state(unfinished)
+        refused(r"part-0-of-1 holds answers to more texts than there are. Pass --resume false")
+    write(unfinished / "in.jsonl", WORDS[:35])
+    before = state(unfinished)
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(hf_rnn.inference.predictor.Predictor, "predict", interrupted)
+        refused(f"20 rows before it are answered, in {part}; pass --resume true", kind=KeyboardInterrupt)
+    # nor does what starts again before it has an answer
+    with monkeypatch.context() as patch:
+        patch.setattr(hf_rnn.inference.predictor.Predictor, "predict", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run(classifier[0], unfinished / "in.jsonl", unfinished / "out.jsonl", "--resume", "false")
+    assert state(unfinished) == before
+    run(classifier[0], unfinished / "in.jsonl", unfinished / "out.jsonl", "--resume", "true")
+    assert (unfinished / "out.jsonl").read_bytes() == (unfinished / "whole.jsonl").read_bytes()
+    assert not part.exists()
+
+
+def test_another_model_in_the_same_folder(classifier, unfinished, tmp_path_factory):
+    """Answers of a model that was trained anew in its folder are not mixed with those of the one before."""
+    model = shutil.copytree(classifier[0], tmp_path_factory.mktemp("model") / "a", ignore=shutil.ignore_patterns("checkpoint-*"))
+    run(model, unfinished / "in.jsonl", unfinished / "out.jsonl", "--resume", "true")
+    for name in ("out.jsonl", "again.jsonl"):
+        (unfinished / name).unlink(missing_ok=True)
+    (unfinished / "bad.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in WORDS[:15]) + "{\n")
+    with pytest.raises(DataError, match="10 rows before it"):
+        run(model, unfinished / "bad.jsonl", unfinished / "out.jsonl")
+    weights = load_file(model / "model.safetensors")
+    weights["classifier.bias"] += 1
+    save_file(weights, model / "model.safetensors", {"format": "pt"})
+    before = state(unfinished)
+    with pytest.raises(DataError, match="is of a run with another model. Pass --resume false"):
+        run(model, unfinished / "bad.jsonl", unfinished / "out.jsonl", "--resume", "true")
+    assert state(unfinished) == before
+
+
+def test_a_full_disk(classifier, tmp_path):
+    """The error names the file, the rows and the way on, and that way ends as a run with room does."""
+    write(tmp_path / "in.jsonl", [f"{text} {index}" for index, text in enumerate(WORDS * 9)][:9000])
+    run(classifier[0], tmp_path / "in.jsonl", tmp_path / "whole.jsonl")
+    size = (tmp_path / "whole.jsonl").stat().st_size
+    code = "import resource, sys; from hf_rnn.commands import cli; "
+    code += f"resource.setrlimit(resource.RLIMIT_FSIZE, ({size - 1000}, {size - 1000})); sys.exit(cli.main(sys.argv[1:]))"
+    arguments = ["--model_name_or_path", str(classifier[0]), "--input_file", str(tmp_path / "in.jsonl")]
+    command = [sys.executable, "-c", code, "predict", *arguments, "--output_file", str(tmp_path / "out.jsonl")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    part = tmp_path / "out.jsonl.part-0-of-1"
+    told = f"out.jsonl' cannot be written: File too large. Make room there. 8192 rows before it are answered, in {part}; pass --resume true"
+    assert told in done.stderr and len(done.stderr.splitlines()) == 1
+    run(classifier[0], tmp_path / "in.jsonl", tmp_path / "out.jsonl", "--resume", "true")
+    assert (tmp_path / "out.jsonl").read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
+
+
+def test_two_runs_on_one_output(classifier, tmp_path):
+    """The second is told in a line who writes there, whatever it is to do with what lies there; the first is not harmed."""
+    write(tmp_path / "in.jsonl", WORDS[:20])
+    code = "import sys; from hf_rnn.commands import cli; sys.exit(cli.main(sys.argv[1:]))"
+    arguments = ["--model_name_or_path", str(classifier[0]), "--input_file", "-", "--output_file", str(tmp_path / "out.jsonl")]
+    first = subprocess.Popen([sys.executable, "-c", code, "predict", *arguments], stdin=subprocess.PIPE, text=True)
+    while first.poll() is None and not (tmp_path / "out.jsonl.lock").exists():
+        time.sleep(0.05)
+    time.sleep(0.2)
+    for more in ([], ["--resume", "true"], ["--resume", "false"]):
+        with pytest.raises(DataError, match=f"out.jsonl': process {first.pid} is writing there. Wait until it ends, or pass another"):
+            run(classifier[0], tmp_path / "in.jsonl", tmp_path / "out.jsonl", *more)
+    first.communicate("\n".join(WORDS[:20]))
+    assert first.returncode == 0
+    assert [row["text"] for row in answers(tmp_path / "out.jsonl")] == WORDS[:20]
+    assert sorted(state(tmp_path)) == ["in.jsonl", "out.jsonl"]
 
 
 def test_tokens_and_lines_of_the_input(tagger, tmp_path, monkeypatch):

@@ -73,6 +73,25 @@ def test_fingerprint_is_that_of_what_computes(tokenizer, tmp_path):
     assert fingerprint(save(model, tokenizer, tmp_path / "c")) != first
 
 
+def test_fingerprint_is_that_of_all_that_is_loaded(tokenizer, tmp_path):
+    """Weights of any form and settings of the tokenizer count; results do not; an adapter is refused."""
+    folder = tmp_path / "a"
+    save(BertModel(BertConfig(vocab_size=len(tokenizer), **SIZES)), tokenizer, folder)
+    known = [fingerprint(str(folder))]
+    for name in ("pytorch_model.bin", "tokenizer_config.json", "vocab.txt", "tokenizer.json", "weights/part.bin", "anything.else"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes((folder / name).read_bytes() + b" " if (folder / name).exists() else b"a")
+        known.append(fingerprint(str(folder)))
+    assert len(set(known)) == len(known)
+    (folder / "checkpoint-3").mkdir()
+    for name in ("README.md", "training_args.bin", "all_results.json", "checkpoint-3/model.safetensors"):
+        (folder / name).write_text("a")
+        assert fingerprint(str(folder)) == known[-1]
+    (folder / "adapter_config.json").write_text('{"base_model_name_or_path": "elsewhere"}')
+    with pytest.raises(ValueError, match="holds an adapter, whose model may change without it. Merge the two"):
+        fingerprint(str(folder))
+
+
 def test_labels_in_the_order_of_the_student(tokenizer, tmp_path):
     """Logits of a head with the labels in another order; other labels are refused."""
     config = BertConfig(vocab_size=len(tokenizer), id2label={0: "good", 1: "bad"}, label2id={"good": 0, "bad": 1}, **SIZES)

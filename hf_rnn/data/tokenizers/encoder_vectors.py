@@ -11,8 +11,10 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional
 from tqdm.auto import tqdm
-from transformers import AutoModel, AutoTokenizer, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedTokenizerBase
 from transformers.utils import cached_file
+
+from ..devices import find_device
 
 # where static checkpoints keep their matrix and tokenizer: Model2Vec, and sentence-transformers
 STATIC = (("model.safetensors", "embeddings", ""), ("0_StaticEmbedding/model.safetensors", "embedding.weight", "0_StaticEmbedding"))
@@ -57,6 +59,12 @@ def borrow_vectors(name: str, tokenizer: PreTrainedTokenizerBase, size: int, sca
         frequency /= frequency.sum()
         reduced *= (SIF / (SIF + frequency)).unsqueeze(1)
     return reduced * (scale / reduced.std())
+
+
+def vector_width(name: str) -> int:
+    """Return how many values the vectors of an encoder or of a static checkpoint (folder or Hub name) have."""
+    static = _find_static(name)
+    return static[0].shape[1] if static else AutoConfig.from_pretrained(name).hidden_size
 
 
 def borrow_word_vectors(name: str, words: Sequence[str], size: int, scale: float = 0.1) -> Tensor:
@@ -145,7 +153,7 @@ def _find_static(name: str) -> tuple[Tensor, str] | None:
 @torch.inference_mode()
 def _encode_alone(name: str, source: PreTrainedTokenizerBase, rows: list[list[int]], batch_size: int = 512) -> Tensor:
     """Return the mean state of an encoder over each row of pieces alone between the special tokens of a text, (R, D)."""
-    encoder: Any = AutoModel.from_pretrained(name).eval()
+    encoder: Any = AutoModel.from_pretrained(name).to(find_device()).eval()
     before, after = _frame(source)
     # rows of one length together need no padding
     order = sorted(range(len(rows)), key=lambda index: len(rows[index]))
@@ -156,7 +164,7 @@ def _encode_alone(name: str, source: PreTrainedTokenizerBase, rows: list[list[in
             for start in range(0, len(alike), batch_size):
                 chosen = alike[start : start + batch_size]
                 ids = torch.tensor([[*before, *rows[index], *after] for index in chosen])
-                states[chosen] = encoder(input_ids=ids).last_hidden_state.float().mean(1)
+                states[chosen] = encoder(input_ids=ids.to(encoder.device)).last_hidden_state.float().mean(1).cpu()
                 progress.update(len(chosen))
     return states
 

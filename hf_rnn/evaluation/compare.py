@@ -1,0 +1,113 @@
+"""Compare models on the same rows: scores with intervals, differences, sizes and speeds."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from transformers.utils import logging
+
+from ..inference.loading import load
+from ..inference.predictor import Predictor
+from ..reports.tables import to_markdown
+from .comparison import LabelledRows
+from .intervals import Interval, paired_intervals
+from .speed import COSTS, describe_costs, measure_costs
+
+logger = logging.get_logger(__name__)
+
+
+def compare(
+    models: Mapping[str, Predictor | str] | Sequence[str],
+    test: str,
+    *,
+    text_column_name: str | None = None,
+    label_column_name: str | None = None,
+    resamples: int = 1000,
+    batch_size: int = 32,
+) -> dict[str, dict[str, Any]]:
+    """Measure models on the same labelled rows; return for each its score and its difference from the first one's, and its costs.
+
+    Args:
+        models (`Mapping` or `Sequence`): Folders or Hub names of classifiers or taggers of any architecture, folders or files of ONNX
+            exports, or predictors, by the names that they have in the result; of names alone their last parts.
+        test (`str`): File of labelled rows.
+        text_column_name, label_column_name (`str`, *optional*): Its columns; by default those that the first model was trained on.
+        resamples (`int`): Resamples of the paired bootstrap behind the intervals (Koehn 2004).
+        batch_size (`int`): Texts in a batch when speed is measured.
+
+    Returns:
+        `dict`: For each model `measure` ("accuracy" or "f1"), `rows`, `score` and `difference` with the ends of their intervals, and
+        its costs: `parameters`, size, speeds.
+
+    Raises:
+        ValueError: Fewer than two models, models of different tasks, or one that knows none of the labels.
+    """
+    named = models if isinstance(models, Mapping) else {Path(model).name: model for model in models}
+    predictors: dict[str, Predictor] = {}
+    for name, model in named.items():
+        predictors |= open_model(name, model) if isinstance(model, str) else {name: model}
+    if len(predictors) < 2:
+        raise ValueError(f"A comparison needs two models, got {list(predictors)}. Name more.")
+    rows = LabelledRows.read(test, predictors.values(), text_column_name, label_column_name)
+    counts = []
+    for name, predictor in predictors.items():
+        _check_labels(name, predictor, rows)
+        counts.append(rows.counts(rows.answers_of(predictor)))
+    intervals = paired_intervals(counts, resamples)
+    costs = measure_costs(predictors, rows.texts, batch_size)
+    return {
+        name: {"measure": rows.measure, "rows": len(rows.texts), "score": asdict(score), "difference": asdict(difference), **costs[name]}
+        for name, (score, difference) in zip(predictors, intervals, strict=True)
+    }
+
+
+def open_model(name: str, folder: str, trust_remote_code: bool = False) -> dict[str, Predictor]:
+    """Return the model of a folder, or those of an export, by their names."""
+    files = _onnx_files(Path(folder))
+    if not files:
+        return {name: load(folder, trust_remote_code)}
+    # makes exported folders known to the Auto classes
+    import_module("hf_rnn.onnx")
+    titles = [name] if len(files) == 1 else [f"{name}/{file.name}" for file in files]
+    loaded = (load(str(file.parent), trust_remote_code, file_name=file.name) for file in files)
+    return dict(zip(titles, loaded, strict=True))
+
+
+def _onnx_files(path: Path) -> list[Path]:
+    """Return the file of an export, or those in its folder."""
+    return [path] if path.suffix == ".onnx" else sorted(path.glob("*.onnx"))
+
+
+def _check_labels(name: str, predictor: Predictor, rows: LabelledRows) -> None:
+    """Raise a ValueError if none of the labels of the test file is one of a model's, and warn of some."""
+    if rows.kind == "spans":
+        return
+    known = set(predictor.model.config.id2label.values())
+    wanted = set(rows.gold) if rows.kind == "label" else {tag for tags in rows.gold for tag in tags}
+    if wanted and not wanted & known:
+        raise ValueError(
+            f"{name} has the labels {sorted(known)[:10]}, none of those of the test file, {sorted(wanted)[:10]}. Pass another model or "
+            "--label_column_name."
+        )
+    if wanted - known:
+        logger.warning(f"{name} does not know the labels {sorted(wanted - known)[:10]} of the test file, which count as wrong.")
+
+
+def describe(lines: dict[str, dict[str, Any]]) -> str:
+    """Return lines as a table in Markdown, scores in percent."""
+    first = next(iter(lines))
+    rows = []
+    for name, line in lines.items():
+        score, difference = Interval(**line["score"]), Interval(**line["difference"])
+        beside = "" if name == first else f"{_percent(difference, '+')}"
+        rows.append([name, _percent(score), beside, *describe_costs({cost: line[cost] for cost in COSTS})])
+    measure = f"{lines[first]['measure'].replace('f1', 'F1')} on {lines[first]['rows']:,} rows"
+    return to_markdown(["", measure, f"beside {first}", *COSTS], rows)
+
+
+def _percent(interval: Interval, sign: str = "") -> str:
+    """Return a share and the ends of its interval in percent."""
+    value, low, high = (f"{100 * number:{sign}.2f}" for number in (interval.value, interval.low, interval.high))
+    return f"{value} ({low} to {high})"

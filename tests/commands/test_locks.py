@@ -1,0 +1,150 @@
+"""Every output folder belongs to one process at a time; a run that is interrupted or has no room says how to go on."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from runs import SCRIPTS, reviews
+
+from hf_rnn.commands import cli, compare, distill, learning_curve, tune
+from hf_rnn.data.files.readers import DataError
+from hf_rnn.data.locking import LOCK, locked
+
+HOLD = "import sys; from hf_rnn.data.locking import locked\nwith locked(sys.argv[1]): print('held', flush=True); sys.stdin.read()"
+
+
+@pytest.fixture(scope="module")
+def holder(tmp_path_factory):
+    """Start a process that holds a folder; return both."""
+    folder = tmp_path_factory.mktemp("held") / "out"
+    process = subprocess.Popen([sys.executable, "-c", HOLD, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "held\n"
+    yield process, folder
+    process.kill()
+    process.communicate()
+
+
+@pytest.mark.parametrize(
+    ("command", "options"),
+    [
+        ("text-classification", ["--train_file", "{data}", "--do_train"]),
+        ("text-classification", ["--model_name_or_path", "{model}", "--test_file", "{data}", "--do_predict"]),
+        ("token-classification", ["--train_file", "{data}", "--do_train"]),
+        ("language-model", ["--train_files", "{data}", "--do_train"]),
+        ("tune", ["--train_file", "{data}"]),
+        ("learning-curve", ["--train_file", "{data}", "--test_file", "{data}"]),
+        ("compare", ["cell_type=gru", "{model}", "--train_file", "{data}", "--test_file", "{data}"]),
+        ("distill", ["--teacher", "{model}", "--train_file", "{data}", "--test_file", "{data}"]),
+        ("export", ["--model_name_or_path", "{model}"]),
+        ("convert", ["--model_name_or_path", "{model}"]),
+        ("demo", ["--model_name_or_path", "{model}"]),
+        ("train-tokenizer", ["--train_file", "{data}"]),
+    ],
+)
+def test_the_second_is_told(command, options, holder, classifier, tmp_path, capsys):
+    """In one line: the folder, the process, and what to do; in the folder nothing changes."""
+    data = tmp_path / "rows.jsonl"
+    data.write_text("".join(json.dumps({"text": f"a {row}", "label": str(row % 2)}) + "\n" for row in range(20)))
+    options = [option.format(model=classifier[0], data=data) for option in options]
+    process, folder = holder
+    assert cli.main([command, *options, "--output_dir", str(folder)]) == 1
+    told = f"error: '{folder}': process {process.pid} is writing there. Wait until it ends, or pass another --output_dir.\n"
+    assert capsys.readouterr().err.endswith(told)
+    assert [path.name for path in folder.iterdir()] == [LOCK]
+
+
+def test_a_lock_goes_with_its_process(holder, tmp_path):
+    """That of a killed one is taken over; nothing is left of it, nor of a folder in which nothing was written."""
+    process, folder = holder
+    with pytest.raises(DataError, match=f"process {process.pid} is writing there"), locked(folder):
+        pass
+    process.kill()
+    process.wait()
+    assert (folder / LOCK).exists()
+    with locked(folder), locked(folder / "."):
+        (folder / "file").touch()
+        done = subprocess.run([sys.executable, "-c", HOLD, str(folder)], capture_output=True, text=True, check=False, input="")
+        assert f"process {os.getpid()} is writing there" in done.stderr
+    assert [path.name for path in folder.iterdir()] == ["file"]
+    with locked(tmp_path / "new" / "er"):
+        assert (tmp_path / "new" / "er" / LOCK).exists()
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_child_does_not_keep_the_lock(tmp_path):
+    """A forked child that outlives its parent, as workers of a killed run do, holds nothing."""
+    code = "import os, sys, time; from hf_rnn.data.locking import locked\nwith locked(sys.argv[1]):\n"
+    code += "    if os.fork() == 0: time.sleep(60); os._exit(0)\n    print('forked', flush=True); time.sleep(60)"
+    command = [sys.executable, "-c", code, str(tmp_path / "out")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    assert process.stdout.readline() == "forked\n"
+    with pytest.raises(DataError), locked(tmp_path / "out"):
+        pass
+    process.kill()
+    process.wait()
+    try:
+        with locked(tmp_path / "out"):
+            pass
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def test_an_interrupted_training_names_its_checkpoint(tmp_path):
+    """Ctrl-C gives one line with the last whole checkpoint; the folder is free again."""
+    command = [sys.executable, str(SCRIPTS / "run_text_classification.py"), *reviews(tmp_path / "out", "--do_train", "--wide_size", "0")]
+    command[command.index("--num_train_epochs") + 1] = "500"
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    while process.poll() is None and not list((tmp_path / "out").glob("checkpoint-*/checksums.json")):
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert re.search(
+        rf"^error: interrupted. Pass --resume_from_checkpoint last to go on from {tmp_path}/out/checkpoint-\d+\.$", said.splitlines()[-1]
+    )
+    assert not (tmp_path / "out" / LOCK).exists()
+
+
+@pytest.mark.parametrize(
+    ("module", "part", "options"),
+    [
+        (tune.Tuning, "run", ["tune", "--train_file", "{data}"]),
+        (
+            learning_curve,
+            "summarize",
+            ["learning-curve", "--train_file", "{data}", "--test_file", "{data}", "--sizes", "8", "--seeds", "1"],
+        ),
+        (compare, "open_models", ["compare", "a", "b", "--test_file", "{data}"]),
+        (distill, "_check_test_file", ["distill", "--teacher", "a", "--train_file", "{data}", "--test_file", "{data}"]),
+    ],
+)
+def test_what_goes_on_by_itself_says_so(module, part, options, tmp_path, capsys, monkeypatch):
+    """Ctrl-C in what runs other commands names neither their checkpoints nor their options."""
+    data = tmp_path / "rows.jsonl"
+    data.write_text("".join(json.dumps({"text": f"a {row}", "label": str(row % 2)}) + "\n" for row in range(20)))
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, part, interrupted)
+    monkeypatch.setattr(learning_curve.LearningCurve, "run", lambda self: [])
+    assert cli.main([*(option.format(data=data) for option in options), "--output_dir", str(tmp_path / "out")]) == 130
+    assert capsys.readouterr().err.endswith("error: interrupted. The same command again goes on where this one stopped.\n")
+
+
+def test_a_training_without_room(tmp_path):
+    """One line names the folder and what to do."""
+    code = "import resource, sys; from hf_rnn.commands import cli; "
+    code += "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)); sys.exit(cli.main(sys.argv[1:]))"
+    options = reviews(tmp_path / "out", "--do_train", "--wide_size", "0", "--vocab_size", "1000")
+    environment = {**os.environ, "HF_HOME": str(tmp_path / "home"), "HF_DATASETS_CACHE": str(tmp_path / "home")}
+    done = subprocess.run(
+        [sys.executable, "-c", code, "text-classification", *options], capture_output=True, text=True, check=False, env=environment
+    )
+    assert done.returncode == 1
+    assert re.search(r"^error: .*cannot be written: File too large. Make room there.", done.stderr.splitlines()[-1]), done.stderr[-2000:]
