@@ -26,7 +26,6 @@ from transformers.trainer_utils import PredictionOutput
 from transformers.utils import logging
 
 from ..data.encoder_vectors import borrow_vectors, borrow_word_vectors, list_words, load_source_tokenizer
-from ..data.encoding import encode_words
 from ..data.loading import check_source, load_config, load_tokenizer
 from ..data.places import Places
 from ..data.readers import DataError, check_file
@@ -34,6 +33,7 @@ from ..data.splits import AnyDataset, Splits, draw_validation, first_rows, itera
 from ..data.tokenization import train_tokenizer
 from ..data.vectors import load_vectors
 from ..data.vocabulary import CUT_SIZE, cut_vocabulary
+from ..data.words import encode_words
 from ..data.writing import check_output_dir, written_whole
 from ..models.configuration_rnn import RnnConfig
 from ..sharing.cards import write_card

@@ -10,8 +10,8 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..data.collator import RnnCollator
-from ..data.encoding import encode_words, first_pieces
 from ..data.surface import join_tokens
+from ..data.words import encode_words, first_pieces
 from .bulk import Text, batches, size, windows
 from .explaining import explain
 from .gates import trace_gates

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from ..data.encoding import encode_words
+from ..data.words import encode_words
 
 
 @dataclass(frozen=True)
