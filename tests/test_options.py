@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from hf_rnn.commands import cli, labelled, language_model
 from hf_rnn.options import HelpText, Range, parse_arguments
 
+pytestmark = pytest.mark.lowest
+
 KINDS = {"labelled": labelled.KINDS, "language model": language_model.KINDS}
 # what a line may not be longer than, and no traceback is shorter than
 LONGEST = 3000

@@ -8,6 +8,8 @@ from hf_rnn.commands import learning_curve
 from hf_rnn.data.readers import DataError
 from hf_rnn.training.baselines import classify_texts, tag_sentences
 
+pytestmark = pytest.mark.lowest
+
 
 def write(folder, rows):
     """Write rows as JSON Lines, as training and test file, and return options."""

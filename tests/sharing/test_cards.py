@@ -15,6 +15,8 @@ from hf_rnn.sharing.cards import TEMPLATE, code, escape
 from hf_rnn.training.arguments import CardArguments, DataArguments, RnnTrainingArguments
 from hf_rnn.training.trainer import RnnTrainer
 
+pytestmark = pytest.mark.lowest
+
 LABELS = ["<script>alert(1)</script>", "| a |", "good\nbad", "*x* [y](z) `code`"]
 
 
