@@ -14,7 +14,10 @@ from hf_rnn.commands import cli, language_model
 from hf_rnn.commands.training import GROUPS
 from hf_rnn.options import HelpText, Range, parse_arguments
 
+pytestmark = pytest.mark.lowest
+
 KINDS = {"labelled": GROUPS, "language model": language_model.KINDS}
+
 # what a line may not be longer than, and no traceback is shorter than
 LONGEST = 3000
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from ..data.rows.encoding import encode_words
+from ..data.tokenizers.words import encode_words
 from ..tasks.decoding import decoder_class
 
 

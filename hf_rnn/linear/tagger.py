@@ -176,7 +176,7 @@ class TaggerFit:
 
     def _batches(self, rows: Dataset, describe: Callable[[Tensor, Tensor], Tensor]) -> Iterator[TaggedBatch]:
         """Yield batches of rows with what is known of each labelled position, (B, T, F), in an order of their lengths."""
-        order = np.argsort([len(row) for row in rows["input_ids"]], kind="stable")
+        order = np.argsort([len(row) for row in rows["input_ids"]], kind="stable").tolist()
         all_ids, all_labels = rows["input_ids"], rows["labels"]
         labels = pad_batches(([tag + 1 for tag in all_labels[index]] for index in order), 128)
         for (ids, mask), (tags, _) in zip(pad_batches((all_ids[index] for index in order), 128), labels, strict=True):

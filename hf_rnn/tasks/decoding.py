@@ -13,7 +13,7 @@ from transformers import AutoModelForSequenceClassification, AutoModelForTokenCl
 
 from ..data.files.detokenization import join_tokens
 from ..data.rows.collator import RnnCollator
-from ..data.rows.encoding import encode_words, first_pieces
+from ..data.tokenizers.words import encode_words, first_pieces
 from .grouping import group_spans
 
 Text = str | list[str]

@@ -11,11 +11,11 @@ from transformers.utils import logging
 
 from ..arguments import ModelArguments
 from ..data.loading import load_config, load_tokenizer
-from ..data.rows.encoding import encode_words
 from ..data.rows.splits import AnyDataset, iterate_cells, iterate_texts
 from ..data.tokenizers.encoder_vectors import borrow_vectors, borrow_word_vectors, list_words, load_source_tokenizer
 from ..data.tokenizers.vectors import load_vectors
 from ..data.tokenizers.vocabulary import CUT_SIZE, cut_vocabulary
+from ..data.tokenizers.words import encode_words
 from ..models.configuration_rnn import RnnConfig
 from ..tasks.task import Task, TaskOptions
 

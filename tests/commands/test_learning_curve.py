@@ -10,6 +10,8 @@ from hf_rnn.data.files.readers import DataError
 from hf_rnn.linear.baselines import classify_texts, tag_sentences
 from hf_rnn.tuning import learning_curve as curves
 
+pytestmark = pytest.mark.lowest
+
 
 def write(folder, rows):
     """Write rows as JSON Lines, as training and test file, and return options."""

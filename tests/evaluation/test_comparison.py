@@ -11,6 +11,8 @@ from sklearn.metrics import accuracy_score
 from hf_rnn.evaluation.comparison import LabelledRows, score_of
 from hf_rnn.evaluation.intervals import paired_intervals
 
+pytestmark = pytest.mark.lowest
+
 TAGS = ["O", "B-city", "I-city", "B-time", "I-time"]
 
 

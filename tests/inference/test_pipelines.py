@@ -22,6 +22,8 @@ from transformers import (
 from hf_rnn.commands import cli
 from hf_rnn.tasks.metrics import ClassificationMetric, TokenMetric, load_metric
 
+pytestmark = pytest.mark.lowest
+
 
 def test_classifier_works_in_a_pipeline(classifier):
     """The folder loads by the Auto classes and a pipeline gives the predictions of the file, singly and in batches."""

@@ -11,6 +11,8 @@ from hf_rnn import load
 from hf_rnn.commands import cli
 from hf_rnn.tasks.span_scores import SpanCounts
 
+pytestmark = pytest.mark.lowest
+
 ODDITIES = [
     "",
     "   ",

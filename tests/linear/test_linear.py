@@ -11,6 +11,8 @@ from hf_rnn.data.tokenizers.training import train_tokenizer
 from hf_rnn.linear import classifier as linear
 from hf_rnn.models.packing import pad_batches
 
+pytestmark = pytest.mark.lowest
+
 TEXTS = ["good film", "very good", "good good acting", "fine film", "bad film", "very bad", "bad bad acting", "poor film"] * 3
 LABELS = [0, 0, 0, 0, 1, 1, 1, 1] * 3
 

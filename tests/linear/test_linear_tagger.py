@@ -10,6 +10,8 @@ from hf_rnn.linear import tagger as linear_tagger
 from hf_rnn.models.crf import LinearChainCRF
 from hf_rnn.models.packing import pad_batches
 
+pytestmark = pytest.mark.lowest
+
 SENTENCES = [["a", "dog", "runs"], ["the", "cat", "sits"], ["a", "bird", "sings"], ["dogs", "run"], ["the", "birds", "sing"]] * 3
 TAGS = [[0, 1, 2], [0, 1, 2], [0, 1, 2], [1, 2], [0, 1, 2]] * 3
 

@@ -12,6 +12,8 @@ from hf_rnn import RnnConfig, RnnForCausalLM, RnnForMaskedLM, RnnForSequenceClas
 from hf_rnn.data.tokenizers.training import train_tokenizer
 from hf_rnn.models.pieces import piece_types
 
+pytestmark = pytest.mark.lowest
+
 CLASSES = [RnnModel, RnnForSequenceClassification, RnnForTokenClassification, RnnForMaskedLM, RnnForCausalLM]
 IDS, MASK = torch.tensor([[5, 6, 13, 7], [8, 15, 0, 0]]), torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0]])
 

@@ -8,6 +8,8 @@ from transformers import AutoModelForCausalLM, pipeline
 from hf_rnn import RnnConfig, RnnForCausalLM
 from hf_rnn.data.tokenizers.training import train_tokenizer
 
+pytestmark = pytest.mark.lowest
+
 PROMPTS = [[5, 6, 7], [9], [3, 4, 5, 6, 7, 8]]
 
 

@@ -11,6 +11,8 @@ from transformers import AutoModel, AutoModelForSequenceClassification, AutoMode
 
 from hf_rnn import RnnConfig, RnnForSequenceClassification, RnnForTokenClassification, RnnModel
 
+pytestmark = pytest.mark.lowest
+
 WORD_POOLINGS = (None, "first", "mean", "max", "rnn")
 
 

@@ -20,6 +20,8 @@ from hf_rnn.inference.loading import load
 from hf_rnn.onnx import export, runtime
 from hf_rnn.onnx.operators import OPSET, TRANSLATIONS
 
+pytestmark = pytest.mark.lowest
+
 # the cells differ in one node: GRUs where its neighbours differ
 CASES = [(*setting, "lstm") for setting in SETTINGS] + [(*SETTINGS[place], "gru") for place in (0, 1, -2)]
 

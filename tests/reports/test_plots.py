@@ -8,6 +8,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from hf_rnn.reports import plots
 
+pytestmark = pytest.mark.lowest
+
 
 def test_curves(tmp_path):
     """Loss and metric, training and validation, by epoch."""

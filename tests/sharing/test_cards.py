@@ -15,6 +15,8 @@ from hf_rnn.training.finishing import finish
 from hf_rnn.training.provenance import describe_data
 from hf_rnn.training.trainer import RnnTrainer
 
+pytestmark = pytest.mark.lowest
+
 LABELS = ["<script>alert(1)</script>", "| a |", "good\nbad", "*x* [y](z) `code`"]
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.lowest
+
 FOLDER = Path(__file__).parents[1] / "data" / "checkpoint_0_1"
 
 CODE = """

@@ -11,6 +11,8 @@ from safetensors.torch import load_file
 from hf_rnn import load
 from hf_rnn.data.files.readers import read_rows
 
+pytestmark = pytest.mark.lowest
+
 FOLDER = Path(__file__).parents[2] / "reference" / "nsmc"
 
 

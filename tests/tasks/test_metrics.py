@@ -4,6 +4,8 @@ import pytest
 
 from hf_rnn.tasks.metrics import ClassificationMetric, MultiLabelMetric, RegressionMetric, SpanMetric, TokenMetric, load_metric
 
+pytestmark = pytest.mark.lowest
+
 
 def test_classification():
     """Two of three right; macro F1 is the mean over both classes."""

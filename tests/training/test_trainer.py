@@ -16,6 +16,8 @@ from hf_rnn.training.checkpoints import checkpoint_problem, last_complete_checkp
 from hf_rnn.training.samplers import LengthGroupedSampler, TokenBudgetSampler, row_lengths
 from hf_rnn.training.trainer import RnnTrainer
 
+pytestmark = pytest.mark.lowest
+
 
 def rows(count: int, seed: int = 0) -> Dataset:
     """Return rows of random length whose label is the parity of their first id."""

@@ -14,6 +14,8 @@ from hf_rnn.tasks.defaults import UNKNOWN, Size, classifier_defaults, tagger_def
 from hf_rnn.tuning import tuning
 from hf_rnn.tuning.search_space import BUILT, SHARED, Candidates, default_space, read_candidates, spread
 
+pytestmark = pytest.mark.lowest
+
 WORDS = {"1": ("good", "fine", "lovely"), "0": ("bad", "dull", "awful")}
 TEXTS = [{"text": f"{word} film {number % 5}", "label": label} for number in range(12) for label, words in WORDS.items() for word in words]
 TAGGED = [{"tokens": ["in", name], "tags": ["O", "B-city"]} for _ in range(15) for name in ("Seoul", "Busan", "Daegu")]

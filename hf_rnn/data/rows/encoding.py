@@ -10,6 +10,7 @@ from transformers import PreTrainedTokenizerBase
 
 from ..files.cells import as_number, as_text, as_tokens, place, shown
 from ..files.readers import DataError
+from ..tokenizers.words import encode_words, first_pieces
 from .labels import label_ids, named_cell, one_label
 from .splits import Splits, column_names
 
@@ -127,27 +128,6 @@ def _spread(values: list[list[float]], positions: list[int], length: int, width:
     for position, value in zip(positions, values, strict=True):
         spread[position] = value
     return spread
-
-
-def first_pieces(word_ids: list[int | None], count: int) -> list[int]:
-    """Return the position of the first piece of each of `count` words."""
-    firsts: dict[int, int] = {}
-    for position, word in enumerate(word_ids):
-        if word is not None:
-            firsts.setdefault(word, position)
-    return [firsts[word] for word in range(count)]
-
-
-def encode_words(tokenizer: PreTrainedTokenizerBase, sentences: list[list[str]]) -> Any:
-    """Encode tokens, with the unknown token in place of those that the tokenizer leaves no piece of, such as a lone space."""
-    options = {"is_split_into_words": True, "return_attention_mask": False, "verbose": False}
-    encoding = tokenizer(sentences, **options)
-    pieces = [set(encoding.word_ids(index)) for index in range(len(sentences))]
-    if all(len(found - {None}) == len(sentence) for found, sentence in zip(pieces, sentences, strict=True)):
-        return encoding
-    unknown = tokenizer.unk_token
-    filled = [[w if k in found else unknown for k, w in enumerate(s)] for s, found in zip(sentences, pieces, strict=True)]
-    return tokenizer(filled, **options)
 
 
 def map_splits(

@@ -9,6 +9,8 @@ from datasets import Dataset, IterableDataset
 from hf_rnn.data.files.readers import DataError
 from hf_rnn.data.rows.splits import LABEL_COLUMNS, TEXT_COLUMNS, carve_validation, choose_column, column_names, load_splits
 
+pytestmark = pytest.mark.lowest
+
 
 def write(path, rows):
     """Write rows as JSON lines and return the path."""
