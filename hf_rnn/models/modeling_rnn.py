@@ -407,7 +407,8 @@ class RnnForCausalLM(_RnnLanguageModel, StateGenerationMixin):
 
         Args:
             labels (`Tensor`, *optional*): The pieces themselves, (B, T), -100 where one is not to be predicted; they are shifted
-                here, so `labels=input_ids` is right, and what is masked is passed over.
+                here, so `labels=input_ids` is right, and what is masked is passed over. `shift_labels` of the same shape, the
+                piece to predict at each position, are taken as they are and go before `labels`.
             num_items_in_batch (`int`, *optional*): Divide the summed loss by this rather than by the labels of this batch.
             logits_to_keep (`int` or `Tensor`): Make logits for so many last positions, or for these positions; 0 for all.
 
@@ -416,6 +417,9 @@ class RnnForCausalLM(_RnnLanguageModel, StateGenerationMixin):
         mask = check_inputs(input_ids, inputs_embeds, attention_mask)
         encoded = self.model(input_ids, attention_mask, inputs_embeds, state, output_hidden_states, return_dict=True)
         targets = None if labels is None else next_labels(labels.to(mask.device), mask)
+        # no parameter of its own: Trainer would wait for one in every batch
+        if kwargs.get("shift_labels") is not None:
+            targets = kwargs["shift_labels"].to(mask.device).masked_fill(~mask, -100)
         kept = logits_to_keep if isinstance(logits_to_keep, Tensor) else slice(-logits_to_keep, None)
         return self._answer(encoded, targets, num_items_in_batch, kept, return_dict)
 
