@@ -124,27 +124,38 @@ def _call(x: Tensor, state: State, weights: list[Tensor], mode: str, training: b
     return out, tuple(final)
 
 
-def _lstm_inference(weights: list[Tensor], dtype: torch.dtype, num_steps: int) -> Callable[[Tensor, State], tuple[Tensor, State]]:
-    """Return how to run one direction of an LSTM without gradients: by oneDNN, or where that costs more step by step."""
-    # weights that are laid out once are compared at every call, for which large ones come from memory
-    few = 3 if sum(weight.nbytes for weight in weights) > _LARGE else 1
+def _lstm_inference(
+    weights: list[Tensor], dtype: torch.dtype, rows: int, num_steps: int
+) -> Callable[[Tensor, State], tuple[Tensor, State]]:
+    """Return how to run one direction of an LSTM without gradients: by oneDNN, or step by step where that costs less."""
+    # what was laid out is compared with the weights at every call; large ones come from memory for that, as they do for a step
+    few = 4 if sum(weight.nbytes for weight in weights) > _LARGE and rows <= 8 else 1
     if num_steps <= few and all(weight.dtype == dtype for weight in weights):
-        return partial(_call_cell, weights=[weight.detach() for weight in weights])
+        return partial(_lstm_steps, weights=[weight.detach() for weight in weights])
     laid_out = lay_out(weights, dtype)
 
     def call(x: Tensor, state: State) -> tuple[Tensor, State]:
-        out, *final = onednn_lstm(x, state[0], state[1], laid_out)
-        return out, tuple(final)
+        out, h, c = onednn_lstm(x, state[0], state[1], laid_out)
+        return out, (h, c)
 
     return call
 
 
-def _call_cell(x: Tensor, state: State, weights: list[Tensor]) -> tuple[Tensor, State]:
-    """Run an LSTM over time-major tokens (S, B, I), step by step."""
+def _lstm_steps(x: Tensor, state: State, weights: list[Tensor]) -> tuple[Tensor, State]:
+    """Run an LSTM over time-major tokens (S, B, I) by plain operations, which take the weights as they are."""
+    w_ih, w_hh, b_ih, b_hh = weights
     h, c = (part[0].to(x.dtype) for part in state)
-    outputs = []
-    for step in x:
-        h, c = torch.lstm_cell(step, (h, c), *weights)
+    size_h, outputs = w_hh.shape[1], []
+    # (S, B, 4H)
+    shares = torch.addmm(b_ih + b_hh, x.flatten(0, 1), w_ih.t()).view(*x.shape[:2], -1)
+    for gates in shares.unbind(0):
+        gates.addmm_(h, w_hh.t())
+        i, f, g, o = gates.chunk(4, dim=1)
+        gates[:, : 2 * size_h].sigmoid_()
+        o.sigmoid_()
+        # (B, H)
+        c = (f * c).addcmul_(i, g.tanh_())
+        h = o * c.tanh()
         outputs.append(h)
     return torch.stack(outputs), (h[None], c[None])
 
@@ -182,7 +193,7 @@ def _dense(x: Tensor, packing: Packing, state: State | None, weights: list[Tenso
         own, now = weights[4 * direction : 4 * direction + 4], tuple(part[direction : direction + 1] for part in state)
         parts, ended = [], []
         if use_onednn:
-            call = _lstm_inference(own, x.dtype, len(packing.steps))
+            call = _lstm_inference(own, x.dtype, len(packing.lengths), len(packing.steps))
         else:
             call = partial(_call, weights=own, mode=mode, training=training, batch_sizes=None)
         for steps in stretches:

@@ -96,9 +96,11 @@ class RnnModel(RnnPreTrainedModel):
         """Return what each layer makes of the batch, (B, T, H) each or of the last alone, and the final state of each."""
         units, segments = self.embeddings(input_ids, inputs_embeds, mask)
         packing = Packing.from_lengths(segments.starts.sum(1))
-        # (N,): the packed place of each position's unit; (U,): where each packed unit starts in the flattened batch
+        # (N,): the packed place of each position's unit
         place = torch.argsort(packing.source).index_select(0, segments.unit_of)
-        home = segments.starts.flatten().nonzero().squeeze(1).index_select(0, packing.source)
+        if wanted:
+            # (U,): where each packed unit starts in the flattened batch
+            home = segments.starts.flatten().nonzero().squeeze(1).index_select(0, packing.source)
 
         def spread(hidden: Tensor) -> Tensor:
             rows = hidden.new_zeros(mask.numel(), hidden.shape[1])

@@ -20,6 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from hf_rnn import RnnConfig, RnnModel
+from hf_rnn.models import backends
 from hf_rnn.models.recurrence import RaggedGRU, RaggedLSTM
 
 LIMITS = {"fp64": 1e-12, "fp32": 2e-6, "bf16": 2e-2, "fp16": 2e-2, "autocast": 2e-2}
@@ -36,6 +37,7 @@ AXES: dict[str, tuple] = {
     "lengths": ("equal", "ragged", "with empty rows", "one step", "all empty", "no positions"),
     "padding": ("left", "right", "holes"),
     "given": ("ids", "vectors"),
+    "weights": ("small", "large"),
     "layout": ("contiguous", "transposed", "sliced", "expanded", "broadcast"),
     "state": ("none", "returned", "contiguous", "transposed", "sliced", "expanded", "broadcast"),
     "history": (
@@ -207,9 +209,11 @@ def relative(found: Tensor, expected: Tensor) -> float:
     return value if value == value else float("inf")
 
 
-def run_case(case: dict[str, Any], precision: str, backend: str, folder: Any) -> float:
+def run_case(case: dict[str, Any], precision: str, backend: str, folder: Any, monkeypatch: Any) -> float:
     """Return the largest relative difference between the model and the oracle."""
     generator = random.Random(str((case, precision, backend)))
+    # how many bytes of weights count as many
+    monkeypatch.setattr(backends, "_LARGE", 0 if case["weights"] == "large" else 1 << 20, raising=False)
     torch.manual_seed(generator.randrange(2**31))
     context = {"grad": torch.enable_grad, "no_grad": torch.no_grad, "inference_mode": torch.inference_mode}[case["mode"]]
     with_gradients = case["mode"] == "grad"
@@ -260,19 +264,19 @@ def gradients(values: list[Tensor], leaves: list[Tensor | None]) -> list[Tensor]
     return list(torch.autograd.grad(total, leaves, allow_unused=True, materialize_grads=True))
 
 
-def difference(case: dict[str, Any], precision: str, backend: str, folder: Any) -> tuple[float, str, dict[str, Any]]:
+def difference(case: dict[str, Any], precision: str, backend: str, folder: Any, monkeypatch: Any) -> tuple[float, str, dict[str, Any]]:
     """Return the difference of a case, infinite where it raises, and what it raised."""
     try:
-        return run_case(case, precision, backend, folder), "", case
+        return run_case(case, precision, backend, folder, monkeypatch), "", case
     except Exception as error:
         return float("inf"), repr(error), case
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("precision", LIMITS)
-def test_equals_the_loop_over_cells(precision, backend, tmp_path):
+def test_equals_the_loop_over_cells(precision, backend, tmp_path, monkeypatch):
     """All cases of a precision and a backend; the worst are named."""
-    differences = [difference(case, precision, backend, tmp_path) for case in CASES[precision, backend]]
+    differences = [difference(case, precision, backend, tmp_path, monkeypatch) for case in CASES[precision, backend]]
     differences.sort(key=lambda found: -found[0])
     print(f"worst of {len(differences)} cases, {precision}, {backend}: {differences[0][0]:.2g}")
     wrong = [found for found in differences if not found[0] <= LIMITS[precision]]
