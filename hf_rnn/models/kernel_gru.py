@@ -24,7 +24,7 @@ from .kernel import (
     tanh_gradient,
     workspace,
 )
-from .prepared import prepared
+from .prepared import weight_forms
 
 
 def _gru_views(slots: Tensor) -> tuple[Tensor, ...]:
@@ -38,12 +38,11 @@ def _rotated(weights: list[Tensor]) -> Tensor:
     return torch.stack([weight.roll(len(weight) // 3, 0) for weight in weights])
 
 
-def _prepare(parameters: list[Tensor], dtype: torch.dtype) -> tuple[list[Tensor], Tensor, Tensor]:
-    """Return the input weights of each direction, the recurrent weights (D, H, 3H) and the bias of the slots (D, 1, 4H)."""
-    # detached: a form that holds the very parameters would keep them alive
-    w_ih, w_hh = ([weight.detach().to(dtype) for weight in parameters[k::4]] for k in range(2))
-    bias = torch.stack([_slot_bias(*pair) for pair in zip(parameters[2::4], parameters[3::4], strict=True)])
-    return w_ih, _rotated(w_hh).transpose(1, 2).contiguous(), bias.to(state_dtype(dtype))[:, None]
+def _recurrent_form(parameters: list[Tensor], dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Return the recurrent weights (D, H, 3H) and the bias of the slots (D, 1, 4H) from w_hh, b_ih, b_hh of each direction."""
+    bias = torch.stack([_slot_bias(*pair) for pair in zip(parameters[1::3], parameters[2::3], strict=True)])
+    w_hh = [weight.to(dtype) for weight in parameters[::3]]
+    return _rotated(w_hh).transpose(1, 2).contiguous(), bias.to(state_dtype(dtype))[:, None]
 
 
 def gru_forward(
@@ -66,7 +65,7 @@ def gru_forward(
     Returns:
         `tuple`: Outputs (N, D*H), final h (D, R, H), and for the backward pass slots, states and outputs by direction.
     """
-    w_ih, recurrent, bias = _prepare(parameters, x.dtype) if keep else prepared(parameters, x.dtype, lambda: _prepare(parameters, x.dtype))
+    w_ih, (recurrent, bias) = weight_forms(parameters, x.dtype, _recurrent_form, keep)
     (directions, size_h, _), tokens, wide = recurrent.shape, len(x), state_dtype(x.dtype)
     started, narrow = steps[0][1], wide != x.dtype
     # (D, N, 4H)

@@ -24,7 +24,7 @@ from .kernel import (
     tanh_gradient,
     workspace,
 )
-from .prepared import prepared
+from .prepared import weight_forms
 
 
 def _lstm_views(slots: Tensor) -> tuple[Tensor, ...]:
@@ -32,12 +32,10 @@ def _lstm_views(slots: Tensor) -> tuple[Tensor, ...]:
     return slots[..., : slots.shape[2] // 2], *slots.chunk(4, dim=2)
 
 
-def _prepare(parameters: list[Tensor], dtype: torch.dtype) -> tuple[list[Tensor], Tensor, Tensor]:
-    """Return the input weights of each direction, the recurrent weights (D, H, 4H) and the sum of both biases (D, 1, 4H)."""
-    # detached: a form that holds the very parameters would keep them alive
-    w_ih, w_hh = ([weight.detach().to(dtype) for weight in parameters[k::4]] for k in range(2))
-    bias = torch.stack([a + b for a, b in zip(parameters[2::4], parameters[3::4], strict=True)]).to(state_dtype(dtype))[:, None]
-    return w_ih, torch.stack([weight.t() for weight in w_hh]), bias
+def _recurrent_form(parameters: list[Tensor], dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Return the recurrent weights (D, H, 4H) and the sum of both biases (D, 1, 4H) from w_hh, b_ih, b_hh of each direction."""
+    bias = torch.stack([a + b for a, b in zip(parameters[1::3], parameters[2::3], strict=True)])
+    return torch.stack([weight.to(dtype).t() for weight in parameters[::3]]), bias.to(state_dtype(dtype))[:, None]
 
 
 def lstm_forward(
@@ -57,7 +55,7 @@ def lstm_forward(
     Returns:
         `tuple`: Outputs (N, D*H), final h and c (D, R, H), and for the backward pass gates, cells and outputs by direction.
     """
-    w_ih, recurrent, bias = _prepare(parameters, x.dtype) if keep else prepared(parameters, x.dtype, lambda: _prepare(parameters, x.dtype))
+    w_ih, (recurrent, bias) = weight_forms(parameters, x.dtype, _recurrent_form, keep)
     (directions, size_h, _), tokens, wide = recurrent.shape, len(x), state_dtype(x.dtype)
     started = steps[0][1]
     # (D, N, 4H)

@@ -68,7 +68,8 @@ def _run_rows(x: Tensor, lengths: Tensor, state: list[Tensor], weights: list[Ten
     with torch.autocast(x.device.type, enabled=False):
         out, final = run_layer(x.flatten(0, 1)[places], packing, tuple(state) or None, weights, mode, training)
     padded = x.new_zeros(batch_size * length, out.shape[1]).index_copy(0, places, out)
-    return padded.view(batch_size, length, -1), torch.stack(final)
+    # our kernel returns finer states than half precision, and a graph knows one dtype
+    return padded.view(batch_size, length, out.shape[1]), torch.stack(final).to(x.dtype)
 
 
 def _run_words(x: Tensor, unit_of: Tensor, lengths: Tensor, weights: list[Tensor]) -> Tensor:
@@ -82,7 +83,7 @@ def _run_words(x: Tensor, unit_of: Tensor, lengths: Tensor, weights: list[Tensor
     with torch.autocast(x.device.type, enabled=False):
         _, (h, _) = run_layer(x.flatten(0, 1)[places], packing, None, weights, "LSTM", False)
     states = torch.cat([h[0], h[1]], dim=1)
-    return x.new_zeros(batch_size * length, states.shape[1]).index_copy(0, units, states).view(batch_size, length, -1)
+    return x.new_zeros(batch_size * length, states.shape[1]).index_copy(0, units, states).view(batch_size, length, states.shape[1])
 
 
 def _gradients(run: Callable[..., tuple[Tensor, ...]], tensors: list[Tensor], grads: list[Tensor]) -> list[Tensor]:
@@ -91,7 +92,11 @@ def _gradients(run: Callable[..., tuple[Tensor, ...]], tensors: list[Tensor], gr
     # operators run below autograd: let it see what happens here
     with torch._C._SetExcludeDispatchKeyGuard(torch._C.DispatchKey.AutogradFunctionality, False), torch.enable_grad():
         outputs = run(*leaves)
-    found = torch.autograd.grad(outputs, leaves, grads, allow_unused=True)
+    # without a token nothing depends on the weights
+    needed = [(output, grad) for output, grad in zip(outputs, grads, strict=True) if output.requires_grad]
+    if not needed:
+        return [torch.zeros_like(leaf) for leaf in leaves]
+    found = torch.autograd.grad([output for output, _ in needed], leaves, [grad for _, grad in needed], allow_unused=True)
     return [torch.zeros_like(leaf) if grad is None else grad.clone() for grad, leaf in zip(found, leaves, strict=True)]
 
 

@@ -96,9 +96,11 @@ class RnnModel(RnnPreTrainedModel):
         """Return what each layer makes of the batch, (B, T, H) each or of the last alone, and the final state of each."""
         units, segments = self.embeddings(input_ids, inputs_embeds, mask)
         packing = Packing.from_lengths(segments.starts.sum(1))
-        # (N,): the packed place of each position's unit; (U,): where each packed unit starts in the flattened batch
+        # (N,): the packed place of each position's unit
         place = torch.argsort(packing.source).index_select(0, segments.unit_of)
-        home = segments.starts.flatten().nonzero().squeeze(1).index_select(0, packing.source)
+        if wanted:
+            # (U,): where each packed unit starts in the flattened batch
+            home = segments.starts.flatten().nonzero().squeeze(1).index_select(0, packing.source)
 
         def spread(hidden: Tensor) -> Tensor:
             rows = hidden.new_zeros(mask.numel(), hidden.shape[1])
@@ -407,7 +409,8 @@ class RnnForCausalLM(_RnnLanguageModel, StateGenerationMixin):
 
         Args:
             labels (`Tensor`, *optional*): The pieces themselves, (B, T), -100 where one is not to be predicted; they are shifted
-                here, so `labels=input_ids` is right, and what is masked is passed over.
+                here, so `labels=input_ids` is right, and what is masked is passed over. `shift_labels` of the same shape, the
+                piece to predict at each position, are taken as they are and go before `labels`.
             num_items_in_batch (`int`, *optional*): Divide the summed loss by this rather than by the labels of this batch.
             logits_to_keep (`int` or `Tensor`): Make logits for so many last positions, or for these positions; 0 for all.
 
@@ -416,6 +419,9 @@ class RnnForCausalLM(_RnnLanguageModel, StateGenerationMixin):
         mask = check_inputs(input_ids, inputs_embeds, attention_mask)
         encoded = self.model(input_ids, attention_mask, inputs_embeds, state, output_hidden_states, return_dict=True)
         targets = None if labels is None else next_labels(labels.to(mask.device), mask)
+        # no parameter of its own: Trainer would wait for one in every batch
+        if kwargs.get("shift_labels") is not None:
+            targets = kwargs["shift_labels"].to(mask.device).masked_fill(~mask, -100)
         kept = logits_to_keep if isinstance(logits_to_keep, Tensor) else slice(-logits_to_keep, None)
         return self._answer(encoded, targets, num_items_in_batch, kept, return_dict)
 

@@ -11,7 +11,7 @@ from torch import nn
 from hf_rnn import RnnModel
 from hf_rnn.models import backends
 from hf_rnn.models.backends import choose
-from hf_rnn.models.onednn import is_available, onednn_lstm
+from hf_rnn.models.onednn import is_available, lay_out, onednn_lstm
 from hf_rnn.models.packing import Packing
 from hf_rnn.models.prepared import _forms, prepared
 from hf_rnn.models.recurrence import RaggedGRU, RaggedLSTM
@@ -115,14 +115,30 @@ def test_changed_weights_are_prepared_again(kind, backend):
 
 
 def test_forms_are_made_once():
-    """The cache holds several forms of a weight; tensors of inference mode, which keep no version, are not kept."""
-    weight, made = nn.Parameter(torch.ones(3)), []
-    for form in ("a", "b", "a"):
-        prepared([weight], form, lambda form=form: made.append(form) or form)
-    assert made == ["a", "b"]
+    """The cache holds several forms of a weight, also of one that was made in inference mode and keeps no version."""
     with torch.inference_mode():
-        other = torch.ones(3)
-        assert [prepared([other], "a", lambda: 1), prepared([other], "a", lambda: 2)] == [1, 2]
+        weights = [nn.Parameter(torch.ones(3)), torch.ones(3)]
+    for weight in (nn.Parameter(torch.ones(3)), *weights):
+        made = []
+        for form in ("a", "b", "a"):
+            prepared([weight], form, lambda form=form, made=made: made.append(form) or form)
+        assert made == ["a", "b"]
+
+
+@pytest.mark.parametrize("change", [float("nan"), -0.0, 1e-40])
+def test_every_value_counts(change):
+    """One value in ten thousand that changes behind PyTorch's back is seen, once; NaN is equal to itself."""
+    weights, made = [torch.zeros(10_000), torch.zeros(3)], []
+    for index in (None, 7, 9_999):
+        if index is not None:
+            weights[0].numpy()[index] = change
+        for _ in range(2):
+            prepared(weights, "a", lambda: made.append(1))
+    assert len(made) == 3
+    # another place with the same values: forms may share memory with the weights
+    weights[1].data = weights[1].clone()
+    prepared(weights, "a", lambda: made.append(1))
+    assert len(made) == 4
 
 
 @pytest.mark.parametrize(("kind", "backend"), [(RaggedLSTM, "dense"), (RaggedLSTM, "packed"), (RaggedGRU, "packed")])
@@ -144,7 +160,7 @@ def test_onednn_goes_on_from_a_state():
     """Two calls that hand the state on equal one."""
     if not is_available(torch.float32):
         pytest.skip("this build has no oneDNN")
-    weights, x, zero = [value.detach() for value in RaggedLSTM(5, 4).weights()], torch.randn(6, 2, 5), torch.zeros(1, 2, 4)
+    weights, x, zero = lay_out(RaggedLSTM(5, 4).weights(), torch.float32), torch.randn(6, 2, 5), torch.zeros(1, 2, 4)
     whole = onednn_lstm(x, zero, zero, weights)
     first = onednn_lstm(x[:2], zero, zero, weights)
     second = onednn_lstm(x[2:], first[1], first[2], weights)

@@ -4,6 +4,7 @@ import pytest
 import torch
 from tiny import build
 from transformers import AutoModelForCausalLM, pipeline
+from transformers.utils.generic import find_labels
 
 from hf_rnn import RnnConfig, RnnForCausalLM
 from hf_rnn.data.tokenizers.training import train_tokenizer
@@ -84,6 +85,74 @@ def test_vectors_as_prompt(model):
     vectors = model.get_input_embeddings()(ids)
     for use_cache in (True, False):
         assert model.generate(inputs_embeds=vectors, use_cache=use_cache, **options).tolist()[0] == greedy(model, PROMPTS[2], 5)
+
+
+@pytest.mark.parametrize("use_cache", [True, False])
+def test_vectors_beside_ids(model, use_cache):
+    """Where a prompt comes as ids and as vectors it is read once, from the vectors; ids come back with it, alone and in a batch."""
+    options = {"max_new_tokens": 5, "do_sample": False, "eos_token_id": None, "pad_token_id": 0, "use_cache": use_cache}
+    batch = padded(PROMPTS)
+    # of other ids than those that come back
+    other = {**batch, "input_ids": (batch["input_ids"] + 3) * batch["attention_mask"]}
+    vectors = model.get_input_embeddings()(other["input_ids"])
+    shapes = []
+    model.model.register_forward_pre_hook(lambda *given: shapes.append(given[1][2].shape[1] if given[1][0] is None else 1))
+    found = model.generate(**batch, inputs_embeds=vectors, **options)
+    assert found[:, :6].equal(batch["input_ids"])
+    assert found[:, 6:].equal(model.generate(**other, **options)[:, 6:])
+    one = model.generate(batch["input_ids"][2:], inputs_embeds=vectors[2:], **options)
+    assert one[:, 6:].equal(found[2:, 6:])
+
+
+@pytest.mark.parametrize("num_beams", [1, 3])
+@pytest.mark.parametrize("use_cache", [True, False])
+def test_what_is_asked_for_comes_back(model, use_cache, num_beams):
+    """Hidden states, logits and scores of every step are those of a full pass."""
+    ids = torch.tensor([PROMPTS[2], PROMPTS[2][::-1]])
+    asked = dict.fromkeys(("return_dict_in_generate", "output_hidden_states", "output_scores", "output_logits"), True)
+    options = {"max_new_tokens": 4, "do_sample": False, "eos_token_id": None, "pad_token_id": 0, "num_beams": num_beams, **asked}
+    output = model.generate(ids, use_cache=use_cache, **options)
+    assert len(output.hidden_states) == len(output.logits) == len(output.scores) == 4
+    assert [hidden.shape[1] for hidden in next(zip(*output.hidden_states, strict=True))] == ([6, 1, 1, 1] if use_cache else [6, 7, 8, 9])
+    if num_beams == 1:
+        whole = model(output.sequences[:, :-1], output_hidden_states=True)
+        for step, (logits, hidden) in enumerate(zip(output.logits, output.hidden_states, strict=True)):
+            # scores are made in fp32
+            assert torch.allclose(logits, whole.logits[:, 5 + step].float())
+            assert all(torch.allclose(a[:, -1], b[:, 5 + step]) for a, b in zip(hidden, whole.hidden_states, strict=True))
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_long_batches_equal_full_passes(cell, dtype):
+    """Five prompts of unequal length, padded on the left, 200 pieces each: every piece is the best of a pass over all before it."""
+    prompts = [torch.randint(1, 20, (length,)).tolist() for length in (3, 17, 1, 9, 30)]
+    model = build(RnnForCausalLM, dtype=dtype, cell_type=cell, bidirectional=False, hidden_size=24, num_hidden_layers=2).eval()
+    options = {"max_new_tokens": 200, "do_sample": False, "eos_token_id": None, "pad_token_id": 0}
+    found = model.generate(**padded(prompts), **options)
+    for prompt, row in zip(prompts, found, strict=True):
+        row = row[30 - len(prompt) :]
+        with torch.no_grad():
+            logits = model(row[None, :-1]).logits[0, len(prompt) - 1 :].double()
+        chosen = logits.gather(1, row[len(prompt) :, None])[:, 0]
+        # half precision may choose between pieces that it cannot tell apart
+        assert (logits.amax(1) - chosen).max() <= {torch.float64: 0, torch.float32: 1e-5, torch.bfloat16: 0.2}[dtype]
+        if dtype == torch.float64:
+            assert row[len(prompt) :].tolist() == logits.argmax(1).tolist()
+
+
+def test_labels_that_are_shifted_already(model):
+    """`shift_labels` are what each position predicts, with or before `labels`, also while training; Trainer does not wait for them."""
+    ids, mask = torch.tensor([[5, 6, 7, 8], [0, 9, 0, 3]]), torch.tensor([[1, 1, 1, 1], [0, 1, 0, 1]])
+    shifted = torch.tensor([[6, -100, 2, 4], [1, 3, 1, -100]])
+    for train in (False, True):
+        model.train(train)
+        logits = model(ids, mask).logits
+        expected = torch.nn.functional.cross_entropy(logits[[0, 0, 0, 1], [0, 2, 3, 1]], torch.tensor([6, 2, 4, 3]))
+        assert torch.allclose(model(ids, mask, shift_labels=shifted).loss, expected)
+        assert torch.allclose(model(ids, mask, labels=ids, shift_labels=shifted).loss, expected)
+        assert torch.allclose(model(ids, mask, shift_labels=shifted, num_items_in_batch=8).loss, expected / 2)
+    assert find_labels(RnnForCausalLM) == ["labels"]
 
 
 def test_loss_is_that_of_the_next_existing_piece(model):
