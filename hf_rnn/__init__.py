@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from .arguments import RnnTrainingArguments
     from .data.rows.collator import RnnCollator
     from .data.tokenizers.training import train_tokenizer
+    from .distillation.distill import distill
+    from .evaluation.compare import compare
     from .inference.loading import load
     from .training.train import train
     from .training.trainer import RnnTrainer
@@ -43,6 +45,8 @@ __all__ = [
     "RnnTrainer",
     "RnnTrainingArguments",
     "__version__",
+    "compare",
+    "distill",
     "load",
     "train",
     "train_tokenizer",
@@ -53,6 +57,8 @@ _LAZY = {
     "RnnCollator": "data.rows.collator",
     "RnnTrainer": "training.trainer",
     "RnnTrainingArguments": "arguments",
+    "compare": "evaluation.compare",
+    "distill": "distillation.distill",
     "load": "inference.loading",
     "train": "training.train",
     "train_tokenizer": "data.tokenizers.training",

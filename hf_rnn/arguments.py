@@ -34,6 +34,13 @@ class UseArguments:
 
 
 @dataclass
+class HubArguments:
+    """What becomes of a repository on the Hub."""
+
+    private: bool = option("Whether the repository is private if it is new; one that exists stays what it is.", True)
+
+
+@dataclass
 class RunArguments:
     """Which task is learnt, by which further options."""
 
@@ -83,9 +90,9 @@ class DataArguments:
 
     dataset_name: str | None = option("Data set on the Hub.", essential=True)
     dataset_config_name: str | None = option("Its configuration.")
-    train_file: str | None = option("csv, tsv, json, jsonl, parquet, conll or conllu file to train on.", essential=True)
-    validation_file: str | None = option("File to choose the best epoch by; carved from the training data if left out.", essential=True)
-    test_file: str | None = option("File to predict; read only with --do_predict.", essential=True)
+    train_file: str | None = option("Rows to train on: csv, tsv, json, jsonl, parquet, conll or conllu.", essential=True)
+    validation_file: str | None = option("Rows to choose the best epoch by; carved from the training rows if left out.", essential=True)
+    test_file: str | None = option("Labelled rows to measure on; in training they are read only with --do_predict.", essential=True)
     text_column_name: str | None = option("Column of texts or of lists of tokens.", essential=True)
     label_column_name: str | None = option("Column of labels or of lists of tags.", essential=True)
     intent_column_name: str | None = option("Column of a class for each whole sentence, for a tagger to learn beside the tags.")
@@ -139,7 +146,7 @@ class DistillationArguments:
 class CardArguments:
     """What the model card says beside what a run knows by itself."""
 
-    title: str | None = option("Title; the name of the output folder by default.")
+    title: str | None = option("Title; the name of the folder by default.")
     language: list[str] | None = option("Languages of the texts, such as ko or en.")  # noqa: RUF009
     license: str | None = option("Licence of the model, as the Hub names it, such as apache-2.0.")
     dataset_title: str | None = option("Name of the data set.")

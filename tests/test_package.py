@@ -1,6 +1,7 @@
 """The package as a whole: what an import loads and costs, which way dependencies point, and that the samples are what they say."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -91,6 +92,29 @@ def test_folders_import_in_one_direction():
         if target[0] in ORDER
     }
     assert not [f"{here} -> {there}" for here, there in arrows if here != there and ORDER[here] <= ORDER[there]]
+
+
+def test_options_are_declared_once():
+    """No name is declared in two places; a command that takes one of another group picks it."""
+    declared = [
+        node.target.id
+        for path in PACKAGE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.AnnAssign) and isinstance(node.value, ast.Call) and getattr(node.value.func, "id", "") == "option"
+    ]
+    assert len(declared) > 100
+    assert sorted({name for name in declared if declared.count(name) > 1}) == []
+
+
+def test_tasks_know_what_they_are():
+    """Beside models and tasks few files name a head, or ask whether something is a tagger."""
+    asking = [
+        "/".join(path.relative_to(PACKAGE).parts)
+        for path in sorted(PACKAGE.rglob("*.py"))
+        if path.relative_to(PACKAGE).parts[0] not in ("models", "tasks")
+        and re.search(r"For(Sequence|Token)Class|is_tagger", path.read_text())
+    ]
+    assert len(asking) <= 5, asking
 
 
 def test_no_circles():

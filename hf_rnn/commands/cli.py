@@ -13,7 +13,6 @@ COMMANDS = {
     "text-classification": ("text_classification", "train, evaluate and apply a text classifier"),
     "token-classification": ("token_classification", "train, evaluate and apply a tagger"),
     "language-model": ("language_model", "pretrain a body on text without labels, masked or causal"),
-    "masked-lm": ("language_model", "the same, by its older name"),
     "learning-curve": ("learning_curve", "measure how good a model gets with how many rows, beside a linear baseline"),
     "distill": ("distill", "teach a small model what an encoder knows, and compare the two"),
     "compare": ("compare", "compare models on the same rows: scores with intervals, sizes, speeds"),

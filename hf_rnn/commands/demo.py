@@ -11,7 +11,7 @@ from pathlib import Path
 
 from huggingface_hub.utils import validate_repo_id
 
-from ..arguments import LabelledTrainingArguments, LoadArguments
+from ..arguments import CardArguments, HubArguments, LabelledTrainingArguments, LoadArguments
 from ..data.locking import locked
 from ..data.writing import check_output_dir
 from ..inference.loading import load
@@ -23,16 +23,14 @@ from ..sharing.hub import push_space
 class DemoArguments:
     """What to show, and where."""
 
-    title: str | None = option("Heading; the name of the model by default.")
     # option() returns a field
     examples: list[str] | None = option("Texts to try.")  # noqa: RUF009
     serve: bool = option("Serve the page on this machine until Ctrl+C.", False)
     port: int = option("Port of --serve.", 8000, within="[0, 65535]")
     push: str | None = option("Space on the Hub, user/name, to push the page to.")
-    private: bool = option("Whether the Space is private if it is new.", True)
 
 
-KINDS = (DemoArguments, LoadArguments, pick(LabelledTrainingArguments, output_dir="page"))
+KINDS = (DemoArguments, LoadArguments, HubArguments, pick(CardArguments, "title"), pick(LabelledTrainingArguments, output_dir="page"))
 
 
 def main(argv: list[str] | None = None) -> None:

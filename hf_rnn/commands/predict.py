@@ -35,7 +35,12 @@ class PredictArguments:
     resume: bool | None = option("Go on with an output that was not finished, or, if false, start it again.", essential=True)
 
 
-KINDS = (PredictArguments, LoadArguments, UseArguments, pick(DataArguments, "text_column_name"))
+KINDS = (
+    PredictArguments,
+    LoadArguments,
+    pick(UseArguments, "device", "output_file", batch_size=256),
+    pick(DataArguments, "text_column_name"),
+)
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from huggingface_hub.utils import validate_repo_id
 
-from ..arguments import LoadArguments
+from ..arguments import HubArguments, LoadArguments
 from ..options import check_given, option, pick, read_arguments
 from ..sharing import hub
 
@@ -20,7 +20,6 @@ class PushArguments:
 
     model_path: str = option("Folder of the model.", "")
     repo_id: str = option("Repository on the Hub, user/name.", "")
-    private: bool = option("Whether the repository is private if it is new; one that exists stays what it is.", True)
     commit_message: str = option("Message of the commit.", "Upload model")
     revision: str | None = option("Branch; main by default.")
     create_pr: bool = option("Open a pull request rather than commit to the branch.", False)
@@ -29,7 +28,7 @@ class PushArguments:
 
 def main(argv: list[str] | None = None) -> None:
     """Run the command; the token is that of `hf auth login` or HF_TOKEN."""
-    arguments = read_arguments(argv, __doc__, PushArguments, pick(LoadArguments, "trust_remote_code"))
+    arguments = read_arguments(argv, __doc__, PushArguments, HubArguments, pick(LoadArguments, "trust_remote_code"))
     check_given(arguments, model_path="the folder of a saved model", repo_id="a repository, user/name")
     validate_repo_id(arguments.repo_id)
     included, left_out = hub.plan(arguments.model_path)

@@ -72,21 +72,21 @@ class LabelledRows:
             return cls.of_columns(rows, kinds != {"label"}, *columns)
 
     @classmethod
-    def of_columns(cls, rows: Dataset, is_tagger: bool, text_column: str | None, label_column: str | None) -> "LabelledRows":
+    def of_columns(cls, rows: Dataset, has_tags: bool, text_column: str | None, label_column: str | None) -> "LabelledRows":
         """Return the rows of a test split; raise a DataError at one without text or tokens, or a label or tag for each."""
-        usual = TOKEN_COLUMNS if is_tagger else (*TEXT_COLUMNS, *TOKEN_COLUMNS)
+        usual = TOKEN_COLUMNS if has_tags else (*TEXT_COLUMNS, *TOKEN_COLUMNS)
         text_column = choose_column(rows, "test", text_column, usual, "text_column_name")
-        label_column = choose_column(rows, "test", label_column, TAG_COLUMNS if is_tagger else LABEL_COLUMNS, "label_column_name")
+        label_column = choose_column(rows, "test", label_column, TAG_COLUMNS if has_tags else LABEL_COLUMNS, "label_column_name")
         names = feature_names(rows, label_column)
         texts: list[Text] = []
         gold: list[list[str]] = []
         for row, (cell, given) in enumerate(zip(rows[text_column], rows[label_column], strict=True)):
             where = place("test", row, text_column)
-            texts.append(as_tokens(cell, where) if is_tagger else as_text(cell, where))
+            texts.append(as_tokens(cell, where) if has_tags else as_text(cell, where))
             gold.append(label_values(named_cell(given, names), label_column, "test", row))
-            if is_tagger and len(gold[-1]) != len(cell):
+            if has_tags and len(gold[-1]) != len(cell):
                 raise DataError(f"{where}: {len(cell)} tokens but {len(gold[-1])} tags. Give every token one tag.")
-        if not is_tagger:
+        if not has_tags:
             labels = [one_label(values, label_column, "test", row) for row, values in enumerate(gold)]
             return cls(texts, labels, "label", "accuracy")
         has_spans = guess_scheme(sorted({tag for row in gold for tag in row})) is not None

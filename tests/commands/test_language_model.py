@@ -185,5 +185,5 @@ def test_streaming(tmp_path):
 )
 def test_wrong_calls(arguments, message, tmp_path, capsys):
     """One line says what is wrong."""
-    assert cli.main(["masked-lm", *arguments, "--output_dir", str(tmp_path), "--use_cpu", "true"]) == 1
+    assert cli.main(["language-model", *arguments, "--output_dir", str(tmp_path), "--use_cpu", "true"]) == 1
     assert message in capsys.readouterr().err
