@@ -42,8 +42,8 @@ class CompareArguments:
     """What to compare, and how."""
 
     # option() returns a field
-    models: list[str] | None = option("Models to compare, the first with all others; they may stand before all options.")  # noqa: RUF009
-    names: list[str] | None = option("Their names in table and picture.")  # noqa: RUF009
+    models: list[str] | None = option("Models to compare, the first with all others; they may stand before all options.", essential=True)  # noqa: RUF009
+    names: list[str] | None = option("Their names in table and picture.", essential=True)  # noqa: RUF009
     resamples: int = option("Resamples of the bootstrap behind the intervals.", 1000, within="[100, inf)")
 
 

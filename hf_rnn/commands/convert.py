@@ -20,7 +20,7 @@ from ..sharing.converting import DTYPES, convert
 class ConvertArguments:
     """What to save, and how."""
 
-    dtype: str = option("float16, bfloat16 or float32.", "float16", choices=list(DTYPES))
+    dtype: str = option("float16, bfloat16 or float32.", "float16", choices=list(DTYPES), essential=True)
 
 
 KINDS = (

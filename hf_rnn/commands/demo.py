@@ -24,10 +24,10 @@ class DemoArguments:
     """What to show, and where."""
 
     # option() returns a field
-    examples: list[str] | None = option("Texts to try.")  # noqa: RUF009
-    serve: bool = option("Serve the page on this machine until Ctrl+C.", False)
+    examples: list[str] | None = option("Texts to try.", essential=True)  # noqa: RUF009
+    serve: bool = option("Serve the page on this machine until Ctrl+C.", False, essential=True)
     port: int = option("Port of --serve.", 8000, within="[0, 65535]")
-    push: str | None = option("Space on the Hub, user/name, to push the page to.")
+    push: str | None = option("Space on the Hub, user/name, to push the page to.", essential=True)
 
 
 KINDS = (DemoArguments, LoadArguments, HubArguments, pick(CardArguments, "title"), pick(LabelledTrainingArguments, output_dir="page"))

@@ -21,10 +21,14 @@ class ExplainArguments:
     """What to explain of which model."""
 
     # option() returns a field
-    texts: list[str] | None = option("Texts whose answers to explain.")  # noqa: RUF009
-    label: str | None = option("Label or tag to explain; the best one of each text or token by default.")
-    token: int | None = option("For a tagger: the token whose tag to explain, from 0; every one by default.", within="[0, inf)")
-    gates_file: str | None = option("Picture to write of the gates and states of a layer at each step of the text, of which there is one.")
+    texts: list[str] | None = option("Texts whose answers to explain.", essential=True)  # noqa: RUF009
+    label: str | None = option("Label or tag to explain; the best one of each text or token by default.", essential=True)
+    token: int | None = option(
+        "For a tagger: the token whose tag to explain, from 0; every one by default.", within="[0, inf)", essential=True
+    )
+    gates_file: str | None = option(
+        "Picture to write of the gates and states of a layer at each step of the text, of which there is one.", essential=True
+    )
     layer: int = option("Layer of --gates_file, from 0, or from -1 backwards.", -1)
 
 

@@ -27,7 +27,7 @@ LANGUAGE_MODELS = {"ForMaskedLM": AutoModelForMaskedLM, "ForCausalLM": AutoModel
 class ExportArguments:
     """What to export, and how to check it."""
 
-    quantize: bool = option("Write an int8 model beside it.", False)
+    quantize: bool = option("Write an int8 model beside it.", False, essential=True)
 
 
 KINDS = (

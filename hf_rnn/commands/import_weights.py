@@ -18,12 +18,12 @@ from ..sharing.importing import import_state, read_weights
 class ImportArguments:
     """Whose weights to take, what they are called, and what they stand for."""
 
-    weights_file: str = option("State dict: .safetensors, or .pt of tensors alone.", "")
+    weights_file: str = option("State dict: .safetensors, or .pt of tensors alone.", "", essential=True)
     # option() returns a field
-    labels: list[str] | None = option("Names of the outputs of the linear layer, in order.")  # noqa: RUF009
-    embedding: str = option("Name of the nn.Embedding in the state dict.", "embedding")
-    rnn: str = option("Name of the nn.LSTM or nn.GRU.", "rnn")
-    linear: str = option("Name of the nn.Linear.", "linear")
+    labels: list[str] | None = option("Names of the outputs of the linear layer, in order.", essential=True)  # noqa: RUF009
+    embedding: str = option("Name of the nn.Embedding in the state dict.", "embedding", essential=True)
+    rnn: str = option("Name of the nn.LSTM or nn.GRU.", "rnn", essential=True)
+    linear: str = option("Name of the nn.Linear.", "linear", essential=True)
     pad_token_id: int | None = option("Id of padding; that of the tokenizer if there is one.", within="[0, inf)")
 
 

@@ -16,8 +16,8 @@ from ..tuning.learning_curve import Summary, learning_curve
 class CurveArguments:
     """What to measure."""
 
-    sizes: list[int] | None = option("Numbers of rows; by default 100, 300, 1,000, 3,000, ... and all.", within="[1, inf)")  # noqa: RUF009
-    seeds: int = option("Samples and trainings a size.", 3, within="[1, inf)")
+    sizes: list[int] | None = option("Numbers of rows; by default 100, 300, 1,000, 3,000, ... and all.", within="[1, inf)", essential=True)  # noqa: RUF009
+    seeds: int = option("Samples and trainings a size.", 3, within="[1, inf)", essential=True)
     max_test_samples: int | None = option("Use only so many test rows.", within="[1, inf)")
 
 

@@ -18,12 +18,12 @@ from ..sharing import hub
 class PushArguments:
     """What to push where."""
 
-    model_path: str = option("Folder of the model.", "")
-    repo_id: str = option("Repository on the Hub, user/name.", "")
+    model_path: str = option("Folder of the model.", "", essential=True)
+    repo_id: str = option("Repository on the Hub, user/name.", "", essential=True)
     commit_message: str = option("Message of the commit.", "Upload model")
-    revision: str | None = option("Branch; main by default.")
+    revision: str | None = option("Branch; main by default.", essential=True)
     create_pr: bool = option("Open a pull request rather than commit to the branch.", False)
-    dry_run: bool = option("Check, list what would go up, and send nothing.", False)
+    dry_run: bool = option("Check, list what would go up, and send nothing.", False, essential=True)
 
 
 def main(argv: list[str] | None = None) -> None:
