@@ -18,6 +18,7 @@ import yaml
 from transformers import PreTrainedModel
 from transformers.utils import logging
 
+from ..data.fingerprints import contents
 from ..data.writing import written_whole
 from ..options import given_options, option, parse_arguments
 from ..reports.plots import plot_study
@@ -152,7 +153,9 @@ class Tuning:
 
     def _describe_run(self) -> dict[str, Any]:
         fixed = {name: value for name, value in self.given.items() if name not in BESIDE}
-        return {"task": self.task.task, **fixed, **{f"search {name}": str(each) for name, each in self.space.items()}}
+        # the same names may stand for other rows
+        held = {f"contents of {name}": told for name, told in contents(fixed).items()}
+        return {"task": self.task.task, **fixed, **held, **{f"search {name}": str(each) for name, each in self.space.items()}}
 
     def _default(self, name: str) -> Any:
         option_name = SHARED.get(name, (name,))[0]
