@@ -83,7 +83,7 @@ def set_up(training: RnnTrainingArguments, model: ModelArguments, *inputs: str |
     read = (*inputs, *names) if training.do_train else inputs
     check_output_dir(training.output_dir, "output_dir", *read, written=WRITTEN)
     for name in filter(None, names):
-        check_source(name)
+        check_source(name, is_config=name == model.config_name)
     if model.vectors_file:
         check_file(model.vectors_file)
     set_seed(training.seed)
@@ -244,7 +244,7 @@ def build_model(
     else:
         vocabulary = {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id}
         if model.config_name:
-            config = load_config(model.config_name, **maps, **vocabulary, **wanted)
+            config = load_config(model.config_name, is_config=True, **maps, **vocabulary, **wanted)
         else:
             usual = {name: value for name, value in defaults.items() if name in RnnConfig.__dataclass_fields__ and name != "wide_size"}
             config = RnnConfig(**{**usual, **wanted, **vocabulary, **maps})
