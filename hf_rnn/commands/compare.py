@@ -36,8 +36,6 @@ from .tasks import TASKS, going_on, is_trained
 logger = logging.get_logger(__name__)
 
 FILE = "comparison"
-# of the options that name files and folders, those that no training here reads
-NOT_READ = ("test_file", "output_dir", "logging_dir")
 
 
 @dataclass
@@ -147,10 +145,10 @@ def _train(name: str, model: str, arguments: CompareArguments) -> str:
     own = [model] if _is_recipe(model) else [f"--{setting}" for setting in model.split()]
     # the test rows are for the comparison alone
     options = [*own, *common, "--do_train", "true", "--do_eval", "true", "--do_predict", "false", "--push_to_hub", "false"]
-    given_files = {name: value for name, value in given_options(options, *KINDS).items() if name not in NOT_READ}
+    read = {name: value for name, value in given_options(options, *KINDS).items() if name != "test_file"}
     text = Path(model).read_text(encoding="utf-8") if _is_recipe(model) else ""
     # other options, rows or weights to start from are another model
-    digest = sha256(json.dumps([options, arguments.task, text, contents(given_files)]).encode()).hexdigest()[:8]
+    digest = sha256(json.dumps([options, arguments.task, text, contents(read)]).encode()).hexdigest()[:8]
     slug = re.sub(r"[^\w.-]+", "-", name)
     folder = Path(arguments.output_dir) / "models" / f"{slug}-{digest}"
     if is_trained(folder):

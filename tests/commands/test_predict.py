@@ -219,7 +219,7 @@ def test_two_runs_on_one_output(classifier, tmp_path):
     code = "import sys; from hf_rnn.commands import cli; sys.exit(cli.main(sys.argv[1:]))"
     arguments = ["--model_name_or_path", str(classifier[0]), "--input_file", "-", "--output_file", str(tmp_path / "out.jsonl")]
     first = subprocess.Popen([sys.executable, "-c", code, "predict", *arguments], stdin=subprocess.PIPE, text=True)
-    while first.poll() is None and not (tmp_path / "out.jsonl.lock").exists():
+    while first.poll() is None and not (tmp_path / ".out.jsonl.lock").exists():
         time.sleep(0.05)
     time.sleep(0.2)
     for more in ([], ["--resume", "true"], ["--resume", "false"]):
