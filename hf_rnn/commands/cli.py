@@ -53,8 +53,7 @@ def run(module: str, argv: list[str] | None = None) -> int:
         # a letter that cannot be shown ends no training
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        import_module(f"hf_rnn.commands.{module}").main(argv)
-        sys.stdout.flush()
+        _run_whole(module, argv)
     except ModuleNotFoundError as error:
         extra = {"onnx": "onnx", "optu": "tune", "pycr": "baselines"}.get(str(error.name)[:4], "train")
         print(
@@ -87,6 +86,17 @@ def run(module: str, argv: list[str] | None = None) -> int:
         print(f"error: {type(error).__name__}: {reason} (HF_RNN_TRACEBACK=1 shows where)", file=sys.stderr)
         return 1
     return 0
+
+
+def _run_whole(module: str, argv: list[str] | None) -> None:
+    """Run main() of a module, until all that it says is read."""
+    try:
+        import_module(f"hf_rnn.commands.{module}").main(argv)
+    except SystemExit:
+        # of a help text
+        sys.stdout.flush()
+        raise
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -114,11 +114,11 @@ def test_a_file_is_no_model(classifier, tmp_path, capsys):
         assert "is a file, not the folder of a model" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("arguments", [["predict", "--help-all"], ["predict", "--input_file", "-"]])
+@pytest.mark.parametrize("arguments", [["predict", "--help"], ["predict", "--input_file", "-"]])
 def test_a_reader_that_ends_first(arguments, classifier):
     """`| head` gets what it asked for, and the rest is one line."""
     code = "import sys; from hf_rnn.commands import cli; sys.exit(cli.main(sys.argv[1:]))"
-    more = [] if "--help-all" in arguments else ["--model_name_or_path", str(classifier[0])]
+    more = [] if "--help" in arguments else ["--model_name_or_path", str(classifier[0])]
     process = subprocess.Popen(
         [sys.executable, "-c", code, *arguments, *more], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
