@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -34,7 +35,7 @@ def answers_to(path: str, run: dict[str, Any], resume: bool | None, rank: int = 
         DataError: There are parts and `resume` is left out, or they belong to another run, which is left as it is; or another process
             writes there; or no more can be read or written.
     """
-    with held(Path(f"{path}.lock"), path, "output_file"):
+    with held(Path(path).with_name(f".{Path(path).name}.lock"), path, "output_file"):
         answers = AnswerFile(path, run, resume, rank, world_size)
         try:
             yield answers
@@ -106,7 +107,7 @@ class AnswerFile:
         if self.is_resumed or self.rank > 0:
             return
         for path in self.path.parent.iterdir():
-            if path.name.startswith(f"{self.path.name}.part-"):
+            if re.fullmatch(re.escape(self.path.name) + r"\.part-\d+-of-\d+", path.name):
                 path.unlink()
         with written_whole(self.note) as file:
             json.dump(self.run, file)

@@ -2,10 +2,13 @@
 
 import os
 import sys
+from contextlib import suppress
 from importlib import import_module
+from io import TextIOWrapper
 
 from huggingface_hub.errors import StrictDataclassError
 
+from hf_rnn.data.visible import visible
 from hf_rnn.training.quiet import hide_library_bars
 
 # command: module whose main() runs it, and what it does
@@ -45,8 +48,11 @@ def main(argv: list[str] | None = None) -> int:
 def run(module: str, argv: list[str] | None = None) -> int:
     """Run main() of a module of this folder; print errors of data and options without a traceback."""
     hide_library_bars()
+    if isinstance(sys.stdout, TextIOWrapper):
+        # a letter that cannot be shown ends no training
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        import_module(f"hf_rnn.commands.{module}").main(argv)
+        _run_whole(module, argv)
     except ModuleNotFoundError as error:
         extra = {"onnx": "onnx", "optu": "tune", "pycr": "baselines"}.get(str(error.name)[:4], "train")
         print(
@@ -54,11 +60,18 @@ def run(module: str, argv: list[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 1
+    except BrokenPipeError:
+        # nothing more can be written there, neither now nor when Python ends
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            print("error: what read the output ended before it. Write to a file to have all of it.", file=sys.stderr)
+        return 141
     except (ValueError, OSError, StrictDataclassError) as error:
         # a config wraps what its checks raise
         error = error.__cause__ or error if isinstance(error, StrictDataclassError) else error
         # what libraries say runs over lines; ours does where it shows a difference of files
-        text = str(error) if getattr(error, "runs_over_lines", False) else " ".join(filter(None, map(str.strip, str(error).splitlines())))
+        lines = [visible(line) for line in str(error).splitlines()]
+        text = "\n".join(lines) if getattr(error, "runs_over_lines", False) else " ".join(filter(None, map(str.strip, lines)))
         print(f"error: {text}", file=sys.stderr)
         return 1
     except KeyboardInterrupt as error:
@@ -68,10 +81,21 @@ def run(module: str, argv: list[str] | None = None) -> int:
         # the last resort: a fault of the package, or a library's way of refusing what it was given
         if "HF_RNN_TRACEBACK" in os.environ:
             raise
-        reason = " ".join(str(error).split())[:500]
+        reason = visible(" ".join(str(error).split()))[:500]
         print(f"error: {type(error).__name__}: {reason} (HF_RNN_TRACEBACK=1 shows where)", file=sys.stderr)
         return 1
     return 0
+
+
+def _run_whole(module: str, argv: list[str] | None) -> None:
+    """Run main() of a module, until all that it says is read."""
+    try:
+        import_module(f"hf_rnn.commands.{module}").main(argv)
+    except SystemExit:
+        # of a help text
+        sys.stdout.flush()
+        raise
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

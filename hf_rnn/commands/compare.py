@@ -33,8 +33,6 @@ from ..training.outputs import SAME_COMMAND, writing_to
 logger = logging.get_logger(__name__)
 
 FILE = "comparison"
-# of the options that name files and folders, those that no training here reads
-NOT_READ = ("test_file", "output_dir", "logging_dir")
 
 
 @dataclass
@@ -128,7 +126,7 @@ def _train(name: str, model: str, arguments: SimpleNamespace) -> str:
     common = {each: getattr(arguments, each) for each in shared if getattr(arguments, each) is not None}
     # the test rows are for the comparison alone
     options = {**own, **common, "do_train": True, "do_eval": True, "do_predict": False, "push_to_hub": False}
-    files = {each: value for each, value in options.items() if each not in NOT_READ}
+    files = {each: value for each, value in options.items() if each != "test_file"}
     # other options, rows or weights to start from are another model
     digest = sha256(json.dumps([options, arguments.task, contents(files)], default=str).encode()).hexdigest()[:8]
     slug = re.sub(r"[^\w.-]+", "-", name)

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..arguments import LoadArguments, UseArguments
 from ..data.files.cells import as_text
+from ..data.visible import visible
 from ..data.writing import check_output_file, written_whole
 from ..inference.explaining import explanation_page
 from ..inference.loading import load
@@ -48,10 +49,10 @@ def main(argv: list[str] | None = None) -> None:
     texts = [as_text(text, "--texts") for text in arguments.texts]
     explanations = [each for text in texts for each in _explain(predictor, text, arguments.label, arguments.token)]
     for each in explanations:
-        print(_heading(each))
+        print(visible(_heading(each)))
         for word in sorted(each["words"], key=lambda word: -abs(word["effect"]))[:10]:
             attention = f"  attention {word['attention']:.4f}" if "attention" in word else ""
-            print(f"  {word['effect']:+.4f}{attention}  {word['word']}")
+            print(f"  {word['effect']:+.4f}{attention}  {visible(word['word'])}")
     if arguments.output_file:
         with written_whole(arguments.output_file) as file:
             file.write(explanation_page(explanations))

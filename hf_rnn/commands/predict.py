@@ -16,6 +16,7 @@ from ..data.files.cells import as_text, as_tokens, place
 from ..data.files.readers import DataError, Row, read_rows
 from ..data.fingerprints import fingerprint
 from ..data.rows.splits import TEXT_COLUMNS, TOKEN_COLUMNS
+from ..data.visible import visible_json
 from ..data.writing import check_output_file
 from ..inference.bulk import windows
 from ..inference.loading import load
@@ -67,9 +68,11 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def _print(predictor: Predictor, texts: Iterable[Text], batch_size: int) -> None:
+    # what a terminal or a pipe has no letters for is spelt out as well
+    is_plain = (sys.stdout.encoding or "utf-8").lower() not in ("utf-8", "utf8")
     for window in windows(texts):
         for row in predictor.predict(window, batch_size):
-            print(json.dumps(row, ensure_ascii=False))
+            print(visible_json(json.dumps(row, ensure_ascii=is_plain)))
 
 
 def _write(predictor: Predictor, texts: Iterable[Text], arguments: SimpleNamespace) -> None:

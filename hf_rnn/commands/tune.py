@@ -21,6 +21,7 @@ from transformers.utils import logging
 
 from ..arguments import RunArguments
 from ..data.files.locations import Places
+from ..data.fingerprints import contents
 from ..data.writing import written_whole
 from ..distillation.training import GROUPS, task_options
 from ..options import given_options, option, parse_arguments, pick
@@ -164,7 +165,9 @@ class Tuning:
 
     def _describe_run(self) -> dict[str, Any]:
         fixed = {name: value for name, value in self.given.items() if name not in BESIDE}
-        return {"task": self.arguments.task, **fixed, **{f"search {name}": str(each) for name, each in self.space.items()}}
+        # the same names may stand for other rows
+        held = {f"contents of {name}": told for name, told in contents(fixed).items()}
+        return {"task": self.arguments.task, **fixed, **held, **{f"search {name}": str(each) for name, each in self.space.items()}}
 
     def _default(self, name: str) -> Any:
         option_name = SHARED.get(name, (name,))[0]

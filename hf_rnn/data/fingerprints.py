@@ -12,10 +12,12 @@ from .writing import file_digest
 # what a training leaves in the folder of a model, and nothing loads
 NOT_LOADED = (
     *("README.md", "*_results.json", "trainer_state.json", "training_args.bin", "checksums.json", "distillation.json"),
-    *("*.jsonl", "report.txt", "*.html", "*.png", "*.part-*", "*.run", "*.lock", "*.partial", ".*"),
+    *("*.jsonl", "report.txt", "*.html", "*.png", "*.part-*", "*.run", "*.partial", ".*"),
 )
 # folders of checkpoints and of logs
 FOLDERS_NOT_LOADED = ("checkpoint-*", "runs", ".*")
+# how options end that name files or folders to read
+NAMING = ("_file", "_files", "_path", "teacher", "embeddings_from", "tokenizer_name", "config_name")
 
 
 def fingerprint(name: str, trust_remote_code: bool = False) -> str:
@@ -53,13 +55,15 @@ def _loaded_files(folder: Path) -> Iterator[Path]:
 
 
 def contents(options: Mapping[str, Any]) -> dict[str, str]:
-    """Return a hash of what each option names, as far as it is a file, a folder of a model, or a list of these.
+    """Return a hash of what each option names that stands for files or folders of models, as far as they are there.
 
     Args:
         options (`Mapping`): Values by name.
     """
     found = {}
     for name, value in options.items():
+        if not name.endswith(NAMING):
+            continue
         paths = [Path(each) for each in (value if isinstance(value, list) else [value]) if isinstance(each, str) and each]
         sums = [file_digest(path) if path.is_file() else fingerprint(str(path)) for path in paths if path.exists()]
         if sums:

@@ -17,9 +17,12 @@ MOST_GROWTH = 2000
 FORMS = ("NFKC", "NFKD", "NFC", "NFD", "Precompiled", "BertNormalizer")
 
 
-def check_source(name: str) -> None:
-    """Raise a ValueError if a name is neither that of a folder or a config, nor that of a repository that can be reached."""
-    if Path(name).is_dir() or (Path(name).is_file() and Path(name).suffix == ".json"):
+def check_source(name: str, is_config: bool = False) -> None:
+    """Raise a ValueError if a name is neither that of a folder nor that of a repository that can be reached; a config may be a file.
+
+    A file is no model: the libraries would take it for weights, and unpickle it.
+    """
+    if Path(name).is_dir() or (is_config and Path(name).is_file() and Path(name).suffix == ".json"):
         return
     if Path(name).exists():
         raise ValueError(f"{name!r} is a file, not the folder of a model. Pass the folder, or a name on the Hub.")
@@ -41,18 +44,19 @@ def check_source(name: str) -> None:
     raise ValueError(f"There is no folder {name!r}, and no such repository was reached ({reason}). Check the path, or the name.")
 
 
-def load_config(name: str, trust_remote_code: bool = False, **fields: Any) -> PreTrainedConfig:
+def load_config(name: str, trust_remote_code: bool = False, is_config: bool = False, **fields: Any) -> PreTrainedConfig:
     """Load a config.
 
     Args:
         name (`str`): Folder or Hub name.
         trust_remote_code (`bool`): Whether to run code that comes with it.
+        is_config (`bool`): Whether a JSON file will do.
         fields: Values in place of those that it has.
 
     Raises:
         ValueError: There is none, or it is broken.
     """
-    check_source(name)
+    check_source(name, is_config)
     try:
         config = AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code, **fields)
     except (TypeError, KeyError, AttributeError, RecursionError) as error:

@@ -76,6 +76,11 @@ def check_output_dir(path: str, name: str = "output_dir", *inputs: str | None, w
         inputs: Folders and files that are read, as far as there are any.
         written (`Sequence`): Names of files that will be written there, beside those that no input can be.
     """
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        # libraries that write there take no other name
+        raise DataError(f"`{name}` {path!r} is no UTF-8, which names of files must be. Pass another --{name}.") from None
     whole = Path(path).resolve()
     if not path:
         raise DataError(f"`{name}` is empty. Pass a folder to write to as --{name}.")

@@ -288,7 +288,7 @@ def leads_out(path: Path, folder: Path) -> bool:
 def name_in_card(path: Path, repo_id: str) -> None:
     """Let the examples of a card load the model by its name on the Hub."""
     card = path.read_text(encoding="utf-8")
-    named = re.sub(r'(pipeline\("[\w-]+", model=)"[^"\n]*"', rf'\1"{repo_id}"', card)
+    named = re.sub(r'(pipeline\("[\w-]+", model=)"(?:[^"\\\n]|\\.)*"', rf'\1"{repo_id}"', card)
     if named != card:
         path.write_text(named, encoding="utf-8")
 

@@ -2,6 +2,7 @@
 
 import copy
 import html
+import json
 import platform
 import re
 import statistics
@@ -15,6 +16,10 @@ import torch
 import transformers
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from transformers import PreTrainedModel
+
+from ..data.files.readers import whole_text
+from ..data.visible import visible
+from ..data.writing import written_whole
 
 TEMPLATE = Path(__file__).parent / "card_template.md"
 TIMINGS = ("runtime", "per_second", "preparation_time")
@@ -40,13 +45,13 @@ FIELDS = (
 
 def escape(text: Any) -> str:
     """Make text that comes from data inert in a Markdown table: no markup, no column borders, no line breaks."""
-    plain = html.escape(" ".join(str(text).split()), quote=False)
+    plain = html.escape(visible(" ".join(str(text).split())), quote=False)
     return re.sub(r"([\\`*_{}\[\]|#!~])", r"\\\1", plain)
 
 
 def code(text: str) -> str:
     """Return a span of code of Markdown, in which nothing but a backtick or a line break means anything."""
-    plain = " ".join(text.split()).replace("`", "'")
+    plain = visible(" ".join(text.split())).replace("`", "'")
     return f"`{plain}`"
 
 
@@ -97,6 +102,8 @@ def write_card(
         dataset_title, dataset_license (`str`, *optional*): Name and licence of the data set.
     """
     folder, config = Path(folder), model.config
+    # names of files and folders may hold what no text can
+    name, title, dataset, data = map(whole_text, (name, title or name, dataset_title or dataset, data))
     card_data = ModelCardData(
         language=language,
         license=license,
@@ -104,15 +111,15 @@ def write_card(
         pipeline_tag=task,
         tags=["hf_rnn", config.model_type, getattr(config, "cell_type", "")],
         metrics=[metric],
-        model_name=title or name,
-        eval_results=_eval_results(metrics, task, dataset_title or dataset, metric) or None,
+        model_name=title,
+        eval_results=_eval_results(metrics, task, dataset, metric) or None,
     )
     is_head = task.endswith("-classification")
     card = ModelCard.from_template(
         card_data,
         template_path=str(TEMPLATE),
-        title=escape(title or name),
-        name=name,
+        title=escape(title),
+        name=json.dumps(name, ensure_ascii=False),
         task=task,
         description=_describe(config, task),
         origin=_describe_origin(getattr(config, "_name_or_path", ""), vectors_from),
@@ -130,7 +137,8 @@ def write_card(
         has_matrix=(folder / "confusion_matrix.png").is_file() and is_head,
         licence=_describe_licence("The model", license),
     )
-    card.save(folder / "README.md")
+    with written_whole(folder / "README.md") as file:
+        file.write(card.content)
 
 
 def count_weights(model: PreTrainedModel) -> int:

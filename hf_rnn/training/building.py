@@ -118,7 +118,7 @@ def build_model(
     else:
         vocabulary = {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id}
         if model.config_name:
-            config = load_config(model.config_name, **fields, **vocabulary, **wanted)
+            config = load_config(model.config_name, is_config=True, **fields, **vocabulary, **wanted)
         else:
             usual = {name: value for name, value in defaults.items() if name in RnnConfig.__dataclass_fields__ and name not in NOT_BUILT}
             config = RnnConfig(**{**usual, **wanted, **vocabulary, **fields})

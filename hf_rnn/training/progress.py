@@ -9,6 +9,7 @@ from transformers import Trainer, TrainerControl, TrainerState, TrainingArgument
 from transformers.trainer_callback import ProgressCallback
 from transformers.trainer_utils import PredictionOutput
 
+from ..data.visible import visible
 from ..sharing.cards import NO_SCORES, distinct
 
 NAMES = {"eval": "validation", "test": "test"}
@@ -50,7 +51,8 @@ def line_of(metrics: dict[str, float]) -> str:
     scores = (
         f"{name.removeprefix(f'{prefix}_')} {value:.4f}" for name, value in shown.items() if isinstance(value, float) and name != "epoch"
     )
-    return f"{NAMES.get(prefix or '', 'training'):11}" + "  ".join(scores)
+    # names of labels are part of them
+    return f"{NAMES.get(prefix or '', 'training'):11}" + visible("  ".join(scores))
 
 
 def summary(trainer: Trainer, outputs: dict[str, PredictionOutput], task: str, example: str) -> str:

@@ -45,7 +45,7 @@ def set_up(training: RnnTrainingArguments, model: ModelArguments, *inputs: str |
     read = (*inputs, *names) if training.do_train else inputs
     check_output_dir(training.output_dir, "output_dir", *read, written=WRITTEN)
     for name in filter(None, names):
-        check_source(name)
+        check_source(name, is_config=name == model.config_name)
     if model.vectors_file:
         check_file(model.vectors_file)
     set_seed(training.seed)

@@ -1,8 +1,10 @@
 """Many short trainings, each with other options: how they are run, cut short, kept and gone on with."""
 
 import json
+import sqlite3
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -110,9 +112,11 @@ def open_study(folder: Path, run: Mapping[str, Any], is_better_greater: bool) ->
     return study
 
 
-def storage_of(folder: Path) -> str:
+def storage_of(folder: Path) -> optuna.storages.RDBStorage:
     """Return the storage of the study in a folder."""
-    return f"sqlite:///{folder.resolve() / 'study.db'}"
+    # opened by its path: in a URL, names of folders may mean something else
+    connect = partial(sqlite3.connect, folder.resolve() / "study.db", check_same_thread=False)
+    return optuna.storages.RDBStorage("sqlite://", engine_kwargs={"creator": connect})
 
 
 def search(

@@ -219,7 +219,7 @@ def test_two_runs_on_one_output(classifier, tmp_path):
     code = "import sys; from hf_rnn.commands import cli; sys.exit(cli.main(sys.argv[1:]))"
     arguments = ["--model_name_or_path", str(classifier[0]), "--input_file", "-", "--output_file", str(tmp_path / "out.jsonl")]
     first = subprocess.Popen([sys.executable, "-c", code, "predict", *arguments], stdin=subprocess.PIPE, text=True)
-    while first.poll() is None and not (tmp_path / "out.jsonl.lock").exists():
+    while first.poll() is None and not (tmp_path / ".out.jsonl.lock").exists():
         time.sleep(0.05)
     time.sleep(0.2)
     for more in ([], ["--resume", "true"], ["--resume", "false"]):
@@ -229,6 +229,37 @@ def test_two_runs_on_one_output(classifier, tmp_path):
     assert first.returncode == 0
     assert [row["text"] for row in answers(tmp_path / "out.jsonl")] == WORDS[:20]
     assert sorted(state(tmp_path)) == ["in.jsonl", "out.jsonl"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_kills_at_any_moment(number, classifier, tmp_path, monkeypatch):
+    """Killed, gone on with and killed again, a run ends as one that was left alone, and never loses what it had."""
+    monkeypatch.setattr(bulk, "WINDOW_ROWS", 40)
+    write(tmp_path / "in.jsonl", WORDS[:1000])
+    started = time.perf_counter()
+    run(classifier[0], tmp_path / "in.jsonl", tmp_path / "whole.jsonl")
+    seconds, whole = time.perf_counter() - started, (tmp_path / "whole.jsonl").read_bytes()
+    part = tmp_path / "out.jsonl.part-0-of-1"
+    moments, draw = int(os.environ.get("HF_RNN_KILLS", 4)), random.Random(number)
+    known = b""
+    for _ in range(moments):
+        child = os.fork()
+        if child == 0:
+            arguments = ["--input_file", str(tmp_path / "in.jsonl"), "--output_file", str(tmp_path / "out.jsonl"), "--resume", "true"]
+            os._exit(cli.main(["predict", "--model_name_or_path", str(classifier[0]), *arguments]))
+        time.sleep(draw.uniform(0.2, 0.9) * seconds)
+        os.kill(child, number)
+        os.waitpid(child, 0)
+        now = next((path.read_bytes() for path in (tmp_path / "out.jsonl", part) if path.exists()), b"")
+        # a window that was cut off is written again
+        lines = known.splitlines(keepends=True)
+        assert now.startswith(b"".join(lines[: known.count(b"\n") // 40 * 40])) and whole.startswith(now)
+        known = now if not (tmp_path / "out.jsonl").exists() else b""
+        if not known:
+            (tmp_path / "out.jsonl").unlink(missing_ok=True)
+    run(classifier[0], tmp_path / "in.jsonl", tmp_path / "out.jsonl", "--resume", "true")
+    assert (tmp_path / "out.jsonl").read_bytes() == whole
+    assert sorted(state(tmp_path)) == ["in.jsonl", "out.jsonl", "whole.jsonl"]
 
 
 def test_tokens_and_lines_of_the_input(tagger, tmp_path, monkeypatch):

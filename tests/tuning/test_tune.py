@@ -67,6 +67,20 @@ def test_study_recipe_and_table(tmp_path, capsys):
     assert not list((tmp_path / "out").glob("**/*.safetensors"))
 
 
+def test_a_folder_is_no_url(tmp_path):
+    """What means something in a URL is part of a name: each folder has a study of its own, in it; other rows are another study."""
+    argv = [*write(tmp_path, TEXTS)[:-2], "--runs", "1", "--num_train_epochs", "1"]
+    argv.remove("num_train_epochs=1,2,3")
+    for name in ("x?a=1", "x?a=2", "x#y %41 {z}"):
+        tune.main([*argv, "--output_dir", str(tmp_path / name)])
+        assert (tmp_path / name / "study.db").stat().st_size
+        assert len(open_study(tmp_path / name).trials) == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["rows.jsonl", "x?a=1", "x?a=2", "x#y %41 {z}"])
+    write(tmp_path, TEXTS[2:])
+    with pytest.raises(ValueError, match="is a study with other options: contents of train_file differ"):
+        tune.main([*argv, "--output_dir", str(tmp_path / "x?a=1")])
+
+
 def test_broken_off_runs_are_done_again_and_other_options_refused(tmp_path):
     """What a killed run had chosen is tried next; a folder is not shared by studies of other options."""
     argv = [*write(tmp_path, TEXTS), "--runs", "1"]

@@ -1,12 +1,12 @@
 """What a cell of a row is read as: a text, tokens, or a number; whatever it is instead is said with its place and a remedy."""
 
-from math import nan
+from math import isfinite, nan
 from typing import Any
 
 from .readers import DataError, whole_text
 
-# of fp32
-LARGEST = (2 - 2**-23) * 2.0**127
+# the squares of a few hundred million of them have a sum in fp32
+LARGEST = 1e15
 
 
 def place(source: str, row: int, column: str) -> str:
@@ -54,12 +54,14 @@ def as_number(cell: Any, where: str) -> float:
     """Return the number in a cell.
 
     Raises:
-        DataError: It is none, or NaN or beyond fp32.
+        DataError: It is none, or NaN, or too large to be squared in fp32.
     """
     try:
         number = float(cell)
     except (TypeError, ValueError, OverflowError):
         number = nan
-    if not abs(number) <= LARGEST:
-        raise DataError(f"{where}: {shown(cell)} is not a finite number in fp32. Correct it, or leave --problem_type out.")
+    if not isfinite(number):
+        raise DataError(f"{where}: {shown(cell)} is not a finite number. Correct it, or leave --problem_type out.")
+    if abs(number) > LARGEST:
+        raise DataError(f"{where}: a number must be within {LARGEST:g} to be squared in fp32, got {shown(cell)}. Scale the column.")
     return number
