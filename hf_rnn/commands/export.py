@@ -16,6 +16,7 @@ from ..evaluation.comparison import ComparisonArguments, check_comparable, compa
 from ..inference.loading import HEADS, auto_class_of, load
 from ..onnx.export import export_onnx, quantize
 from ..onnx.runtime import MODEL_FILE, QUANTIZED_FILE
+from ..onnx.standalone import write_predictor
 from ..options import check_given, option, parse_arguments
 
 
@@ -43,8 +44,11 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
     model = auto_class.from_pretrained(name, dtype=torch.float32, **options).eval()
     folder = Path(arguments.output_dir)
     measured = {"difference": export_onnx(model, folder)}
-    load_tokenizer(name, arguments.trust_remote_code).save_pretrained(folder)
+    tokenizer = load_tokenizer(name, arguments.trust_remote_code)
+    tokenizer.save_pretrained(folder)
     print(f"Wrote {_describe(folder / MODEL_FILE)}; it differs from PyTorch by {measured['difference']:.1e} at most.")
+    if auto_class in HEADS and tokenizer.is_fast:
+        print(f"Wrote {', '.join(write_predictor(model.config, tokenizer, folder))}: answers texts without torch.")
     if arguments.quantize:
         quantize(folder)
         print(f"Wrote {_describe(folder / QUANTIZED_FILE)}.")
