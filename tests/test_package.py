@@ -17,7 +17,7 @@ SHIPPED = {path.stem for path in MODELS.glob("*.py")} - {"__init__"}
 ORDER = {
     **{"models": 0, "data": 1, "tasks": 2, "inference": 3},
     **{"evaluation": 4, "sharing": 4, "onnx": 4, "linear": 4, "reports": 4},
-    **{"demo": 5, "distillation": 5, "training": 6, "tuning": 7, "commands": 8},
+    **{"demo": 5, "serving": 5, "distillation": 5, "training": 6, "tuning": 7, "commands": 8},
 }
 
 HEAVY = {"datasets", "evaluate", "sklearn", "matplotlib", "seqeval", "transformers.trainer"}

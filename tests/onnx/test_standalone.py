@@ -9,19 +9,15 @@ from itertools import chain, repeat
 from pathlib import Path
 
 import pytest
-import torch
+from checkpoints import ANNOTATED, REVIEWS, random_checkpoint
 from odd_texts import odd_texts
-from runs import SAMPLES, annotated_texts
 
-from hf_rnn import RnnConfig, RnnForSequenceClassification, RnnForTokenClassification, load, train_tokenizer
+from hf_rnn import RnnConfig, load
 from hf_rnn.commands import cli
-from hf_rnn.data.files.readers import read_rows, whole_text
-from hf_rnn.data.tokenizers.units import Cuts, train_unit_tokenizer
+from hf_rnn.data.files.readers import whole_text
 from hf_rnn.onnx import standalone
 from hf_rnn.onnx.standalone import predictor as runtime
 
-REVIEWS = [row["document"] or "" for row in read_rows(str(SAMPLES / "nsmc_test.tsv"))]
-ANNOTATED = [row["text"] for row in annotated_texts(100)]
 TEXTS = [whole_text(text) for text in [*odd_texts(300), *REVIEWS[:150], *ANNOTATED[:50]]]
 BIO, BIOES, POS = ["O", "B-A", "I-A", "B-B", "I-B"], ["O", *(f"{p}-{kind}" for kind in "AB" for p in "BIES")], ["NOUN", "VERB", "O"]
 MODELS = {
@@ -49,30 +45,11 @@ print(json.dumps(load(folder).predict(json.load(open(texts)))))
 """
 
 
-def build(folder, labels, units=None, **fields):
-    """Save a checkpoint with random weights of which every answer occurs, and its tokenizer."""
-    if units == "raw":
-        tokenizer = train_unit_tokenizer([*ANNOTATED, *REVIEWS], Cuts(scripts=("Han",), endings=("n't",)), 900)
-    else:
-        tokenizer = train_tokenizer([*ANNOTATED, *REVIEWS], "bpe" if "word_pooling" in fields else "unigram", 1500, model_max_length=64)
-    sizes = {"vocab_size": len(tokenizer), "embedding_size": 16, "hidden_size": 16, "num_hidden_layers": 1}
-    names = {"id2label": dict(enumerate(labels)), "label2id": {label: index for index, label in enumerate(labels)}}
-    kind = RnnForSequenceClassification if "problem_type" in fields else RnnForTokenClassification
-    torch.manual_seed(3)
-    model = kind(RnnConfig(**sizes, **names, units=units, pad_token_id=tokenizer.pad_token_id, **fields)).eval()
-    for name, parameter in model.named_parameters():
-        # without a bias no answer is that of all texts
-        torch.nn.init.normal_(parameter, std=0.5 * (not name.endswith("bias")))
-    model.set_piece_types(tokenizer)
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-
-
 @pytest.fixture(scope="module", params=MODELS)
 def exported(request, tmp_path_factory):
     """Export a model by the command; return its checkpoint and the exported folder."""
     checkpoint, folder = (tmp_path_factory.mktemp("standalone") / name for name in ("model", "exported"))
-    build(checkpoint, **MODELS[request.param])
+    random_checkpoint(checkpoint, **MODELS[request.param])
     assert cli.main(["export", "--model_name_or_path", str(checkpoint), "--output_dir", str(folder)]) == 0
     return checkpoint, folder
 
@@ -174,6 +151,8 @@ def test_batches_are_bounded():
     assert sorted(chain.from_iterable(batches)) == list(range(len(sizes)))
     assert all(len(rows) <= 64 for rows in batches)
     assert all(len(rows) == 1 or len(rows) * max(sizes[row] for row in rows) <= 2**13 for rows in batches)
+    # a quarter of what is computed is padding, at most
+    assert sum(len(rows) * max(sizes[row] for row in rows) for rows in batches) < 4 / 3 * sum(sizes)
 
 
 def test_language_models_have_none(tmp_path):

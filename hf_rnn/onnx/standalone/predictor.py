@@ -1,11 +1,7 @@
 """Labels and spans of texts by an exported model, with NumPy, onnxruntime and tokenizers alone.
 
-This file lies beside the model that it runs and needs nothing else:
-
-    from predictor import load
-    load("folder").predict(["a text", "another"])
-
-or, for a file with a text on each line (or the standard input), `python predictor.py texts.txt`: a line of JSON for each.
+This file lies beside the model that it runs and needs nothing else: `from predictor import load` and `load(folder).predict(texts)`,
+or `python predictor.py texts.txt` for a file with a text on each line, or the standard input.
 """
 
 import argparse
@@ -25,8 +21,8 @@ Text = str | list[str]
 Answer = dict[str, Any]
 
 MODEL_FILE, QUANTIZED_FILE, TOKENIZER_FILE, SETTINGS_FILE = "model.onnx", "model_quantized.onnx", "tokenizer.json", "predictor.json"
-# texts of a batch, and characters of it, padding included: a token has one at least
-BATCH_TEXTS, BATCH_CHARACTERS = 64, 2**13
+# texts of a batch, characters of it, padding included, and how short a text may be beside the longest before padding costs too much
+BATCH_TEXTS, BATCH_CHARACTERS, SHORTEST = 64, 2**13, 0.7
 # halves of pairs of UTF-16, which are no characters and which no tokenizer takes
 SURROGATES = re.compile("[\ud800-\udfff]")
 
@@ -68,7 +64,7 @@ def load(folder: str | Path = Path(__file__).parent, quantized: bool = False, th
         ValueError: A file is missing or broken.
     """
     folder = Path(folder)
-    path = folder / (QUANTIZED_FILE if quantized else MODEL_FILE)
+    path = str(folder / (QUANTIZED_FILE if quantized else MODEL_FILE))
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     # what a large batch needed is given back
@@ -76,7 +72,7 @@ def load(folder: str | Path = Path(__file__).parent, quantized: bool = False, th
     try:
         settings = Settings(**json.loads((folder / SETTINGS_FILE).read_text(encoding="utf-8")))
         tokenizer = Tokenizer.from_file(str(folder / TOKENIZER_FILE))
-        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as error:
         # the libraries raise nothing narrower
         reason = " ".join(str(error).split())[:200]
@@ -147,10 +143,10 @@ class Predictor:
             scores = 0.5 * (1 + np.tanh(0.5 * logits))
             return [{"text": text, "scores": dict(zip(labels, row.tolist(), strict=True))} for text, row in zip(texts, scores, strict=True)]
         answers = []
-        for text, row in zip(texts, _softmax(logits), strict=True):
-            best = int(row.argmax())
-            more = {"scores": dict(zip(labels, row.tolist(), strict=True))} if all_scores else {}
-            answers.append({"text": text, "label": labels[best], "score": float(row[best]), **more})
+        for text, row in zip(texts, _softmax(logits).tolist(), strict=True):
+            best = max(row)
+            more = {"scores": dict(zip(labels, row, strict=True))} if all_scores else {}
+            answers.append({"text": text, "label": labels[row.index(best)], "score": best, **more})
         return answers
 
     def _tag(self, texts: list[Text]) -> list[Answer]:
@@ -255,7 +251,8 @@ def _batches(sizes: list[int]) -> Iterator[list[int]]:
     """Yield the indices of texts in batches of similar size."""
     batch: list[int] = []
     for row in sorted(range(len(sizes)), key=lambda row: -sizes[row]):
-        if batch and (len(batch) == BATCH_TEXTS or (len(batch) + 1) * sizes[batch[0]] > BATCH_CHARACTERS):
+        is_full = len(batch) == BATCH_TEXTS or (batch and (len(batch) + 1) * sizes[batch[0]] > BATCH_CHARACTERS)
+        if is_full or (len(batch) >= 4 and sizes[row] < SHORTEST * sizes[batch[0]]):
             yield batch
             batch = []
         batch.append(row)
@@ -290,7 +287,7 @@ def main(argv: list[str] | None = None) -> int:
     except (OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    for answer in predictor.predict(lines[:-1] if lines[-1] == "" else lines):
+    for answer in predictor.predict(lines[: -1 if lines[-1] == "" else None]):
         sys.stdout.buffer.write((json.dumps(answer, ensure_ascii=False) + "\n").encode())
     return 0
 
