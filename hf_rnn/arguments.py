@@ -34,6 +34,15 @@ class UseArguments:
 
 
 @dataclass
+class ServeArguments:
+    """Several models, and where they answer."""
+
+    # option() returns a field
+    models: list[str] | None = option("Models, which may stand before all options.", essential=True)  # noqa: RUF009
+    port: int = option("Port to listen at; 0 for any that is free.", 8000, essential=True, within="[0, 65535]")
+
+
+@dataclass
 class HubArguments:
     """What becomes of a repository on the Hub."""
 

@@ -18,7 +18,7 @@ SHIPPED = {path.stem for path in MODELS.glob("*.py")} - {"__init__"}
 ORDER = {
     **{"models": 0, "data": 1, "tasks": 2, "inference": 3, "reports": 3},
     **{"evaluation": 4, "sharing": 4, "onnx": 4, "linear": 4},
-    **{"demo": 5, "training": 6, "distillation": 7, "tuning": 8, "commands": 9},
+    **{"demo": 5, "serving": 5, "training": 6, "distillation": 7, "tuning": 8, "commands": 9},
 }
 
 HEAVY = {"datasets", "evaluate", "sklearn", "matplotlib", "seqeval", "transformers.trainer"}

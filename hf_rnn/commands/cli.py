@@ -25,6 +25,7 @@ COMMANDS = {
     "explain": ("explain", "show which words make the answer of a classifier"),
     "convert": ("convert", "save a model in half precision and measure what that costs"),
     "export": ("export", "write a model as ONNX, check it and quantise it"),
+    "serve": ("serve", "answer texts over HTTP"),
     "demo": ("demo", "write a page that runs a model in the browser"),
     "push": ("push", "push a model to the Hub, once it has proved itself"),
     "import": ("import_weights", "turn the weights of a PyTorch LSTM or GRU model into a checkpoint"),
@@ -54,7 +55,9 @@ def run(module: str, argv: list[str] | None = None) -> int:
     try:
         _run_whole(module, argv)
     except ModuleNotFoundError as error:
-        extra = {"onnx": "onnx", "optu": "tune", "pycr": "baselines"}.get(str(error.name)[:4], "train")
+        extra = {"onnx": "onnx", "optu": "tune", "pycr": "baselines", **dict.fromkeys(("star", "uvic", "http"), "serve")}.get(
+            str(error.name)[:4], "train"
+        )
         print(
             f"error: this command needs the package {error.name!r}. Install it with pip install '.[{extra}]' in a clone of hf_rnn",
             file=sys.stderr,

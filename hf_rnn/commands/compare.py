@@ -19,7 +19,7 @@ from typing import Any
 from datasets import disable_progress_bars
 from transformers.utils import logging
 
-from ..arguments import DataArguments, LabelledTrainingArguments, LoadArguments, RunArguments, UseArguments
+from ..arguments import DataArguments, LabelledTrainingArguments, LoadArguments, RunArguments, ServeArguments, UseArguments
 from ..data.files.readers import read_rows
 from ..data.fingerprints import contents
 from ..distillation.training import GROUPS, train_by_options
@@ -40,12 +40,12 @@ class CompareArguments:
     """What to compare, and how."""
 
     # option() returns a field
-    models: list[str] | None = option("Models to compare, the first with all others; they may stand before all options.", essential=True)  # noqa: RUF009
     names: list[str] | None = option("Their names in table and picture.", essential=True)  # noqa: RUF009
     resamples: int = option("Resamples of the bootstrap behind the intervals.", 1000, within="[100, inf)")
 
 
 KINDS = (
+    pick(ServeArguments, "models"),
     CompareArguments,
     pick(RunArguments, "task"),
     pick(DataArguments, "train_file", "validation_file", "test_file", "text_column_name", "label_column_name"),

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from huggingface_hub.utils import validate_repo_id
 
-from ..arguments import CardArguments, HubArguments, LabelledTrainingArguments, LoadArguments
+from ..arguments import CardArguments, HubArguments, LabelledTrainingArguments, LoadArguments, ServeArguments
 from ..data.locking import locked
 from ..data.writing import check_output_dir
 from ..inference.loading import load
@@ -26,11 +26,17 @@ class DemoArguments:
     # option() returns a field
     examples: list[str] | None = option("Texts to try.", essential=True)  # noqa: RUF009
     serve: bool = option("Serve the page on this machine until Ctrl+C.", False, essential=True)
-    port: int = option("Port of --serve.", 8000, within="[0, 65535]")
     push: str | None = option("Space on the Hub, user/name, to push the page to.", essential=True)
 
 
-KINDS = (DemoArguments, LoadArguments, HubArguments, pick(CardArguments, "title"), pick(LabelledTrainingArguments, output_dir="page"))
+KINDS = (
+    DemoArguments,
+    LoadArguments,
+    HubArguments,
+    pick(ServeArguments, "port"),
+    pick(CardArguments, "title"),
+    pick(LabelledTrainingArguments, output_dir="page"),
+)
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -54,6 +54,7 @@ def _export(arguments: SimpleNamespace) -> dict[str, float]:
     # what needs the extra [onnx] is not needed for a help text
     from ..onnx.export import export_onnx, quantize
     from ..onnx.runtime import MODEL_FILE, QUANTIZED_FILE
+    from ..onnx.standalone import write_predictor
 
     name, options = arguments.model_name_or_path, {"trust_remote_code": arguments.trust_remote_code}
     head = (load_config(name, arguments.trust_remote_code).architectures or [""])[0]
@@ -66,8 +67,11 @@ def _export(arguments: SimpleNamespace) -> dict[str, float]:
     model = auto_class.from_pretrained(name, dtype=torch.float32, **options).eval()
     folder = Path(arguments.output_dir)
     measured = {"difference": export_onnx(model, folder)}
-    load_tokenizer(name, arguments.trust_remote_code).save_pretrained(folder)
+    tokenizer = load_tokenizer(name, arguments.trust_remote_code)
+    tokenizer.save_pretrained(folder)
     print(f"Wrote {_describe(folder / MODEL_FILE)}; it differs from PyTorch by {measured['difference']:.1e} at most.")
+    if task is not None and tokenizer.is_fast:
+        print(f"Wrote {', '.join(write_predictor(model.config, tokenizer, folder))}: answers texts without torch.")
     if arguments.quantize:
         quantize(folder)
         print(f"Wrote {_describe(folder / QUANTIZED_FILE)}.")

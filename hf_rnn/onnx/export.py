@@ -9,6 +9,7 @@ from pathlib import Path
 
 import onnx
 import torch
+from google.protobuf.message import Message
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from onnxscript.optimizer import fold_constants
 from torch import Tensor, nn
@@ -45,6 +46,8 @@ class _Outputs(nn.Module):
 def export_onnx(model: RnnPreTrainedModel, folder: str | Path) -> float:
     """Write `model.onnx`, with batch and time free, and the config that `runtime` loads it by; check it against PyTorch.
 
+    The file tells nothing of the machine that wrote it.
+
     Args:
         model (`RnnPreTrainedModel`): Any head; exported in fp32.
         folder (`str`): Folder to write to.
@@ -78,6 +81,7 @@ def export_onnx(model: RnnPreTrainedModel, folder: str | Path) -> float:
     fold_constants(program.model, input_size_limit=NO_LIMIT, output_size_limit=NO_LIMIT)
     path = folder / MODEL_FILE
     program.save(path)
+    _forget_origin(path)
     fields = {key: value for key, value in model.config.to_diff_dict().items() if key not in ("model_type", "auto_map")}
     config = OnnxRnnConfig.from_dict(fields)
     config.architectures = [f"Onnx{type(model).__name__}"]
@@ -89,6 +93,26 @@ def export_onnx(model: RnnPreTrainedModel, folder: str | Path) -> float:
             "Otherwise please report it with the config."
         )
     return difference
+
+
+def _forget_origin(path: Path) -> None:
+    """Take out of an ONNX file where each node comes from: paths and source lines of the machine that exported it."""
+    # weights of more than 2 GB lie beside it
+    model = onnx.load(path, load_external_data=False)
+    _clear_notes(model)
+    path.write_bytes(model.SerializeToString())
+
+
+def _clear_notes(message: Message) -> None:
+    """Clear what is noted for people, in all parts of a message."""
+    for field, value in message.ListFields():
+        if field.name in ("doc_string", "metadata_props"):
+            message.ClearField(field.name)
+        elif isinstance(value, Message):
+            _clear_notes(value)
+        elif field.message_type is not None:
+            for part in value:
+                _clear_notes(part)
 
 
 @contextmanager
@@ -140,3 +164,4 @@ def quantize(folder: str | Path) -> None:
     model.graph.ClearField("value_info")
     with _quiet():
         quantize_dynamic(model, folder / QUANTIZED_FILE, weight_type=QuantType.QInt8)
+    _forget_origin(folder / QUANTIZED_FILE)

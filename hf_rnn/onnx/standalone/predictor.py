@@ -1,0 +1,296 @@
+"""Labels and spans of texts by an exported model, with NumPy, onnxruntime and tokenizers alone.
+
+This file lies beside the model that it runs and needs nothing else: `from predictor import load` and `load(folder).predict(texts)`,
+or `python predictor.py texts.txt` for a file with a text on each line, or the standard input.
+"""
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from tokenizers import Encoding, Tokenizer
+
+Text = str | list[str]
+Answer = dict[str, Any]
+
+MODEL_FILE, QUANTIZED_FILE, TOKENIZER_FILE, SETTINGS_FILE = "model.onnx", "model_quantized.onnx", "tokenizer.json", "predictor.json"
+# texts of a batch, characters of it, padding included, and how short a text may be beside the longest before padding costs too much
+BATCH_TEXTS, BATCH_CHARACTERS, SHORTEST = 64, 2**13, 0.7
+# halves of pairs of UTF-16, which are no characters and which no tokenizer takes
+SURROGATES = re.compile("[\ud800-\udfff]")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What there is to know of a model beside its graph and its tokenizer: the content of `predictor.json`.
+
+    Args:
+        task (`str`): `"text-classification"`, `"token-classification"` (tags of tokens) or `"span-labelling"` (spans of raw text).
+        labels (`list`): Names of the outputs.
+        problem (`str`, *optional*): `"single_label_classification"`, `"multi_label_classification"` or `"regression"` of a classifier.
+        scheme (`str`, *optional*): `"bio"` or `"bioes"` where labels are of one: "O" makes no span, neighbours of a span are joined.
+        intents (`list`): Names of the classes of whole texts, for a tagger that has them.
+        pad_id (`int`), unknown (`str`, *optional*): What fills rows, and stands for a token that the tokenizer leaves nothing of.
+        max_length (`int`, *optional*), truncation_side (`str`): Tokens to which the text of a classifier is cut, and on which side.
+    """
+
+    task: str
+    labels: list[str]
+    problem: str | None
+    scheme: str | None
+    intents: list[str]
+    pad_id: int
+    unknown: str | None
+    max_length: int | None
+    truncation_side: str
+
+
+def load(folder: str | Path = Path(__file__).parent, quantized: bool = False, threads: int = 1) -> "Predictor":
+    """Load the model of a folder that `hf-rnn export` wrote.
+
+    Args:
+        folder (`str`): The folder; the one that this file lies in by default.
+        quantized (`bool`): Whether to run the int8 graph.
+        threads (`int`): Threads for one batch; 0 for one a core.
+
+    Raises:
+        ValueError: A file is missing or broken.
+    """
+    folder = Path(folder)
+    path = str(folder / (QUANTIZED_FILE if quantized else MODEL_FILE))
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    # what a large batch needed is given back
+    options.enable_cpu_mem_arena = False
+    try:
+        settings = Settings(**json.loads((folder / SETTINGS_FILE).read_text(encoding="utf-8")))
+        tokenizer = Tokenizer.from_file(str(folder / TOKENIZER_FILE))
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        # the libraries raise nothing narrower
+        reason = " ".join(str(error).split())[:200]
+        raise ValueError(f"{str(folder)!r} is no whole folder of `hf-rnn export`: {reason}. Export the model again.") from error
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    if settings.task == "text-classification" and settings.max_length is not None:
+        tokenizer.enable_truncation(settings.max_length, direction=settings.truncation_side)
+    return Predictor(settings, tokenizer, session)
+
+
+class Predictor:
+    """A trained classifier or tagger.
+
+    Args:
+        settings (`Settings`): What there is to know of the model.
+        tokenizer (`Tokenizer`): Its tokenizer, which pads nothing.
+        session (`InferenceSession`): Its graph.
+    """
+
+    def __init__(self, settings: Settings, tokenizer: Tokenizer, session: onnxruntime.InferenceSession) -> None:
+        self.settings, self.tokenizer, self.session = settings, tokenizer, session
+        self._outputs = [output.name for output in session.get_outputs()]
+
+    def predict(self, texts: Text | Iterable[Text], all_scores: bool = False) -> list[Answer]:
+        """Answer texts, in their order; those of similar length together.
+
+        Args:
+            texts (`str` or `Iterable`): One text or several; each a string, or a list of tokens.
+            all_scores (`bool`): Whether a classifier of one label tells the scores of all labels, as `scores`.
+
+        Returns:
+            `list`: A dictionary for each text. Of a classifier `text` with `label` and `score` (one label), `scores` (several labels)
+            or `prediction` (regression); of a tagger `tokens` and `tags`, for a string also its `text` and `spans` (`start`, `end`,
+            `entity_group`, `score`, `word`), and `intent` if the model has any. A tagger of raw text gives `text` and `spans`, and for
+            a list of tokens, which it reads joined by spaces, `tokens` and their BIO `tags`.
+        """
+        given = [_whole(text) for text in ([texts] if isinstance(texts, str) else texts)]
+        answers: list[Answer] = [{}] * len(given)
+        for rows in _batches([_size(text) for text in given]):
+            batch = [given[row] for row in rows]
+            if self.settings.task == "text-classification":
+                told = self._classify([_joined(text) for text in batch], all_scores)
+            else:
+                told = self._tag(batch) if self.settings.task == "token-classification" else self._find_spans(batch)
+            for row, answer in zip(rows, told, strict=True):
+                answers[row] = answer
+        return answers
+
+    def _run(self, encodings: list[Encoding]) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return logits, (B, C) of texts or (B, T, C) of tokens, and those of intents, (B, I), of a model that has them."""
+        # the graph wants a position
+        width = max(1, *(len(encoding.ids) for encoding in encodings))
+        ids: np.ndarray = np.full((len(encodings), width), self.settings.pad_id, dtype=np.int64)
+        mask = np.zeros_like(ids)
+        for row, encoding in enumerate(encodings):
+            ids[row, : len(encoding.ids)] = encoding.ids
+            mask[row, : len(encoding.ids)] = 1
+        values = dict(zip(self._outputs, self.session.run(None, {"input_ids": ids, "attention_mask": mask}), strict=True))
+        return values["logits"], values.get("intent_logits")
+
+    def _classify(self, texts: list[str], all_scores: bool) -> list[Answer]:
+        logits, labels = self._run(self.tokenizer.encode_batch(texts))[0], self.settings.labels
+        if self.settings.problem == "regression":
+            return [{"text": text, "prediction": value} for text, value in zip(texts, logits[:, 0].tolist(), strict=True)]
+        if self.settings.problem == "multi_label_classification":
+            # the form that does not overflow
+            scores = 0.5 * (1 + np.tanh(0.5 * logits))
+            return [{"text": text, "scores": dict(zip(labels, row.tolist(), strict=True))} for text, row in zip(texts, scores, strict=True)]
+        answers = []
+        for text, row in zip(texts, _softmax(logits).tolist(), strict=True):
+            best = max(row)
+            more = {"scores": dict(zip(labels, row, strict=True))} if all_scores else {}
+            answers.append({"text": text, "label": labels[row.index(best)], "score": best, **more})
+        return answers
+
+    def _tag(self, texts: list[Text]) -> list[Answer]:
+        sentences = [re.findall(r"\S+", text) if isinstance(text, str) else text for text in texts]
+        encodings = self._encode_tokens(sentences)
+        outputs, intents = self._run(encodings)
+        answers = []
+        for text, sentence, encoding, logits in zip(texts, sentences, encodings, outputs, strict=True):
+            tags, scores = self._best(logits[_first_pieces(encoding, len(sentence))])
+            answer: Answer = {"tokens": sentence, "tags": tags}
+            if isinstance(text, str):
+                offsets = [match.span() for match in re.finditer(r"\S+", text)]
+                answer = {"text": text, **answer, "spans": self._group(text, offsets, tags, scores)}
+            answers.append(answer)
+        return self._with_intents(answers, intents)
+
+    def _encode_tokens(self, sentences: list[list[str]]) -> list[Encoding]:
+        """Encode tokens, with the unknown token in place of those that the tokenizer leaves no piece of, such as a lone space."""
+        encodings = self.tokenizer.encode_batch(sentences, is_pretokenized=True)
+        for row, (sentence, encoding) in enumerate(zip(sentences, encodings, strict=True)):
+            found = set(encoding.word_ids)
+            if len(found - {None}) < len(sentence):
+                filled = [token if place in found else self.settings.unknown for place, token in enumerate(sentence)]
+                encodings[row] = self.tokenizer.encode(filled, is_pretokenized=True)
+        return encodings
+
+    def _find_spans(self, texts: list[Text]) -> list[Answer]:
+        plain = [_joined(text) for text in texts]
+        encodings = self.tokenizer.encode_batch(plain)
+        outputs, intents = self._run(encodings)
+        answers = []
+        for given, text, encoding, logits in zip(texts, plain, encodings, outputs, strict=True):
+            kept = [place for place, is_special in enumerate(encoding.special_tokens_mask) if not is_special]
+            tags, scores = self._best(logits[kept])
+            spans = self._group(text, [encoding.offsets[place] for place in kept], tags, scores)
+            answers.append({"text": text, "spans": spans} if isinstance(given, str) else {"tokens": given, "tags": _tags_of(given, spans)})
+        return self._with_intents(answers, intents)
+
+    def _best(self, logits: np.ndarray) -> tuple[list[str], list[float]]:
+        """Return the tags of tokens and their probabilities, from logits (W, C)."""
+        probabilities = _softmax(logits)
+        return [self.settings.labels[index] for index in probabilities.argmax(-1)], probabilities.max(-1).tolist()
+
+    def _with_intents(self, answers: list[Answer], logits: np.ndarray | None) -> list[Answer]:
+        if logits is not None:
+            for answer, index in zip(answers, logits.argmax(-1), strict=True):
+                answer["intent"] = self.settings.intents[index]
+        return answers
+
+    def _group(self, text: str, offsets: list[tuple[int, int]], tags: list[str], scores: list[float]) -> list[Answer]:
+        """Turn tags into spans: neighbours of one entity make one, "O" makes none; without a scheme every token is a span of its tag."""
+        has_scheme, groups = self.settings.scheme is not None, list[list[int]]()
+        for index, tag in enumerate(tags):
+            if has_scheme and tag == "O":
+                continue
+            if has_scheme and groups and groups[-1][-1] == index - 1 and _continues(tags[index - 1], tag):
+                groups[-1].append(index)
+            else:
+                groups.append([index])
+        spans = []
+        for group in groups:
+            start, end, tag = offsets[group[0]][0], offsets[group[-1]][1], tags[group[0]]
+            score = sum(scores[index] for index in group) / len(group)
+            kind = tag.partition("-")[2] if has_scheme else tag
+            spans.append({"entity_group": kind, "score": score, "word": text[start:end], "start": start, "end": end})
+        return spans
+
+
+def _continues(before: str, after: str) -> bool:
+    """Return whether a tag goes on with the span of the tag before."""
+    return after[0] in "IE" and before[0] in "BI" and before[1:] == after[1:]
+
+
+def _tags_of(tokens: list[str], spans: list[Answer]) -> list[str]:
+    """Return the BIO tag of each of some tokens joined by spaces: that of the first span that touches it."""
+    tags, offsets, start = ["O"] * len(tokens), [], 0
+    for token in tokens:
+        offsets.append((start, start + len(token)))
+        start += len(token) + 1
+    for span in reversed(spans):
+        touched = [index for index, (start, end) in enumerate(offsets) if start < span["end"] and span["start"] < end]
+        for index in touched:
+            tags[index] = f"{'B' if index == touched[0] else 'I'}-{span['entity_group']}"
+    return tags
+
+
+def _first_pieces(encoding: Encoding, count: int) -> list[int]:
+    """Return the position of the first piece of each of `count` tokens."""
+    firsts: dict[int, int] = {}
+    for position, word in enumerate(encoding.word_ids):
+        if word is not None:
+            firsts.setdefault(word, position)
+    return [firsts[word] for word in range(count)]
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    powers = np.exp(logits - logits.max(-1, keepdims=True))
+    return powers / powers.sum(-1, keepdims=True)
+
+
+def _batches(sizes: list[int]) -> Iterator[list[int]]:
+    """Yield the indices of texts in batches of similar size."""
+    batch: list[int] = []
+    for row in sorted(range(len(sizes)), key=lambda row: -sizes[row]):
+        is_full = len(batch) == BATCH_TEXTS or (batch and (len(batch) + 1) * sizes[batch[0]] > BATCH_CHARACTERS)
+        if is_full or (len(batch) >= 4 and sizes[row] < SHORTEST * sizes[batch[0]]):
+            yield batch
+            batch = []
+        batch.append(row)
+    if batch:
+        yield batch
+
+
+def _size(text: Text) -> int:
+    return len(text) + 1 if isinstance(text, str) else sum(map(len, text)) + len(text) + 1
+
+
+def _joined(text: Text) -> str:
+    return text if isinstance(text, str) else " ".join(text)
+
+
+def _whole(text: Text) -> Text:
+    """Replace what is no character by U+FFFD."""
+    return SURROGATES.sub("\ufffd", text) if isinstance(text, str) else [SURROGATES.sub("\ufffd", token) for token in text]
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Print a line of JSON for each line of a file, or of the standard input; return the exit status."""
+    parser = argparse.ArgumentParser(description="Answer texts, one on each line, with a line of JSON each.")
+    parser.add_argument("file", nargs="?", default="-", help="file of texts in UTF-8; - for the standard input, the default")
+    parser.add_argument("--folder", default=str(Path(__file__).parent), help="folder of the model [that of this file]")
+    parser.add_argument("--quantized", action="store_true", help="run the int8 graph")
+    arguments = parser.parse_args(argv)
+    try:
+        predictor = load(arguments.folder, arguments.quantized)
+        content = sys.stdin.buffer.read() if arguments.file == "-" else Path(arguments.file).read_bytes()
+        lines = [line.removesuffix("\r") for line in content.decode("utf-8-sig").split("\n")]
+    except (OSError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    for answer in predictor.predict(lines[: -1 if lines[-1] == "" else None]):
+        sys.stdout.buffer.write((json.dumps(answer, ensure_ascii=False) + "\n").encode())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,145 @@
+"""Requests of several connections are computed together."""
+
+import asyncio
+import logging
+import os
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from .engines import Answer, Engine, Source, open_engine
+from .limits import Limits, RequestError
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(eq=False)
+class _Job:
+    """The texts of a request and what becomes of them."""
+
+    texts: Sequence[str]
+    answers: asyncio.Future[list[Answer]]
+
+
+@dataclass
+class Counts:
+    """What a model has done since the server began."""
+
+    texts: int = 0
+    batches: int = 0
+    reloads: int = 0
+
+
+@dataclass(eq=False)
+class Model:
+    """A model that is served: requests wait, and one thread answers them batch by batch.
+
+    Args:
+        source (`Source`): Where it comes from.
+        engine (`Engine`): What it is now.
+        limits (`Limits`): Bounds.
+    """
+
+    source: Source
+    engine: Engine
+    limits: Limits
+    counts: Counts = field(default_factory=Counts)
+    waiting: int = 0
+    _jobs: deque[_Job] = field(default_factory=deque)
+    _wake: asyncio.Event = field(default_factory=asyncio.Event)
+    _reloading: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def answer(self, texts: Sequence[str]) -> list[Answer]:
+        """Return the answers to some texts, in their order.
+
+        Raises:
+            RequestError: Too many texts wait, or they waited too long, or the model fails on them.
+        """
+        if self.waiting + len(texts) > self.limits.max_waiting:
+            raise RequestError(503, f"{self.waiting} texts wait already, of at most {self.limits.max_waiting}. Try again later.")
+        loop = asyncio.get_running_loop()
+        job = _Job(texts, loop.create_future())
+        late = RequestError(503, f"The answer took longer than {self.limits.timeout:g} seconds. Try again later.")
+        timer = loop.call_later(self.limits.timeout, _finish, job.answers, None, late)
+        self.waiting += len(texts)
+        self._jobs.append(job)
+        self._wake.set()
+        try:
+            return await job.answers
+        finally:
+            timer.cancel()
+            self.waiting -= len(texts)
+
+    async def run(self) -> None:
+        """Answer what waits, for ever."""
+        loop = asyncio.get_running_loop()
+        with ThreadPoolExecutor(1, thread_name_prefix=self.source.name) as thread:
+            while True:
+                await self._wake.wait()
+                if self._count() < self.limits.batch_size:
+                    await asyncio.sleep(self.limits.batch_wait)
+                jobs = self._take()
+                if jobs:
+                    await loop.run_in_executor(thread, _compute, self.engine, jobs, loop)
+                    self.counts.batches += 1
+                    self.counts.texts += sum(len(job.texts) for job in jobs)
+
+    def _count(self) -> int:
+        return sum(len(job.texts) for job in self._jobs)
+
+    def _take(self) -> list[_Job]:
+        """Take the jobs of a batch off the queue; those that nobody waits for any more are dropped."""
+        jobs: list[_Job] = []
+        count = 0
+        while self._jobs and (not jobs or count + len(self._jobs[0].texts) <= self.limits.batch_size):
+            job = self._jobs.popleft()
+            if not job.answers.done():
+                jobs.append(job)
+                count += len(job.texts)
+        if not self._jobs:
+            self._wake.clear()
+        return jobs
+
+    async def reload(self) -> None:
+        """Load the model anew, while the old one goes on answering until the new one is there.
+
+        Raises:
+            ValueError: It cannot be loaded; the old one stays.
+            OSError: The same.
+        """
+        async with self._reloading:
+            self.engine = await asyncio.get_running_loop().run_in_executor(None, open_engine, self.source)
+        self.counts.reloads += 1
+        logger.info("model %s is now version %s", self.source.name, self.engine.version)
+
+
+def _compute(engine: Engine, jobs: list[_Job], loop: asyncio.AbstractEventLoop) -> None:
+    """Answer the texts of some jobs together; where that fails each job alone, so that none fails for another."""
+    try:
+        answers = engine.predict([text for job in jobs for text in job.texts])
+    except Exception as error:
+        if len(jobs) > 1:
+            for job in jobs:
+                _compute(engine, [job], loop)
+            return
+        # what an error says may hold the text
+        logger.error("a model failed: %s", type(error).__name__, exc_info="HF_RNN_TRACEBACK" in os.environ)
+        told = RequestError(500, f"The model failed on this request ({type(error).__name__}).")
+        loop.call_soon_threadsafe(_finish, jobs[0].answers, None, told)
+        return
+    start = 0
+    for job in jobs:
+        loop.call_soon_threadsafe(_finish, job.answers, answers[start : start + len(job.texts)], None)
+        start += len(job.texts)
+
+
+def _finish(future: asyncio.Future[Any], answers: list[Answer] | None, error: Exception | None) -> None:
+    """Settle a future, unless nobody waits for it any more."""
+    if future.done():
+        return
+    if error is None:
+        future.set_result(answers)
+    else:
+        future.set_exception(error)
