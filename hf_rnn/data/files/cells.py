@@ -3,7 +3,8 @@
 from math import nan
 from typing import Any
 
-from .readers import DataError, whole_text
+from .errors import DataError
+from .json_files import whole_text
 
 # of fp32
 LARGEST = (2 - 2**-23) * 2.0**127

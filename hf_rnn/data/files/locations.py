@@ -6,7 +6,9 @@ from contextlib import contextmanager, suppress
 
 import numpy as np
 
-from .readers import DataError, locate_row
+from .errors import DataError
+from .readers import locate_row
+from .reading import AS_IS, ReadingOptions
 
 # how errors begin that `cells.place` names a row in
 SPLIT_ROW = re.compile(r"(train|validation|test) row (\d+)")
@@ -17,10 +19,11 @@ class Places:
 
     Args:
         files (`Mapping`): Path of each split, as far as there are any.
+        reading (`ReadingOptions`): How they were read.
     """
 
-    def __init__(self, files: Mapping[str, str | None]) -> None:
-        self.files = dict(files)
+    def __init__(self, files: Mapping[str, str | None], reading: ReadingOptions = AS_IS) -> None:
+        self.files, self.reading = dict(files), reading
         self.rows: dict[str, np.ndarray] = {}
 
     def carve(self, held_out: np.ndarray) -> None:
@@ -41,7 +44,8 @@ class Places:
             row, place = int(found[2]), ""
             # a file that has changed since tells nothing
             with suppress(DataError, IndexError):
-                place = locate_row(path, int(self.rows[found[1]][row]) if found[1] in self.rows else row)
+                row = int(self.rows[found[1]][row]) if found[1] in self.rows else row
+                place = locate_row(path, row, self.reading, self.files)
             if not place:
                 raise
             raise DataError(f"{place} ({found[0]}){str(error)[found.end() :]}") from error

@@ -9,7 +9,7 @@ from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
 
 from ..files.cells import as_number, as_text, as_tokens, place, shown
-from ..files.readers import DataError
+from ..files.errors import DataError
 from .labels import label_ids, named_cell, one_label
 from .splits import Splits, column_names
 

@@ -9,7 +9,8 @@ import numpy as np
 from datasets import ClassLabel, Dataset, List
 
 from ..files.cells import place, shown
-from ..files.readers import DataError, whole_text
+from ..files.errors import DataError
+from ..files.json_files import whole_text
 from .splits import AnyDataset, Splits
 
 LABEL_TYPES = (str, int, float, bool, np.bool_, np.integer)

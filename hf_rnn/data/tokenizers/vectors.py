@@ -9,7 +9,8 @@ from torch import nn
 from transformers import PreTrainedTokenizerBase
 
 from ...models.pieces import CONTINUATION, piece_types
-from ..files.readers import DataError, open_text
+from ..files.errors import DataError
+from ..files.opening import open_text
 
 
 @dataclass(frozen=True)

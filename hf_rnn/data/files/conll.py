@@ -1,0 +1,212 @@
+"""Read a token a line: CoNLL in its kinds, and CoNLL-U."""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import takewhile
+
+from .detokenization import place_words
+from .opening import whole_lines
+from .reading import Source
+from .rows import Row
+
+CONLLU_COLUMNS = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
+# of CoNLL-2012, up to the column of entities; behind it are those of arguments, as many as a sentence has verbs
+TOKEN_2012, POS_2012, ENTITY_2012, LEAST_2012 = 3, 4, 10, 12
+BEGIN_2012 = "#begin document"
+# a comment of a key and its value
+KEY = re.compile(r"#\s*[\w:.-]+\s*=\s")
+# what a tag of a span, of a part of speech or of punctuation looks like, and no word of running text does throughout
+SPAN_TAG = re.compile(r"[BIELSUMW][-_]\S+|\S+[-_][BIELSUMW]", re.IGNORECASE)
+TAG = re.compile(r"[A-Z][A-Z0-9$_|=.+-]*|[^\w\s]+|_")
+BLANKS = re.compile(r"[ \t]+")
+
+
+def _by_tabs(line: str) -> list[str]:
+    return line.rstrip(" \t").split("\t")
+
+
+def _by_runs_of_tabs(line: str) -> list[str]:
+    return [cell for cell in line.split("\t") if cell.strip(" ")]
+
+
+def _by_blanks(line: str) -> list[str]:
+    return BLANKS.split(line.strip(" \t"))
+
+
+def _by_either(line: str) -> list[str]:
+    return _by_runs_of_tabs(line) if "\t" in line else _by_blanks(line)
+
+
+SPLITS = (_by_tabs, _by_runs_of_tabs, _by_blanks, _by_either)
+Block = list[tuple[int, str]]
+
+
+def blocks_of(lines: Iterable[str]) -> Iterator[tuple[Block, int]]:
+    """Yield the numbered lines between blank ones, and the number of the last line that belongs to them."""
+    block: Block = []
+    number = 0
+    for number, line in enumerate(lines, start=1):
+        if line.strip(" \t"):
+            block.append((number, line))
+        elif block:
+            yield block, number
+            block = []
+    if block:
+        yield block, number
+
+
+class Columns:
+    """How the lines of a file are parted into columns, and which of those that begin with "#" are comments.
+
+    Args:
+        blocks (`Sequence`): All blocks of the file.
+    """
+
+    def __init__(self, blocks: Sequence[tuple[Block, int]]) -> None:
+        self.split: Callable[[str], list[str]] = _by_either
+        kept = [[line for _, line in block if not line.startswith(("#", "-DOCSTART-"))] for block, _ in blocks]
+        fits = [
+            len(kept) - sum(len({len(split(line)) for line in block}) > 1 or any(len(split(line)) < 2 for line in block) for block in kept)
+            for split in SPLITS
+        ]
+        if any(fits):
+            self.split = SPLITS[fits.index(max(fits))]
+        self.widths = Counter(len(self.split(line)) for block in kept for line in block)
+        self.tags = {self.split(line)[-1] for block in kept for line in block}
+
+    def of(self, line: str, width: int | None) -> list[str] | None:
+        """Return the columns of a line, or None if it is a comment or marks a document.
+
+        Args:
+            line (`str`): The line.
+            width (`int`, *optional*): How many columns its neighbours have.
+        """
+        columns = self.split(line)
+        if columns[0] == "-DOCSTART-":
+            return None
+        if line.startswith("#"):
+            widths = [width] if width else self.widths
+            is_token = len(columns) in widths and (columns[-1] in self.tags or columns[-1] == "O" or SPAN_TAG.fullmatch(columns[-1]))
+            if not is_token or len(columns) < 2 or KEY.match(line):
+                return None
+        return columns
+
+
+def read_conll(source: Source) -> Iterator[Row]:
+    """Yield a row a sentence: "column_0", "column_1", ... with a list each; of CoNLL-2012 "tokens", "pos_tags" and "ner_tags".
+
+    Lines are parted by tabs, or by blanks, whichever gives the lines of each sentence the same number of columns. A line that begins
+    with "#" is a comment unless it has as many columns as its neighbours and ends in a tag that other lines have.
+
+    Raises:
+        DataError: A line has another number of columns than the first of its sentence, or only one.
+    """
+    with source.lines() as lines:
+        if is_2012(takewhile(lambda line: line.startswith("#") or not line.strip(), lines)):
+            yield from _read_2012(source)
+            return
+    with source.lines() as lines:
+        blocks = list(blocks_of(whole_lines(lines)))
+    columns = Columns(blocks)
+    for block, last in blocks:
+        tokens = _tokens(source, block, columns)
+        source.mark(last)
+        if tokens:
+            yield {f"column_{index}": list(values) for index, values in enumerate(zip(*tokens, strict=True))}
+
+
+def _tokens(source: Source, block: Block, columns: Columns) -> list[list[str]]:
+    width = next((len(columns.split(line)) for _, line in block if not line.startswith("#")), None)
+    tokens: list[list[str]] = []
+    for number, line in block:
+        found = columns.of(line, width)
+        if found is None:
+            continue
+        if len(found) < 2:
+            raise source.error(number, f"expected a token and a tag, got {line!r}. Separate columns by tabs or spaces.")
+        if tokens and len(found) != len(tokens[0]):
+            expected = f"{len(found)} columns where the sentence's first token has {len(tokens[0])}"
+            raise source.error(number, f"{expected}: {line!r}. Every token needs the same columns.")
+        tokens.append(found)
+    return tokens
+
+
+def is_2012(lines: Iterable[str]) -> bool:
+    """Return whether one of the first lines begins a document of CoNLL-2012."""
+    return any(line.startswith(BEGIN_2012) for line in lines)
+
+
+def _read_2012(source: Source) -> Iterator[Row]:
+    with source.lines() as lines:
+        for block, last in blocks_of(whole_lines(lines)):
+            tokens = [(number, _by_blanks(line)) for number, line in block if not line.startswith(("#begin", "#end"))]
+            source.mark(last)
+            for number, columns in tokens:
+                if len(columns) < LEAST_2012:
+                    raise source.error(number, f"CoNLL-2012 has at least {LEAST_2012} columns, got {len(columns)}: {columns!r}.")
+            if tokens:
+                forms, tags = ([columns[index] for _, columns in tokens] for index in (TOKEN_2012, POS_2012))
+                entities = [columns[ENTITY_2012] for _, columns in tokens]
+                yield {"tokens": forms, "pos_tags": tags, "ner_tags": unbracket(entities)}
+
+
+def unbracket(cells: Iterable[str]) -> list[str]:
+    """Return the BIO tags of brackets: "(PERSON*", "*)" are "B-PERSON", "I-PERSON"."""
+    tags: list[str] = []
+    kind = ""
+    for cell in cells:
+        if cell.startswith("("):
+            kind = cell.strip("(*)")
+            tags.append(f"B-{kind}")
+        else:
+            tags.append(f"I-{kind}" if kind else "O")
+        if cell.endswith(")"):
+            kind = ""
+    return tags
+
+
+def is_conll(lines: Iterable[str]) -> bool:
+    """Return whether lines are tokens with tags rather than texts or a table: the same columns in each sentence, the last one of tags."""
+    blocks = list(blocks_of(lines))
+    if not blocks:
+        return False
+    if is_2012(line for _, line in blocks[0][0]):
+        return True
+    columns = Columns(blocks)
+    kept = [[found for _, line in block if (found := columns.of(line, None)) is not None] for block, _ in blocks]
+    kept = [block for block in kept if block]
+    is_even = all(len(row) == len(block[0]) > 1 for block in kept for row in block)
+    tags = Counter(row[-1] for block in kept for row in block)
+    is_tagged = bool(tags) and all(TAG.fullmatch(tag) or SPAN_TAG.fullmatch(tag) or tag == "o" for tag in tags)
+    # capitals alone may be words: sentences have several lines, and tags come again
+    has_spans = any(map(SPAN_TAG.fullmatch, tags))
+    has_sentences = len(kept) > 1 and max(map(len, kept)) > 1
+    return is_even and is_tagged and (has_spans or "O" in tags or (has_sentences and 2 * len(tags) <= tags.total()))
+
+
+def read_conllu(source: Source) -> Iterator[Row]:
+    """Yield a row a sentence: a list for each of `CONLLU_COLUMNS`, its text as `raw_text`, and `offsets` of its words there.
+
+    Raises:
+        DataError: A line has another number of columns.
+    """
+    with source.lines() as lines:
+        for block, last in blocks_of(whole_lines(lines)):
+            texts = [line.removeprefix("# text =").strip() for _, line in block if line.startswith("# text =")]
+            # multi-word tokens (3-4) and empty nodes (8.1) are not words of the syntax
+            columns = [_conllu_columns(source, number, line) for number, line in block if not line.startswith("#")]
+            written = [row for row in columns if row[0].replace("-", "", 1).isdigit()]
+            words = [row for row in columns if row[0].isdigit()]
+            source.mark(last)
+            if words:
+                text, offsets = place_words(texts[-1] if texts else None, written)
+                row = dict(zip(CONLLU_COLUMNS, map(list, zip(*words, strict=True)), strict=True))
+                yield {**row, "raw_text": text, "offsets": offsets}
+
+
+def _conllu_columns(source: Source, number: int, line: str) -> list[str]:
+    columns = line.split("\t")
+    if len(columns) != len(CONLLU_COLUMNS):
+        raise source.error(number, f"CoNLL-U has {len(CONLLU_COLUMNS)} columns separated by tabs, got {len(columns)}: {line!r}.")
+    return columns
