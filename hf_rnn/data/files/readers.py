@@ -1,7 +1,6 @@
 """From a file to rows, whatever kind of file it is; errors name the place."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from .annotations import SPELLED, Annotations
 from .columnar import FILES, is_saved, open_saved, read_columnar
@@ -102,17 +101,26 @@ def _may_spell_lists(path: str) -> bool:
 
 
 def locate_row(path: str, row: int, reading: ReadingOptions = AS_IS, files: Mapping[str, str | None] | None = None) -> str:
-    """Return how errors name a row, counted from 0 among those that `read_rows` yields: by file and line, where lines tell.
+    """Return how errors name a row, counted from 0 among those that `read_rows` yields; see `locate_rows`."""
+    return f"{path}, {locate_rows(path, [row], reading, files)[0]}"
+
+
+def locate_rows(
+    path: str, rows: Sequence[int], reading: ReadingOptions = AS_IS, files: Mapping[str, str | None] | None = None
+) -> list[str]:
+    """Return where rows, counted from 0 among those that `read_rows` yields, stand in a file: by line, where lines tell.
 
     Args:
         path (`str`): The file.
-        row (`int`): Its number.
+        rows (`Sequence`): Their numbers, in order.
         reading (`ReadingOptions`): How the rows were read.
         files (`Mapping`, *optional*): All files that were read together.
     """
     source = Source(path)
     judged = judge([each for each in (files or {}).values() if each] or [path], reading)
-    if next(islice(_read(source, reading, judged), row, None), None) is None or source.at is None:
-        return f"{path}, row {row}"
-    first, last = source.at
-    return f"{path}, line {last}" if first == last else f"{path}, lines {first} to {last}"
+    found, wanted = {}, set(rows)
+    for row, _ in zip(range(max(rows) + 1), _read(source, reading, judged), strict=False):
+        if row in wanted and source.at is not None:
+            first, last = source.at
+            found[row] = f"line {last}" if first == last else f"lines {first} to {last}"
+    return [found.get(row, f"row {row}") for row in rows]

@@ -10,8 +10,9 @@ from unicodedata import normalize
 from transformers import PreTrainedTokenizerBase
 
 from ...models.pieces import CONTINUATION, SPACE, SPECIAL, WORD_START
-from ...models.tags import guess_scheme, split_tag
+from ...models.tags import split_tag
 from ..files.errors import DataError
+from .schemes import decode, find_scheme
 
 Span = tuple[int, int, str]
 
@@ -111,27 +112,16 @@ def token_spans(offsets: Sequence[Sequence[int]], tags: Sequence[str], labels: S
         tags (`Sequence`): Their tags.
         labels (`Sequence`): All tags that there are, which tell the scheme.
     """
-    scheme = guess_scheme(labels)
+    scheme = find_scheme([labels])
     if scheme is None:
         places = groupby(zip(offsets, tags, strict=True), key=lambda pair: tuple(pair[0]))
         return [{"start": start, "end": end, "label": "+".join(tag for _, tag in group)} for (start, end), group in places]
-    return [{"start": offsets[first][0], "end": offsets[last - 1][1], "label": label} for first, last, label in tag_spans(tags)]
+    return [{"start": offsets[first][0], "end": offsets[last - 1][1], "label": label} for first, last, label in scheme.spans(tags)]
 
 
 def tag_spans(tags: Sequence[str]) -> list[Span]:
-    """Return the first tag, the one after the last, and the type of each span that BIO or BIOES tags describe.
-
-    A span begins at `B-` and `S-`, and where the type changes; this is how pipelines group pieces.
-    """
-    spans: list[Span] = []
-    for index, (prefix, kind) in enumerate(map(split_tag, tags)):
-        if prefix == "O":
-            continue
-        if prefix in ("I", "E") and spans and spans[-1][1:] == (index, kind):
-            spans[-1] = (spans[-1][0], index + 1, kind)
-        else:
-            spans.append((index, index + 1, kind))
-    return spans
+    """Return the first tag, the one after the last, and the type of each span that BIO or BIOES tags describe."""
+    return decode(map(split_tag, tags))
 
 
 def unit_tags(units: Sequence[tuple[int, int]], spans: Iterable[Span]) -> tuple[list[str], int]:

@@ -1,6 +1,7 @@
 """Splits: loading by name or from files, choosing columns, carving validation rows, walking through cells."""
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeAlias
 
@@ -143,22 +144,72 @@ def carve_validation(train: Dataset, labels: Sequence[Any] | None, share: float,
 
 
 def draw_validation(count: int, labels: Sequence[Any] | None, share: float, seed: int) -> np.ndarray:
-    """Return for each of a number of rows whether `carve_validation` holds it out, (N,)."""
+    """Return for each of a number of rows whether `carve_validation` holds it out, (N,).
+
+    A row is not held out if it is the last one left for training with one of its labels.
+
+    Args:
+        count (`int`): Number of rows.
+        labels (`Sequence`, *optional*): A label for each row, by which rows are drawn in equal shares, or a list of labels.
+        share (`float`): Share of the rows to hold out, in (0, 1).
+        seed (`int`): Seed of the draw.
+
+    Raises:
+        DataError: The share is none, or a split would be empty.
+    """
     if not 0 < share < 1:
         raise DataError(f"`validation_share` must be between 0 and 1, got {share}. Pass --validation_share, for example 0.05.")
     generator = np.random.default_rng(seed)
+    several = labels is not None and any(isinstance(each, list | tuple) for each in labels)
+    if several:
+        order = generator.permutation(np.arange(count))
+        chosen = _spare_rows(order, [each if isinstance(each, list | tuple) else [each] for each in labels or ()], round(count * share))
+    else:
+        chosen = _draw_shares(count, labels, share, generator)
+    if not chosen.any() or chosen.all():
+        why = ", as every row is the only one of a label" if several or round(count * share) else ""
+        raise DataError(
+            f"A validation share of {share} of {count} rows leaves a split empty{why}. Pass --validation_file or another share."
+        )
+    return chosen
+
+
+def _draw_shares(count: int, labels: Sequence[Any] | None, share: float, generator: np.random.Generator) -> np.ndarray:
+    """Return which rows (N,) are held out: the same share of each label, and never all of one."""
     keys = np.array([str(label) for label in labels]) if labels is not None else np.zeros(count, dtype=np.int64)
     groups = [generator.permutation(np.flatnonzero(keys == key)) for key in np.unique(keys)]
-    quotas = np.array([len(rows) * share for rows in groups])
+    sizes = np.array([len(rows) for rows in groups])
+    quotas = sizes * share
     # whole rows first, then one more to the labels that lost most by rounding down, until the share is met
     taken = np.floor(quotas).astype(int)
-    taken[np.argsort(taken - quotas, kind="stable")[: round(count * share) - taken.sum()]] += 1
+    order = np.argsort(taken - quotas, kind="stable")
+    can_give = order[taken[order] + 1 < sizes[order]] if labels is not None else order
+    taken[can_give[: max(round(count * share) - taken.sum(), 0)]] += 1
     chosen: np.ndarray = np.zeros(count, dtype=bool)
-    for rows, count in zip(groups, taken, strict=True):
-        chosen[rows[:count]] = True
-    if not chosen.any() or chosen.all():
-        raise DataError(f"A validation share of {share} of {count} rows leaves a split empty. Pass --validation_file or another share.")
+    for rows, number in zip(groups, taken, strict=True):
+        chosen[rows[:number]] = True
     return chosen
+
+
+def _spare_rows(order: np.ndarray, labels: Sequence[Sequence[Any]], wanted: int) -> np.ndarray:
+    """Return which rows (N,) are held out: the first ones in an order, but for the last one left of a label."""
+    left = Counter(label for row in labels for label in {*map(str, row)})
+    chosen: np.ndarray = np.zeros(len(order), dtype=bool)
+    for row in order:
+        own = {*map(str, labels[row])}
+        if wanted > 0 and all(left[label] > 1 for label in own):
+            chosen[row] = True
+            left.subtract(own)
+            wanted -= 1
+    return chosen
+
+
+def row_labels(rows: Dataset, columns: Sequence[str]) -> list[Any]:
+    """Return what rows are drawn by: the label of one column, or the labels of several columns or of lists together."""
+    if len(columns) == 1:
+        return list(rows[columns[0]])
+    parts = [[(column, label) for label in (cell if isinstance(cell, list) else [cell])] for column in columns for cell in rows[column]]
+    return [[label for part in parts[row :: len(rows)] for label in part] for row in range(len(rows))]
 
 
 def first_rows(dataset: AnyDataset, limit: int | None) -> AnyDataset:
