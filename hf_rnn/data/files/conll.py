@@ -19,15 +19,17 @@ KEY = re.compile(r"#\s*[\w:.-]+\s*=\s")
 # what a tag of a span, of a part of speech or of punctuation looks like, and no word of running text does throughout
 SPAN_TAG = re.compile(r"[BIELSUMW][-_]\S+|\S+[-_][BIELSUMW]", re.IGNORECASE)
 TAG = re.compile(r"[A-Z][A-Z0-9$_|=.+-]*|[^\w\s]+|_")
+OUTSIDE = ("O", "o")
 BLANKS = re.compile(r"[ \t]+")
 
 
 def _by_tabs(line: str) -> list[str]:
-    return line.rstrip(" \t").split("\t")
+    # a token may be a blank
+    return [cell.strip(" ") or cell for cell in line.rstrip(" \t").split("\t")]
 
 
 def _by_runs_of_tabs(line: str) -> list[str]:
-    return [cell for cell in line.split("\t") if cell.strip(" ")]
+    return [cell.strip(" ") for cell in line.split("\t") if cell.strip(" ")]
 
 
 def _by_blanks(line: str) -> list[str]:
@@ -87,7 +89,7 @@ class Columns:
             return None
         if line.startswith("#"):
             widths = [width] if width else self.widths
-            is_token = len(columns) in widths and (columns[-1] in self.tags or columns[-1] == "O" or SPAN_TAG.fullmatch(columns[-1]))
+            is_token = len(columns) in widths and (columns[-1] in self.tags or columns[-1] in OUTSIDE or SPAN_TAG.fullmatch(columns[-1]))
             if not is_token or len(columns) < 2 or KEY.match(line):
                 return None
         return columns
@@ -178,11 +180,13 @@ def is_conll(lines: Iterable[str]) -> bool:
     kept = [block for block in kept if block]
     is_even = all(len(row) == len(block[0]) > 1 for block in kept for row in block)
     tags = Counter(row[-1] for block in kept for row in block)
-    is_tagged = bool(tags) and all(TAG.fullmatch(tag) or SPAN_TAG.fullmatch(tag) or tag == "o" for tag in tags)
+    if not is_even or tags.total() < 2:
+        return False
+    if all(tag in OUTSIDE or SPAN_TAG.fullmatch(tag) for tag in tags):
+        return True
     # capitals alone may be words: sentences have several lines, and tags come again
-    has_spans = any(map(SPAN_TAG.fullmatch, tags))
     has_sentences = len(kept) > 1 and max(map(len, kept)) > 1
-    return is_even and is_tagged and (has_spans or "O" in tags or (has_sentences and 2 * len(tags) <= tags.total()))
+    return has_sentences and 2 * len(tags) <= tags.total() and all(map(TAG.fullmatch, tags))
 
 
 def read_conllu(source: Source) -> Iterator[Row]:

@@ -153,7 +153,7 @@ def _needs_quotes(source: Source, dialect: Dialect) -> bool:
                         return False
                     quoted += 1
                     needy += '"' in inner
-                elif cell.startswith('"') or cell.endswith('"'):
+                elif (cell.startswith('"') or cell.endswith('"')) and cell.replace('""', "").count('"') == 1:
                     # the part of a cell before or after a separator or the end of a line
                     needy += 1
                 elif '"' in cell:

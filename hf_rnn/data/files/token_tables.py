@@ -14,7 +14,7 @@ TOKEN_NAMES = ("token", "tokens", "word", "words", "form")
 TAG_NAMES = ("tag", "tags", "ner_tag", "ner_tags", "ner", "bio", "iob", "entity", "label", "labels", "pos", "pos_tag", "upos")
 SENTENCE_NAME = re.compile(r"(sent|sentences?)[ _.-]*(#|id|idx|no|nr|num|number|index)?", re.IGNORECASE)
 # "Sentence: 12", "12", "doc1-12"
-SENTENCE_NUMBER = re.compile(r".{0,40}?\d+(\.0)?")
+SENTENCE_NUMBER = re.compile(r"\S{0,40}?\s?#?\d+(\.0)?")
 
 
 def read_sentences(source: Source, read: Callable[[Source], Iterator[Row]], reading: ReadingOptions) -> Iterator[Row]:

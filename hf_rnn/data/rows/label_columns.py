@@ -223,7 +223,7 @@ def _replace(rows: AnyDataset, column: str, cells: LabelCells) -> AnyDataset:
         if cells.names:
             number = {name: index for index, name in enumerate(cells.names)}
             read = [[number[each] for each in cell] if isinstance(cell, list) else number.get(cell) for cell in read]
-        return rows.remove_columns(column).add_column(column, read, feature=cells.feature)
+        return _with_column(rows, column, read, cells.feature)
     return rows.map(lambda row: {column: cells.read(row[column])})
 
 
@@ -241,8 +241,17 @@ def _join(rows: AnyDataset, split: str, reading: ReadingOptions) -> AnyDataset:
         raise DataError("`label_columns` needs all rows, got a stream. Leave --streaming out.")
     table = list(zip(*(_truths(rows[name], split, name) for name in columns), strict=True))
     found = [None if None in row else [index for index, is_on in enumerate(row) if is_on] for row in table]
-    rows = rows.remove_columns([*columns, *([JOINED] if JOINED in rows.column_names and JOINED not in columns else [])])
-    return rows.add_column(JOINED, found, feature=List(ClassLabel(names=list(names))))
+    rows = _with_column(rows, JOINED, found, List(ClassLabel(names=list(names))))
+    return rows.remove_columns([name for name in columns if name != JOINED])
+
+
+def _with_column(rows: Dataset, column: str, cells: list[Any], feature: Any) -> Dataset:
+    """Return rows with other cells in a column, or with a column more."""
+    if column not in rows.column_names:
+        return rows.add_column(column, cells, feature=feature)
+    # a data set without columns would have no rows
+    before = f"before {column}"
+    return rows.rename_column(column, before).add_column(column, cells, feature=feature).remove_columns(before)
 
 
 def _truths(cells: Iterable[Any], split: str, column: str) -> list[bool | None]:
@@ -333,7 +342,7 @@ def _sentences(rows: Dataset, column: str, split: str) -> Iterator[list[Any] | N
 def _with_tags(rows: Dataset, column: str, scheme: Scheme, sentences: list[list[Any] | None]) -> Dataset:
     """Return rows with rewritten tags; sentences with a tag that is missing stay, to be refused by their place."""
     read = [sentence if sentence is None or None in sentence else scheme.rewrite(sentence) for sentence in sentences]
-    return rows.remove_columns(column).add_column(column, read, feature=List(Value("string")))
+    return _with_column(rows, column, read, List(Value("string")))
 
 
 def say_labels(splits: Splits, column: str, what: str = "rows") -> None:
