@@ -1,6 +1,6 @@
 """Options of training: model, data, card and `RnnTrainingArguments`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import Any, ClassVar
 
@@ -205,6 +205,9 @@ class RnnTrainingArguments(TrainingArguments):
 @dataclass
 class LabelledTrainingArguments(RnnTrainingArguments):
     """`RnnTrainingArguments` of the commands that learn from labelled rows: what is left out follows from their number."""
+
+    # names of labels there; those of encoded columns follow from the task
+    label_names: list[str] | None = field(default=None, init=False)
 
     learning_rate: float | None = option("Peak learning rate of AdamW.", essential=True, within="(0, inf)")  # type: ignore[assignment]
     per_device_train_batch_size: int | None = option("Rows in a training batch.", essential=True, within="[1, inf)")  # type: ignore[assignment]
