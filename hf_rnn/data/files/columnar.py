@@ -62,10 +62,22 @@ def declared_features(path: str) -> Any:
     check_columnar(path)
     try:
         features = Features.from_arrow_schema(_schema(path))
-    except (ArrowException, OSError, ValueError, TypeError, KeyError):
+    except (ArrowException, OSError, ValueError, TypeError, KeyError, NotImplementedError):
         # what is wrong with the file is said where its rows are read
         return None
     return features
+
+
+def may_hold_spans(path: str) -> bool:
+    """Return whether a parquet or arrow file has a column of lists of objects."""
+    from pyarrow import ArrowException, types
+
+    check_columnar(path)
+    try:
+        kinds = [field.type for field in _schema(path)]
+    except (ArrowException, OSError):
+        return False
+    return any((types.is_list(kind) or types.is_large_list(kind)) and types.is_struct(kind.value_type) for kind in kinds)
 
 
 def check_columnar(path: str) -> None:

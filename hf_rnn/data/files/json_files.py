@@ -66,7 +66,7 @@ def read_json(source: Source) -> Iterator[Row]:
         raise source.error(error.lineno, f"not JSON ({error.msg} at column {error.colno}). {remedy}") from None
     except ValueError as error:
         raise DataError(f"{path}: {error}.") from None
-    rows = content.get("data", content.get("annotations")) if isinstance(content, dict) else content
+    rows = _rows_of(content)
     if not isinstance(rows, list):
         raise DataError(f'{path}: expected a list of objects, or an object whose "data" is one, got {type(content).__name__}.')
     for number, row in enumerate(map(as_object, rows)):
@@ -74,6 +74,21 @@ def read_json(source: Source) -> Iterator[Row]:
             raise DataError(f'{path}, row {number}: expected a list of objects like {{"text": ..., "label": ...}}, got {str(row)[:80]!r}.')
         yield row
     _say_replaced(path, replaced)
+
+
+def _rows_of(content: Any) -> Any:
+    """Return the list of rows in a file, also where it is written column by column as pandas does."""
+    if not isinstance(content, dict):
+        return content
+    listed = content.get("data", content.get("annotations"))
+    if isinstance(listed, list):
+        return listed
+    columns = list(content.values())
+    if columns and all(isinstance(cells, dict) and cells.keys() == columns[0].keys() for cells in columns):
+        return [{name: cells[key] for name, cells in content.items()} for key in columns[0]]
+    if columns and all(isinstance(cells, list) and len(cells) == len(columns[0]) for cells in columns):
+        return [dict(zip(content, row, strict=True)) for row in zip(*columns, strict=True)]
+    return listed
 
 
 def _parse(text: str) -> tuple[Any, int]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from .annotations import SPELLED, Annotations
-from .columnar import FILES, is_saved, open_saved, read_columnar
+from .columnar import FILES, is_saved, may_hold_spans, open_saved, read_columnar
 from .conll import read_conll, read_conllu
 from .errors import DataError
 from .json_files import read_json, read_jsonl
@@ -93,7 +93,9 @@ def judge(paths: Iterable[str], reading: ReadingOptions = AS_IS) -> Annotations:
 
 
 def _may_spell_lists(path: str) -> bool:
-    """Return whether a table may have spans spelled in its cells."""
+    """Return whether a table may have spans in its cells, spelled or as objects."""
+    if suffix_of(path) in FILES:
+        return may_hold_spans(path)
     if suffix_of(path) not in TABLES or suffix_of(path) == ".xlsx":
         return suffix_of(path) == ".xlsx"
     with Source(path).lines() as lines:

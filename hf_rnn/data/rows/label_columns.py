@@ -308,6 +308,24 @@ def name_rows(rows: Sequence[int]) -> str:
     return f"rows {', '.join(parts[:MOST_NAMED])}{', ...' if len(parts) > MOST_NAMED else ''}"
 
 
+def read_lists(splits: Splits, column: str) -> Splits:
+    """Return the splits with the lists that the cells of a column spell, if they all do: of tokens, or of tags.
+
+    Args:
+        splits: Raw splits; a stream stays as it is.
+        column (`str`): Column of lists.
+    """
+    read = {}
+    for split, rows in splits.items():
+        if not isinstance(rows, Dataset) or column not in rows.column_names or not isinstance(next(iter(rows[column]), None), str):
+            continue
+        lists = [spelled_list(cell) if isinstance(cell, str) else None for cell in rows[column]]
+        if None not in lists:
+            texts = [[str(each) for each in row or ()] for row in lists]
+            read[split] = _with_column(rows, column, texts, List(Value("string")))
+    return type(splits)({**splits, **read}) if read else splits
+
+
 def read_tags(splits: Splits, column: str) -> Splits:
     """Return the splits with tags in the form of this package, BIO or BIOES, if they are of a scheme; say what was made of them.
 

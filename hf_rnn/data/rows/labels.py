@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from math import isfinite
 from typing import Any
-from unicodedata import normalize
+from unicodedata import category, normalize
 
 import numpy as np
 from datasets import ClassLabel, Dataset, List
@@ -134,7 +134,8 @@ def order_labels(labels: Iterable[str]) -> list[str]:
 
 def plain_label(label: str) -> str:
     """Return what spellings of one label have in common, whatever their case, Unicode form, separators and form of numbers."""
-    plain = BLANKS.sub(" ", normalize("NFKC", label).casefold()).strip()
+    seen = "".join(char for char in normalize("NFKC", label).casefold() if category(char) != "Cf")
+    plain = BLANKS.sub(" ", seen).strip()
     return str(int(float(plain))) if NUMBER.fullmatch(plain) else plain
 
 

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from datasets import Dataset
 
 from hf_rnn.data.files import annotations
 from hf_rnn.data.files.readers import DataError, judge, read_rows
@@ -241,3 +242,10 @@ def test_what_was_judged_can_be_cached(tmp_path):
     """What splits tell is equal in every process: it is part of a cache's fingerprint."""
     path = write(tmp_path, "a.jsonl", [{"text": TEXT, "label": each, "answer": "accept"} for each in "abc"])
     assert judge([path]) == judge([path]) and isinstance(judge([path]).answers, dict)
+
+
+def test_spans_in_parquet(tmp_path):
+    """Lists of objects in a column of any name are spans there too."""
+    rows = [{"text": TEXT, "found": [{"start": 11, "end": 16, "label": "LOC"}]}, {"text": "no", "found": []}]
+    Dataset.from_list(rows).to_parquet(tmp_path / "a.parquet")
+    assert [row["spans"] for row in load_splits(files={"train": str(tmp_path / "a.parquet")})["train"]] == [[SPAN], []]

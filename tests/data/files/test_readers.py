@@ -140,3 +140,16 @@ def test_large_cells_and_parquet(tmp_path):
     pyarrow.parquet.write_table(table, tmp_path / "a.parquet")
     assert list(read_rows(str(tmp_path / "a.parquet"))) == [{"text": "a", "label": 1}, {"text": "b", "label": 0}]
     assert load_splits(files={"train": str(tmp_path / "a.parquet")})["train"]["label"][:] == [1, 0]
+
+
+@pytest.mark.parametrize("content", [{"text": {"0": "a", "1": "b"}, "label": {"0": 1, "1": 2}}, {"text": ["a", "b"], "label": [1, 2]}])
+def test_json_by_columns(tmp_path, content):
+    """What pandas writes column by column is rows."""
+    assert list(read_rows(write(tmp_path, "a.json", json.dumps(content)))) == [{"text": "a", "label": 1}, {"text": "b", "label": 2}]
+
+
+def test_types_of_parquet(tmp_path):
+    """Categories and long strings, as pandas and polars write them, are texts."""
+    columns = {"text": pyarrow.array(["a", "b"], pyarrow.large_string()), "label": pyarrow.array(["x", "y"]).dictionary_encode()}
+    pyarrow.parquet.write_table(pyarrow.table(columns), tmp_path / "a.parquet")
+    assert load_splits(files={"train": str(tmp_path / "a.parquet")})["train"][:] == {"text": ["a", "b"], "label": ["x", "y"]}

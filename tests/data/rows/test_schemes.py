@@ -8,7 +8,7 @@ from seqeval.metrics.sequence_labeling import get_entities
 from seqeval.scheme import BILOU, IOB1, IOB2, IOBES, IOE2, Entities
 
 from hf_rnn.data.rows import label_columns
-from hf_rnn.data.rows.label_columns import read_tags
+from hf_rnn.data.rows.label_columns import read_lists, read_tags
 from hf_rnn.data.rows.schemes import Scheme, find_scheme
 
 # how each scheme writes a span of one token, and of more; beside a neighbour of its type IOB1 and IOE1 mark the border
@@ -101,3 +101,14 @@ def test_splits_are_read_together(monkeypatch):
     odd = [[f"B-{kind}", f"I-{kind}"] for kind in "abcdef"] + [["PERSON", "O"]]
     read_tags(DatasetDict(train=Dataset.from_dict({"tags": odd})), "tags")
     assert "['PERSON'] are of no scheme" in told.pop()
+
+
+def test_lists_in_cells_of_tables():
+    """A table may spell lists of tokens and tags; a text that is none stays."""
+    table = {"tokens": ["['a', \"b's\"]", '["c"]'], "tags": ["['B-X' 'O']", "[O]"], "text": ["[a]", "b"]}
+    splits = DatasetDict(train=Dataset.from_dict(table))
+    for column in table:
+        splits = read_lists(splits, column)
+    assert splits["train"]["tokens"][:] == [["a", "b's"], ["c"]]
+    assert splits["train"]["tags"][:] == [["B-X", "O"], ["O"]]
+    assert splits["train"]["text"][:] == table["text"]
