@@ -2,7 +2,7 @@
 
 import csv
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -20,6 +20,13 @@ SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "pipes"}
 LARGEST_CELL = 2**31 - 1
 # share of the rows that have as many cells as the header by a separator that the ending does not tell
 LEAST_SHARE = 0.5
+# which cells writers quote: those that need it, those with commas too as Excel does, all, or all but numbers
+STYLES: tuple[Callable[[str], bool], ...] = (
+    lambda cell: any(mark in cell for mark in '\t"\r\n'),
+    lambda cell: any(mark in cell for mark in '\t"\r\n,'),
+    lambda cell: True,
+    lambda cell: not cell.replace(".", "", 1).lstrip("-").isdigit(),
+)
 
 
 @dataclass(frozen=True)
@@ -142,25 +149,30 @@ def _quoting(source: Source, separator: str, names: Sequence[str]) -> Dialect:
 
 
 def _needs_quotes(source: Source, dialect: Dialect) -> bool:
-    """Return whether quotes in a table stand where a writer puts them: around all cells, or those that need them, and nowhere else."""
-    quoted = needy = bare = 0
-    with source.lines() as lines:
+    """Return whether quotes in a table stand where a writer of one style puts them, so that writing it again gives the same lines."""
+    styles = list(STYLES)
+    consumed: list[str] = []
+
+    def consume(lines: Iterable[str]) -> Iterator[str]:
         for line in lines:
-            for cell in line.rstrip("\r\n").split(dialect.separator):
-                if len(cell) > 1 and cell[0] == cell[-1] == '"':
-                    inner = cell[1:-1]
-                    if inner.replace('""', "").count('"'):
-                        return False
-                    quoted += 1
-                    needy += '"' in inner
-                elif (cell.startswith('"') or cell.endswith('"')) and cell.replace('""', "").count('"') == 1:
-                    # the part of a cell before or after a separator or the end of a line
-                    needy += 1
-                elif '"' in cell:
+            consumed.append(line)
+            yield line
+
+    with source.lines() as lines:
+        try:
+            for row in dialect.reader(consume(lines)):
+                line = "".join(consumed).rstrip("\r\n")
+                styles = [style for style in styles if line == dialect.separator.join(_quoted(cell, style) for cell in row)]
+                consumed.clear()
+                if not styles:
                     return False
-                else:
-                    bare += bool(cell)
-    return _fits(source, dialect) and (needy > 0 or (quoted > 0 and not bare))
+        except csv.Error:
+            return False
+    return True
+
+
+def _quoted(cell: str, style: Callable[[str], bool]) -> str:
+    return '"' + cell.replace('"', '""') + '"' if style(cell) else cell
 
 
 def _read_cells(source: Source, reader: Any, skip: int) -> Iterator[Row]:
