@@ -85,21 +85,26 @@ def judge(paths: Iterable[str], reading: ReadingOptions = AS_IS) -> Annotations:
     paths = list(paths)
     judged = Annotations(reading)
     for path in paths:
-        if suffix_of(path) in JSON or _may_spell_lists(path):
+        if _may_be_of_a_tool(path):
             for row in _raw_rows(Source(path), reading):
                 judged.observe(row)
     judged.say(", ".join(paths))
     return judged
 
 
-def _may_spell_lists(path: str) -> bool:
-    """Return whether a table may have spans in its cells, spelled or as objects."""
-    if suffix_of(path) in FILES:
+def _may_be_of_a_tool(path: str) -> bool:
+    """Return whether rows may be annotations: objects or lists in objects, spelled lists in tables, lists of objects in columns."""
+    suffix = suffix_of(path)
+    if suffix in FILES:
         return may_hold_spans(path)
-    if suffix_of(path) not in TABLES or suffix_of(path) == ".xlsx":
-        return suffix_of(path) == ".xlsx"
+    if suffix not in (*TABLES, *JSON):
+        return False
+    if suffix in (".xlsx", ".json"):
+        return True
     with Source(path).lines() as lines:
-        return any(start in line for line in lines for start in SPELLED)
+        if suffix in TABLES:
+            return any(start in line for line in lines for start in SPELLED)
+        return any("[" in line or '"answer"' in line or "{" in line.lstrip()[1:] for line in lines)
 
 
 def locate_row(path: str, row: int, reading: ReadingOptions = AS_IS, files: Mapping[str, str | None] | None = None) -> str:
