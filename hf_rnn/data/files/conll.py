@@ -5,10 +5,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import takewhile
 
+from transformers.utils.logging import get_logger
+
 from .detokenization import place_words
 from .opening import whole_lines
 from .reading import Source
 from .rows import Row
+
+logger = get_logger(__name__)
 
 CONLLU_COLUMNS = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
 # of CoNLL-2012, up to the column of entities; behind it are those of arguments, as many as a sentence has verbs
@@ -20,6 +24,7 @@ KEY = re.compile(r"#\s*[\w:.-]+\s*=\s")
 SPAN_TAG = re.compile(r"[BIELSUMW][-_]\S+|\S+[-_][BIELSUMW]", re.IGNORECASE)
 TAG = re.compile(r"[A-Z][A-Z0-9$_|=.+-]*|[^\w\s]+|_")
 OUTSIDE = ("O", "o")
+NUMBER = re.compile(r"\d+([-.]\d+)?")
 BLANKS = re.compile(r"[ \t]+")
 
 
@@ -99,7 +104,8 @@ def read_conll(source: Source) -> Iterator[Row]:
     """Yield a row a sentence: "column_0", "column_1", ... with a list each; of CoNLL-2012 "tokens", "pos_tags" and "ner_tags".
 
     Lines are parted by tabs, or by blanks, whichever gives the lines of each sentence the same number of columns. A line that begins
-    with "#" is a comment unless it has as many columns as its neighbours and ends in a tag that other lines have.
+    with "#" is a comment unless it has as many columns as its neighbours and ends in a tag that other lines have. A first column that
+    numbers the tokens is left out, tags before tokens are put behind them, and ten columns with numbers are those of CoNLL-U.
 
     Raises:
         DataError: A line has another number of columns than the first of its sentence, or only one.
@@ -110,12 +116,49 @@ def read_conll(source: Source) -> Iterator[Row]:
             return
     with source.lines() as lines:
         blocks = list(blocks_of(whole_lines(lines)))
+    if _is_conllu(blocks):
+        yield from read_conllu(source)
+        return
     columns = Columns(blocks)
-    for block, last in blocks:
-        tokens = _tokens(source, block, columns)
+    sentences = [(_tokens(source, block, columns), last) for block, last in blocks]
+    _drop_header(source.path, [tokens for tokens, _ in sentences if tokens])
+    order = _usual_order(source.path, [tokens for tokens, _ in sentences if tokens])
+    for tokens, last in sentences:
         source.mark(last)
         if tokens:
-            yield {f"column_{index}": list(values) for index, values in enumerate(zip(*tokens, strict=True))}
+            values = list(zip(*tokens, strict=True))
+            yield {f"column_{index}": list(values[place]) for index, place in enumerate(order(len(values)))}
+
+
+def _drop_header(path: str, sentences: Sequence[list[list[str]]]) -> None:
+    """Take the first line away if it alone has no tag of a span, and say so."""
+    tags = [row[-1] for tokens in sentences for row in tokens]
+    are_tags = [tag in OUTSIDE or SPAN_TAG.fullmatch(tag) is not None for tag in tags]
+    if len(tags) > 2 and not are_tags[0] and all(are_tags[1:]) and any(map(SPAN_TAG.fullmatch, tags[1:])) and len(sentences[0]) > 1:
+        logger.warning_once(f"{path}: the first line, {' '.join(sentences[0][0])!r}, names the columns and is left out.")
+        del sentences[0][0]
+
+
+def _is_conllu(blocks: Sequence[tuple[Block, int]]) -> bool:
+    """Return whether lines have the ten columns of CoNLL-U or CoNLL-X, the first one of numbers."""
+    lines = [line.split("\t") for block, _ in blocks for _, line in block if not line.startswith("#")]
+    return bool(lines) and all(len(line) == len(CONLLU_COLUMNS) and NUMBER.fullmatch(line[0]) for line in lines)
+
+
+def _usual_order(path: str, sentences: Sequence[list[list[str]]]) -> Callable[[int], Sequence[int]]:
+    """Return what gives, for a number of columns, their places with the token first and the tag last; say what is moved."""
+    firsts = [[row[0] for row in tokens] for tokens in sentences]
+    is_wide = all(len(tokens[0]) > 2 for tokens in sentences) and any(len(tokens) > 1 for tokens in sentences)
+    if is_wide and any(all(each == list(map(str, range(start, start + len(each)))) for each in firsts) for start in (0, 1)):
+        logger.warning_once(f"{path}: the first column numbers the tokens and is left out.")
+        return lambda width: range(1, width)
+    tags = {tag for each in firsts for tag in each}
+    words = {row[-1] for tokens in sentences for row in tokens}
+    is_tagged = any(map(SPAN_TAG.fullmatch, tags)) and all(tag in OUTSIDE or SPAN_TAG.fullmatch(tag) for tag in tags)
+    if is_tagged and all(len(tokens[0]) == 2 for tokens in sentences) and not any(map(SPAN_TAG.fullmatch, words)):
+        logger.warning_once(f"{path}: tags stand before tokens.")
+        return lambda width: (1, 0)
+    return range
 
 
 def _tokens(source: Source, block: Block, columns: Columns) -> list[list[str]]:

@@ -84,6 +84,9 @@ def _rows_of(content: Any) -> Any:
     if isinstance(listed, list):
         return listed
     columns = list(content.values())
+    lists = [cells for cells in columns if isinstance(cells, list) and cells and all(isinstance(row, dict) for row in cells)]
+    if len(lists) == 1:
+        return lists[0]
     if columns and all(isinstance(cells, dict) and cells.keys() == columns[0].keys() for cells in columns):
         return [{name: cells[key] for name, cells in content.items()} for key in columns[0]]
     if columns and all(isinstance(cells, list) and len(cells) == len(columns[0]) for cells in columns):

@@ -99,3 +99,15 @@ def test_parts_of_speech_in_a_text_file(tmp_path):
     """Tags without a scheme tell too where they come again in sentences."""
     content = "the DET\ncat NOUN\nsleeps VERB\n. PUNCT\n\nthe DET\ndog NOUN\nbarks VERB\n. PUNCT\n"
     assert read(tmp_path, "a.txt", content)[1] == [["the", "dog", "barks", "."], ["DET", "NOUN", "VERB", "PUNCT"]]
+
+
+def test_numbers_and_tags_before_tokens(tmp_path):
+    """Columns as GermEval, the corpora of restaurants and films, and CoNLL-X have them."""
+    numbered = "# http://x [2010]\n1\tPetra\tB-PER\tO\n2\tflew\tO\tO\n\n1\tMina\tB-PER\tO\n"
+    assert read(tmp_path, "a.conll", numbered) == [[["Petra", "flew"], ["B-PER", "O"], ["O", "O"]], [["Mina"], ["B-PER"], ["O"]]]
+    assert read(tmp_path, "a.bio", "B-PER\tPetra\nO\tflew\n\nB-PER\tMina\n") == PETRA
+    treebank = "1\tHe\the\tPRON\tPRP\t_\t2\tnsubj\t_\t_\n2\tran\trun\tVERB\tVBD\t_\t0\troot\t_\t_\n"
+    assert read(tmp_path, "b.conll", treebank)[0][1:4] == [["He", "ran"], ["he", "run"], ["PRON", "VERB"]]
+    assert read(tmp_path, "d.conll", "token tag\nPetra B-PER\nflew O\n\nMina B-PER\n") == PETRA
+    counts = "1 B-NUM\n2 I-NUM\n"
+    assert read(tmp_path, "c.conll", counts) == [[["1", "2"], ["B-NUM", "I-NUM"]]]

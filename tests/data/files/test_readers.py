@@ -142,7 +142,14 @@ def test_large_cells_and_parquet(tmp_path):
     assert load_splits(files={"train": str(tmp_path / "a.parquet")})["train"]["label"][:] == [1, 0]
 
 
-@pytest.mark.parametrize("content", [{"text": {"0": "a", "1": "b"}, "label": {"0": 1, "1": 2}}, {"text": ["a", "b"], "label": [1, 2]}])
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"n": 2, "x": [{"text": "a", "label": 1}, {"text": "b", "label": 2}]},
+        {"text": {"0": "a", "1": "b"}, "label": {"0": 1, "1": 2}},
+        {"text": ["a", "b"], "label": [1, 2]},
+    ],
+)
 def test_json_by_columns(tmp_path, content):
     """What pandas writes column by column is rows."""
     assert list(read_rows(write(tmp_path, "a.json", json.dumps(content)))) == [{"text": "a", "label": 1}, {"text": "b", "label": 2}]
