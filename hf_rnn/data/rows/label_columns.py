@@ -333,7 +333,7 @@ def read_tags(splits: Splits, column: str) -> Splits:
         splits: Raw splits.
         column (`str`): Column of lists of tags.
     """
-    labelled = {split: rows for split, rows in splits.items() if column in column_names(rows) and isinstance(rows, Dataset)}
+    labelled = {split: rows for split, rows in splits.items() if column in column_names(rows)}
     read = {split: list(_sentences(rows, column, split)) for split, rows in labelled.items()}
     sentences = [[tag for tag in sentence if tag is not None] for each in read.values() for sentence in each if sentence is not None]
     scheme = find_scheme(sentences)
@@ -346,9 +346,9 @@ def read_tags(splits: Splits, column: str) -> Splits:
     return type(splits)({**splits, **{split: _with_tags(rows, column, scheme, read[split]) for split, rows in labelled.items()}})
 
 
-def _sentences(rows: Dataset, column: str, split: str) -> Iterator[list[Any] | None]:
+def _sentences(rows: AnyDataset, column: str, split: str) -> Iterator[list[Any] | None]:
     names = feature_names(rows, column)
-    for row, cell in enumerate(rows[column]):
+    for row, cell in enumerate(_cells(rows, column)):
         if not isinstance(cell, list):
             yield None
         elif names is not None:
@@ -357,9 +357,11 @@ def _sentences(rows: Dataset, column: str, split: str) -> Iterator[list[Any] | N
             yield [None if is_missing(tag) else label_values(tag, column, split, row)[0] for tag in cell]
 
 
-def _with_tags(rows: Dataset, column: str, scheme: Scheme, sentences: list[list[Any] | None]) -> Dataset:
+def _with_tags(rows: AnyDataset, column: str, scheme: Scheme, sentences: list[list[Any] | None]) -> AnyDataset:
     """Return rows with rewritten tags; sentences with a tag that is missing stay, to be refused by their place."""
     read = [sentence if sentence is None or None in sentence else scheme.rewrite(sentence) for sentence in sentences]
+    if not isinstance(rows, Dataset):
+        return rows.map(lambda row, index: {column: read[index]}, with_indices=True)
     return _with_column(rows, column, read, List(Value("string")))
 
 

@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
+from datasets import ClassLabel, Dataset, DatasetDict, Features, IterableDataset, IterableDatasetDict, List, Value
 from seqeval.metrics.sequence_labeling import get_entities
 from seqeval.scheme import BILOU, IOB1, IOB2, IOBES, IOE2, Entities
 
@@ -112,3 +112,10 @@ def test_lists_in_cells_of_tables():
     assert splits["train"]["tokens"][:] == [["a", "b's"], ["c"]]
     assert splits["train"]["tags"][:] == [["B-X", "O"], ["O"]]
     assert splits["train"]["text"][:] == table["text"]
+
+
+def test_streams():
+    """Tags that are read as they are needed are of the same form."""
+    stream = IterableDataset.from_generator(lambda: iter([{"tags": ["X-B", "X-I", "O"]}, {"tags": ["Y-B"]}]))
+    read = read_tags(IterableDatasetDict(train=stream), "tags")
+    assert [row["tags"] for row in read["train"]] == [["B-X", "I-X", "O"], ["B-Y"]]
