@@ -1,12 +1,13 @@
 """The options, each declared once: of data, models, training, teachers and cards. Commands list the groups that they understand."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import Any, ClassVar
 
 import torch
 from transformers import TrainingArguments
 
+from .data.files.reading import ANNOTATORS, MISSING, OVERLAPS, ReadingOptions
 from .models.configuration_rnn import RnnConfig
 from .options import again, check_ranges, option
 
@@ -99,7 +100,7 @@ class DataArguments:
 
     dataset_name: str | None = option("Data set on the Hub.", essential=True)
     dataset_config_name: str | None = option("Its configuration.")
-    train_file: str | None = option("Rows to train on: csv, tsv, json, jsonl, parquet, conll or conllu.", essential=True)
+    train_file: str | None = option("Rows to train on: csv, tsv, xlsx, json, jsonl, txt, parquet, arrow, conll or conllu.", essential=True)
     validation_file: str | None = option("Rows to choose the best epoch by; carved from the training rows if left out.", essential=True)
     test_file: str | None = option("Labelled rows to measure on; in training they are read only with --do_predict.", essential=True)
     text_column_name: str | None = option("Column of texts or of lists of tokens.", essential=True)
@@ -117,6 +118,23 @@ class DataArguments:
     unknown_labels: str = option(
         "Labels that only validation or test have: 'error', or 'wrong' to count them as wrong.", "error", choices=["error", "wrong"]
     )
+    label_columns: list[str] | None = option(  # noqa: RUF009
+        "Columns of yes and no, one a label, in place of one column of labels: texts have several labels then."
+    )
+    label_names: list[str] | None = option(  # noqa: RUF009
+        "Names of labels that are written as numbers, or as places in lists of 0 and 1, in order."
+    )
+    label_separator: str | None = option("What parts the labels in a cell of text, such as ','.")
+    missing_labels: str = option("Rows without a label: 'error' names them all, 'drop' leaves them out.", "error", choices=list(MISSING))
+    sentence_column_name: str | None = option("Column that numbers the sentences of a table with a token a row; a usual one by default.")
+    overlapping_spans: str = option(
+        "Spans that overlap: 'error', or which stays, the 'longest' or the 'first'.", "error", choices=list(OVERLAPS)
+    )
+    annotators: str = option(
+        "Whose work counts where several annotated a row: the 'first', the 'last', or what more than half of them say ('agreement').",
+        "first",
+        choices=list(ANNOTATORS),
+    )
     max_length: int | None = option(
         "Tokens to which texts are truncated (default 256); sentences to tag are never cut.",
         aliases=["--max_seq_length"],
@@ -127,6 +145,21 @@ class DataArguments:
     max_predict_samples: int | None = option("Use only so many test rows.", within="[1, inf)")
     streaming: bool = option("Read rows as they are needed; needs --max_steps.", False)
     preprocessing_num_workers: int | None = option("Processes that tokenise.", within="[1, inf)")
+
+    @property
+    def reading(self) -> ReadingOptions:
+        """Return how rows are read."""
+        return ReadingOptions(
+            text_column=self.text_column_name,
+            label_column=self.label_column_name,
+            sentence_column=self.sentence_column_name,
+            label_columns=tuple(self.label_columns or ()),
+            label_names=tuple(self.label_names or ()),
+            label_separator=self.label_separator,
+            missing_labels=self.missing_labels,
+            overlapping_spans=self.overlapping_spans,
+            annotators=self.annotators,
+        )
 
 
 @dataclass
@@ -235,6 +268,9 @@ class RnnTrainingArguments(TrainingArguments):
 @dataclass
 class LabelledTrainingArguments(RnnTrainingArguments):
     """`RnnTrainingArguments` of the commands that learn from labelled rows: what is left out follows from their number."""
+
+    # names of labels are an option of the data; those of encoded columns follow from the task
+    label_names: list[str] | None = field(default=None, init=False)
 
     learning_rate: float | None = again(RnnTrainingArguments, "learning_rate", None)  # type: ignore[assignment]
     per_device_train_batch_size: int | None = again(RnnTrainingArguments, "per_device_train_batch_size", None)  # type: ignore[assignment]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from datasets import Dataset
+from datasets import Dataset, DatasetDict
 from seqeval.metrics.sequence_labeling import get_entities
 from transformers.utils.logging import get_logger
 
@@ -13,6 +13,7 @@ from ..data.files.cells import as_text, as_tokens, place
 from ..data.files.locations import Places
 from ..data.files.readers import DataError
 from ..data.rows.annotated import annotated_texts
+from ..data.rows.label_columns import read_lists, read_tags
 from ..data.rows.labels import feature_names, label_values, named_cell, one_label
 from ..data.rows.splits import LABEL_COLUMNS, TAG_COLUMNS, TEXT_COLUMNS, TOKEN_COLUMNS, choose_column, load_splits
 from ..inference.predictor import Predictor
@@ -77,6 +78,9 @@ class LabelledRows:
         usual = TOKEN_COLUMNS if has_tags else (*TEXT_COLUMNS, *TOKEN_COLUMNS)
         text_column = choose_column(rows, "test", text_column, usual, "text_column_name")
         label_column = choose_column(rows, "test", label_column, TAG_COLUMNS if has_tags else LABEL_COLUMNS, "label_column_name")
+        if has_tags:
+            read = read_lists(read_lists(DatasetDict(test=rows), text_column), label_column)
+            rows = read_tags(read, label_column)["test"]
         names = feature_names(rows, label_column)
         texts: list[Text] = []
         gold: list[list[str]] = []

@@ -1,6 +1,6 @@
 """Tag schemes for spans: which tag may follow which (BIO, BIOES), and the spans that a sequence of tags describes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 SCHEMES = {"bio": "BIO", "bioes": "BIOES"}
 
@@ -82,14 +82,19 @@ def guess_scheme(labels: Sequence[str]) -> str | None:
 
 
 def spans_of_tags(tags: Sequence[str]) -> list[tuple[int, int, str]]:
-    """Return the first tag, the one after the last, and the type of each span that BIO or BIOES tags describe.
+    """Return the first tag, the one after the last, and the type of each span that BIO or BIOES tags describe; see `spans_of_parts`."""
+    return spans_of_parts(map(split_tag, tags))
 
-    A span goes on at `I-` and `E-` after `B-` or `I-` of its own type; whatever else is not "O" begins one, so that tags which break the
-    scheme describe the spans that conlleval and seqeval count.
+
+def spans_of_parts(parts: Iterable[tuple[str, str]]) -> list[tuple[int, int, str]]:
+    """Return the first tag, the one after the last, and the type of each span, from the letters and the types of tags.
+
+    A span goes on at I and E after B or I of its own type; whatever else is not O begins one, so that tags which break the scheme
+    describe the spans that conlleval and seqeval count.
     """
     spans: list[tuple[int, int, str]] = []
     before = ("O", "")
-    for index, (prefix, kind) in enumerate(map(split_tag, tags)):
+    for index, (prefix, kind) in enumerate(parts):
         if prefix in ("I", "E") and before in (("B", kind), ("I", kind)):
             spans[-1] = (spans[-1][0], index + 1, kind)
         elif prefix != "O":

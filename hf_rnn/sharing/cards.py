@@ -17,7 +17,7 @@ import transformers
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from transformers import PreTrainedModel
 
-from ..data.files.readers import whole_text
+from ..data.files.json_files import whole_text
 from ..data.visible import visible
 from ..data.writing import written_whole
 

@@ -11,6 +11,7 @@ from transformers.trainer_utils import PredictionOutput
 from transformers.utils import logging
 
 from ..arguments import DataArguments
+from ..data.files.locations import Places
 from ..data.rows.annotated import annotated_texts
 from ..data.rows.encoding import map_splits
 from ..data.rows.labels import collect_labels
@@ -23,7 +24,7 @@ from .defaults import Size, tagger_defaults
 from .report import Confusion, Report, SpanPairs
 from .span_scores import Span, SpanCounts
 from .task import Columns, Task, TaskOptions, keep_labels, known_labels
-from .token_classification import NO_LIMIT
+from .token_classification import NO_LIMIT, NO_SEVERAL
 
 # n-grams of units with a vector of their own where characters are units
 NGRAMS = 30000
@@ -48,11 +49,12 @@ class SpanLabelling(Task):
     auto_class = AutoModelForTokenClassification
     has_tags = True
     without: ClassVar[dict[str, str]] = {
-        "problem_type": "Every unit has one tag.",
+        **NO_SEVERAL,
         **dict.fromkeys(
             ("streaming", "intent_column_name", "tokenizer_type"), "Raw text has no such thing: pass --from_text false for tokens."
         ),
     }
+    counted = "spans"
     shrink_logits = staticmethod(_best)
 
     cuts: Cuts | None = None
@@ -75,6 +77,11 @@ class SpanLabelling(Task):
     def choose_columns(cls, splits: Splits, data: DataArguments) -> Columns:
         """Return the columns that `prepare` made."""
         return Columns("text", "labels")
+
+    @classmethod
+    def read_labels(cls, splits: Splits, columns: Columns, options: TaskOptions, places: Places) -> Splits:
+        """Return the splits as `prepare` made them."""
+        return splits
 
     @classmethod
     def of_rows(cls, splits: Splits, columns: Columns, options: TaskOptions) -> "SpanLabelling":
@@ -177,7 +184,7 @@ class SpanLabelling(Task):
 
 
 def _read(rows: AnyDataset, split: str, data: DataArguments) -> Dataset:
-    texts, spans, trimmed = annotated_texts(rows, split, data.text_column_name, data.label_column_name)
+    texts, spans, trimmed = annotated_texts(rows, split, data.text_column_name, data.label_column_name, data.overlapping_spans)
     if trimmed:
         logger.warning(f"{trimmed} spans of the {split} split had white space at an end, which is left out.")
     offsets = [[[start, end] for start, end, _ in row] for row in spans]

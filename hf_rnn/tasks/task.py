@@ -9,6 +9,7 @@ from transformers import EvalPrediction, PreTrainedModel, PreTrainedTokenizerBas
 from transformers.trainer_utils import PredictionOutput
 
 from ..arguments import DataArguments, ModelArguments, RnnTrainingArguments
+from ..data.files.locations import Places
 from ..data.loading import load_config
 from ..data.rows.splits import AnyDataset, Splits, iterate_texts
 from ..data.tokenizers.training import train_tokenizer
@@ -74,6 +75,8 @@ class Task(ABC):
     auto_class: ClassVar[Any]
     # whether every token or unit has a label, rather than every row
     has_tags: ClassVar[bool]
+    # what is counted of labels
+    counted: ClassVar[str] = "rows"
     # options that have no meaning here, and what to do instead
     without: ClassVar[dict[str, str]]
     # a function of logits and labels that keeps less than all logits in memory
@@ -99,9 +102,21 @@ class Task(ABC):
         """Return the columns that the options name, or the usual ones of the training rows, or of the first split without any."""
 
     @classmethod
-    def stratify_by(cls, columns: Columns, data: DataArguments) -> str | None:
-        """Return the column by whose labels validation rows are drawn, if there is one."""
-        return None
+    @abstractmethod
+    def read_labels(cls, splits: Splits, columns: Columns, options: TaskOptions, places: Places) -> Splits:
+        """Return the splits with labels in the one form that the other steps expect, however they are written.
+
+        Args:
+            splits: Raw rows.
+            columns (`Columns`): What `choose_columns` returned.
+            options (`TaskOptions`): What cells do not say themselves.
+            places (`Places`): Takes note of rows that are left out.
+        """
+
+    @classmethod
+    def drawn_by(cls, columns: Columns, data: DataArguments) -> list[str]:
+        """Return the columns of labels that each keep a row for training when validation rows are drawn."""
+        return [columns.labels, *([columns.intents] if columns.intents else [])]
 
     @classmethod
     @abstractmethod

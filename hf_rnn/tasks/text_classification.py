@@ -13,8 +13,10 @@ from transformers.utils import logging
 
 from ..arguments import DataArguments
 from ..data.files.cells import as_number, place
+from ..data.files.locations import Places
 from ..data.files.readers import DataError
 from ..data.rows.encoding import drop_truncated, encode_texts, map_splits
+from ..data.rows.label_columns import JOINED, read_labels
 from ..data.rows.labels import collect_labels, feature_names
 from ..data.rows.splits import LABEL_COLUMNS, TEXT_COLUMNS, AnyDataset, Splits, choose_column, iterate_cells
 from .defaults import Size, classifier_defaults, student_defaults
@@ -47,7 +49,7 @@ class TextClassification(Task):
     has_tags = False
     without: ClassVar[dict[str, str]] = {
         **dict.fromkeys(("use_crf", "crf_constraints"), "A CRF tags words: run hf-rnn token-classification."),
-        **dict.fromkeys(("from_text",), "Texts are read as they are."),
+        **dict.fromkeys(("from_text", "overlapping_spans", "sentence_column_name"), "Texts are read as they are."),
         "intent_column_name": "Pass --label_column_name.",
     }
 
@@ -65,15 +67,23 @@ class TextClassification(Task):
         """Return both columns; a test split alone may lack labels."""
         first = "train" if "train" in splits else next(iter(splits))
         text = choose_column(splits[first], first, data.text_column_name, TEXT_COLUMNS, "text_column_name")
+        if data.label_columns:
+            return Columns(text, JOINED)
         if first == "test" and data.label_column_name is None:
             present = [name for name in LABEL_COLUMNS if name in (splits[first].column_names or [])]
             return Columns(text, (present or LABEL_COLUMNS)[0])
         return Columns(text, choose_column(splits[first], first, data.label_column_name, LABEL_COLUMNS, "label_column_name"))
 
     @classmethod
-    def stratify_by(cls, columns: Columns, data: DataArguments) -> str | None:
-        """Return the column of classes, if every row has one."""
-        return columns.labels if problem_of(data) == "single_label_classification" else None
+    def read_labels(cls, splits: Splits, columns: Columns, options: TaskOptions, places: Places) -> Splits:
+        """Return the splits with names of labels, or lists of them, however cells spell them."""
+        column = None if options.data.label_columns else columns.labels
+        return read_labels(splits, column, problem_of(options.data), options.data.reading, known_labels(options.model), places)
+
+    @classmethod
+    def drawn_by(cls, columns: Columns, data: DataArguments) -> list[str]:
+        """Return the column of labels, if rows have some."""
+        return [] if problem_of(data) == "regression" else [columns.labels]
 
     @classmethod
     def of_rows(cls, splits: Splits, columns: Columns, options: TaskOptions) -> "TextClassification":
@@ -182,7 +192,7 @@ class TextClassification(Task):
 
 def problem_of(data: DataArguments) -> str:
     """Return the problem type that options ask for; raise a ValueError if it is none."""
-    problem = data.problem_type or "single_label_classification"
+    problem = data.problem_type or ("multi_label_classification" if data.label_columns else "single_label_classification")
     if problem not in METRICS:
         raise ValueError(f"`problem_type` must be one of {tuple(METRICS)}, got {problem!r}. Pass --problem_type.")
     return problem

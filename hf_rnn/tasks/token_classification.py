@@ -12,8 +12,10 @@ from transformers import AutoModelForTokenClassification, EvalPrediction, PreTra
 from transformers.trainer_utils import PredictionOutput
 
 from ..arguments import DataArguments
+from ..data.files.locations import Places
 from ..data.files.readers import DataError
 from ..data.rows.encoding import encode_tokens, map_splits
+from ..data.rows.label_columns import read_lists, read_tags
 from ..data.rows.labels import collect_labels, feature_names
 from ..data.rows.splits import TAG_COLUMNS, TOKEN_COLUMNS, AnyDataset, Splits, choose_column, column_names, iterate_cells
 from ..models.tags import first_violation, guess_scheme
@@ -22,6 +24,8 @@ from .metrics import SpanMetric, TokenMetric, load_metric
 from .report import Confusion, Report
 from .task import Columns, Task, TaskOptions, keep_labels, known_intents, known_labels
 
+# options of rows with several labels
+NO_SEVERAL = dict.fromkeys(("problem_type", "label_columns", "label_separator"), "Every word has one tag.")
 # sentences are never cut: pipelines must not cut them either
 NO_LIMIT = 1_000_000
 
@@ -43,7 +47,8 @@ class TokenClassification(Task):
     name = "token-classification"
     auto_class = AutoModelForTokenClassification
     has_tags = True
-    without: ClassVar[dict[str, str]] = {"problem_type": "Every word has one tag."}
+    without: ClassVar[dict[str, str]] = {**NO_SEVERAL}
+    counted = "tags"
     shrink_logits = staticmethod(_best)
 
     intents: tuple[str, ...] | None = None
@@ -68,6 +73,13 @@ class TokenClassification(Task):
             if data.intent_column_name is not None:
                 choose_column(splits[split], split, data.intent_column_name, (), "intent_column_name")
         return Columns(text, labels, data.intent_column_name)
+
+    @classmethod
+    def read_labels(cls, splits: Splits, columns: Columns, options: TaskOptions, places: Places) -> Splits:
+        """Return the splits with lists of tokens and of tags, these as BIO or BIOES whatever their scheme of spans."""
+        if options.data.streaming:
+            return splits
+        return read_tags(read_lists(read_lists(splits, columns.text), columns.labels), columns.labels)
 
     @classmethod
     def of_rows(cls, splits: Splits, columns: Columns, options: TaskOptions) -> "TokenClassification":

@@ -1,6 +1,6 @@
 """The rows of a run: those that the options name, and validation rows held out."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
@@ -15,7 +15,7 @@ from ..arguments import DataArguments, RnnTrainingArguments
 from ..data.files.column_types import infer_features
 from ..data.files.locations import Places
 from ..data.files.readers import DataError
-from ..data.rows.splits import AnyDataset, Splits, draw_validation, first_rows, load_splits
+from ..data.rows.splits import AnyDataset, Splits, draw_validation, first_rows, load_splits, row_labels
 from ..tasks.defaults import validation_share
 
 logger = logging.get_logger(__name__)
@@ -95,7 +95,10 @@ def load_task_splits(data: DataArguments, training: RnnTrainingArguments, given:
         )
     files = {"train": data.train_file, "validation": data.validation_file, "test": data.test_file}
     files["test"] = data.test_file if training.do_predict else None
-    splits = given or load_splits(data.dataset_name, data.dataset_config_name, {k: v for k, v in files.items() if v}, data.streaming)
+    if given is None:
+        named = {split: path for split, path in files.items() if path}
+        given = load_splits(data.dataset_name, data.dataset_config_name, named, data.streaming, data.reading)
+    splits = given
     validation = next((name for name in VALIDATION_NAMES if name in splits), None)
     needed = {
         "train": ("train", data.max_train_samples, training.do_train or (training.do_eval and validation is None)),
@@ -111,12 +114,12 @@ def load_task_splits(data: DataArguments, training: RnnTrainingArguments, given:
     return type(splits)(chosen)
 
 
-def add_validation(splits: Splits, column: str | None, data: DataArguments, training: RnnTrainingArguments, places: Places) -> Splits:
-    """Carve a validation split from the training rows if the run evaluates and has none, stratified by a column of labels.
+def add_validation(splits: Splits, columns: Sequence[str], data: DataArguments, training: RnnTrainingArguments, places: Places) -> Splits:
+    """Carve a validation split from the training rows if the run evaluates and has none; every label keeps a row for training.
 
     Args:
         splits: Raw splits.
-        column (`str`, *optional*): Column of labels.
+        columns (`Sequence`): Columns of labels.
         data, training (`DataArguments`, `RnnTrainingArguments`): What is asked for.
         places (`Places`): Takes note of which rows are held out.
     """
@@ -124,7 +127,7 @@ def add_validation(splits: Splits, column: str | None, data: DataArguments, trai
         return splits
     if not isinstance(splits["train"], Dataset):
         raise DataError("A stream has no validation split to carve. Pass --validation_file or leave --do_eval out.")
-    labels = splits["train"][column] if column else None
+    labels = row_labels(splits["train"], columns) if columns else None
     share = validation_share(len(splits["train"])) if data.validation_share is None else data.validation_share
     held_out = draw_validation(len(splits["train"]), labels, share, data.split_seed)
     places.carve(held_out)

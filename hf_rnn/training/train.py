@@ -15,6 +15,7 @@ from transformers.utils import logging
 from ..arguments import CardArguments, DataArguments, LabelledTrainingArguments, ModelArguments
 from ..data.files.locations import Places
 from ..data.rows.collator import RnnCollator
+from ..data.rows.label_columns import say_labels
 from ..data.rows.splits import AnyDataset, Splits, iterate_cells, iterate_texts, load_splits
 from ..inference.predictor import Predictor
 from ..linear.choice import choose_linear_fit
@@ -204,10 +205,13 @@ def read_rows(name: str, options: TaskOptions, places: Places, given: Splits | N
     kind = find_task(name, splits, options)
     splits = kind.prepare(splits, options)
     columns = kind.choose_columns(splits, data)
+    splits = kind.read_labels(splits, columns, options, places)
     defaults = _fill_defaults(kind, splits.get("train"), columns.text, options, teacher.count_more() if teacher else 0)
     own = frozenset(splits)
-    splits = add_validation(splits, kind.stratify_by(columns, data), data, training, places)
+    splits = add_validation(splits, kind.drawn_by(columns, data), data, training, places)
     task = kind.of_rows(splits, columns, options)
+    if training.do_train and kind.drawn_by(columns, data):
+        say_labels(splits, columns.labels, kind.counted)
     choose_metric(training, *task.metric, task.metric_names)
     if task.label_columns:
         training.label_names = task.label_columns

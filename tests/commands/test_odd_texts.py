@@ -7,7 +7,7 @@ from odd_texts import SURROGATES, odd_texts
 from runs import TINY, predictions
 
 from hf_rnn.commands import cli
-from hf_rnn.data.files.readers import whole_text
+from hf_rnn.data.files.json_files import whole_text
 
 TEXTS = odd_texts()
 # in JSON, two halves beside each other are one character

@@ -1,62 +1,230 @@
-"""Read span annotations as annotation tools export them: doccano, Label Studio, Prodigy, spaCy."""
+"""Rows of annotation tools: doccano, Label Studio, Prodigy, spaCy; texts with spans, or with classes."""
 
+import ast
+import json
+from collections import Counter
 from collections.abc import Iterable, Iterator
-from itertools import chain
+from dataclasses import dataclass, field
 from typing import Any
 
-from .errors import DataError
+from transformers.utils.logging import get_logger
 
-Row = dict[str, Any]
+from . import studio
+from .errors import DataError
+from .reading import AS_IS, ReadingOptions
+from .rows import Row
+
+logger = get_logger(__name__)
 
 # what tools call texts and spans; what is like spans and is none
-TEXTS = ("text", "content", "sentence", "document")
+TEXTS = ("text", "content", "sentence", "document", "data")
 SPAN_COLUMNS = ("spans", "entities")
 NO_SPANS = ("tokens", "relations", "meta")
 # what the two ends and the label are called
 STARTS, ENDS, LABELS = ("start", "start_offset"), ("end", "end_offset"), ("label", "labels", "entity_group", "entity", "type", "tag")
+# lists that a cell of a table may spell
+SPELLED = ("[{", "[[", "[(")
+# what a class of spaCy needs at least
+IS_TRUE = 0.5
 
 
 def as_object(row: Any) -> Any:
-    """Return spaCy's pairs of a text and its annotations, and Label Studio's tasks, as rows of a text and its spans."""
+    """Return spaCy's pairs of a text and its annotations as rows."""
     if isinstance(row, list) and len(row) == 2 and isinstance(row[0], str) and isinstance(row[1], dict):
         return {"text": row[0], **row[1]}
-    if isinstance(row, dict) and isinstance(row.get("data"), dict) and isinstance(row.get("annotations"), list):
-        texts = {key: value for key, value in row["data"].items() if isinstance(value, str)}
-        done = [each for each in row["annotations"] if isinstance(each, dict) and not each.get("was_cancelled")]
-        regions = [region.get("value", {}) for region in (done[0].get("result", []) if done else [])]
-        spans = [value for value in regions if "start" in value and "end" in value]
-        return {"text": texts.get("text", next(iter(texts.values()), None)), "spans": spans}
     return row
 
 
-def read_annotations(rows: Iterable[Row], column: str | None = None) -> Iterator[Row]:
-    """Turn rows that annotate spans into rows of `text` and `spans`; let others pass.
-
-    `spans` are dictionaries of `start`, `end` (characters, end excluded) and `label`, and of `quote`, the text that the tool noted
-    between them, or None. Rows that an annotator rejected or skipped (Prodigy's `answer`) are left out. Rows whose only list is
-    empty, which may be one of classes as well ("label"), wait for a row that tells.
+@dataclass
+class Annotations:
+    """What rows annotate, as all of them tell: the splits of a data set are judged together.
 
     Args:
-        rows (`Iterable`): Rows as they were read.
-        column (`str`, *optional*): Where the spans are, if it is not a usual column.
+        reading (`ReadingOptions`): Named columns win.
 
-    Raises:
-        DataError: A row has spans and no text.
+    Attributes:
+        spans (`Counter`): How many rows have spans, by column.
+        many (`list`): What has not exactly one class in every row: names of controls, "accept" or "cats".
+        controls (`list`): Controls of Label Studio by which classes were chosen.
+        answers (`dict`): Answers of Prodigy to each label that was asked for.
+        empty (`list`): Usual columns of spans that were empty somewhere.
+        has_work (`bool`): Whether any row is of a tool.
+        shared (`int`): Rows that several annotators did.
     """
-    waiting: list[Row] = []
-    columns = SPAN_COLUMNS if column is None else (column,)
-    for row in rows:
-        if not waiting and "answer" not in row and not any(isinstance(cell, list) for cell in row.values()):
-            # most rows annotate nothing
-            yield row
+
+    reading: ReadingOptions = AS_IS
+    spans: Counter[str] = field(default_factory=Counter)
+    many: list[str] = field(default_factory=list)
+    controls: list[str] = field(default_factory=list)
+    answers: dict[str, list[str]] = field(default_factory=dict)
+    empty: list[str] = field(default_factory=list)
+    has_work: bool = False
+    shared: int = 0
+
+    @classmethod
+    def of(cls, rows: Iterable[Row], reading: ReadingOptions = AS_IS) -> "Annotations":
+        """Judge rows."""
+        found = cls(reading)
+        for row in rows:
+            found.observe(row)
+        return found
+
+    @property
+    def span_column(self) -> str | None:
+        """Return the column of spans: the named one, a usual one, or that of most rows; None if rows have no spans."""
+        named = self.reading.label_column
+        if named is not None and self.spans[named]:
+            return named
+        usual = [name for name in SPAN_COLUMNS if self.spans[name]]
+        if not self.spans.total():
+            return self.empty[0] if self.empty and not self.controls else None
+        return usual[0] if usual else max(self.spans, key=lambda name: (self.spans[name], name in LABELS))
+
+    @property
+    def binary_label(self) -> str | None:
+        """Return the only label that Prodigy asked for, if it was rejected too."""
+        labels = list(self.answers)
+        return labels[0] if len(labels) == 1 and "reject" in self.answers[labels[0]] else None
+
+    def say(self, path: str) -> None:
+        """Say what was chosen among several."""
+        others = [name for name in self.spans if self.spans[name] and name != self.span_column]
+        if others:
+            logger.warning_once(f"{path}: spans are read from {self.span_column!r}, not from {others}. --label_column_name chooses.")
+        if self.shared:
+            others = [name for name in ("first", "last", "agreement") if name != self.reading.annotators]
+            logger.warning_once(
+                f"{path}: {self.shared} rows have several annotations, of which {self.reading.annotators!r} counts. "
+                f"--annotators {' or '.join(others)} chooses otherwise."
+            )
+        if len(self.answers) > 1 and any("reject" in answers for answers in self.answers.values()):
+            logger.warning_once(f"{path}: rows whose label was rejected are left out: they tell no label.")
+
+    def observe(self, row: Row) -> None:
+        """Take note of what a row tells."""
+        if studio.is_task(row):
+            self._observe_task(row)
+            return
+        self.has_work |= "answer" in row or is_choice(row) or is_cats(row)
+        if isinstance(row.get("label"), str) and isinstance(row.get("answer"), str) and "spans" not in row:
+            _add(self.answers.setdefault(row["label"], []), row["answer"])
+        if is_choice(row) and len(row["accept"]) != 1:
+            _add(self.many, "accept")
+        if is_cats(row) and sum(value >= IS_TRUE for value in row["cats"].values()) != 1:
+            _add(self.many, "cats")
+        for name, cell in row.items():
+            if name not in NO_SPANS and _holds_spans(_spelled(cell)):
+                self.spans[name] += 1
+                self.has_work = True
+            elif name in SPAN_COLUMNS and cell == []:
+                _add(self.empty, name)
+                self.has_work = True
+            elif isinstance(cell, dict):
+                self.has_work |= isinstance(cell.get("choices"), list)
+
+    def _observe_task(self, row: Row) -> None:
+        work = studio.finished(row)
+        self.has_work = True
+        _add(self.empty, "spans")
+        self.shared += len(work) > 1
+        spans, choices = studio.decide(work, self.reading.annotators)
+        self.spans["spans"] += bool(spans)
+        for name, chosen in choices.items():
+            _add(self.controls, name)
+            if len(chosen) > 1:
+                _add(self.many, name)
+
+    def convert(self, rows: Iterable[Row]) -> Iterator[Row]:
+        """Yield rows of `text` and `spans`, or of a class or classes; others pass, but for those that an annotator rejected or skipped.
+
+        `spans` are dictionaries of `start`, `end` (characters, end excluded) and `label`, and of `quote`, the text that the tool noted
+        between them, or None.
+
+        Raises:
+            DataError: A row has spans and no text.
+        """
+        for row in rows:
+            if row.get("answer", "accept") != "accept":
+                if row["answer"] == "reject" and row.get("label") == self.binary_label is not None:
+                    yield {**row, "label": f"not {self.binary_label}"}
+                continue
+            converted = self._classes(self._task(row) if studio.is_task(row) else row)
+            yield converted if self.span_column is None else self._with_spans(converted)
+
+    def _task(self, row: Row) -> Row:
+        """Return a task of Label Studio as a row of its text and what was annotated."""
+        spans, choices = studio.decide(studio.finished(row), self.reading.annotators)
+        flat = {name: cell for name, cell in row["data"].items() if _is_flat(cell)}
+        texts = [name for name in (self.reading.text_column, *TEXTS, *flat) if isinstance(flat.get(str(name)), str)]
+        read = {**flat, "text": flat[texts[0]]} if texts else flat
+        if self.span_column is not None:
+            read["spans"] = spans
+        for name in self.controls:
+            is_only = len(self.controls) == 1 and self.span_column is None and self.reading.label_column != name
+            read["label" if is_only else name] = _one_or_many(choices.get(name, []), name in self.many)
+        return read
+
+    def _classes(self, row: Row) -> Row:
+        """Return a row whose chosen options or scored categories are a label or labels."""
+        if is_choice(row):
+            row = {**row, "label": _one_or_many(row["accept"], "accept" in self.many)}
+            return {name: cell for name, cell in row.items() if name not in ("accept", "options")}
+        if is_cats(row):
+            found = [name for name, value in row["cats"].items() if value >= IS_TRUE]
+            return {**{name: cell for name, cell in row.items() if name != "cats"}, "label": _one_or_many(found, "cats" in self.many)}
+        chosen = [name for name, cell in row.items() if isinstance(cell, dict) and isinstance(cell.get("choices"), list)]
+        return {**row, **{name: row[name]["choices"] for name in chosen}} if chosen else row
+
+    def _with_spans(self, row: Row) -> Row:
+        name = str(self.span_column)
+        cell = _spelled(row.get(name))
+        texts = [each for each in (self.reading.text_column, *TEXTS) if each is not None and isinstance(row.get(each), str)]
+        if not texts or (cell and not _holds_spans(cell)):
+            if cell and not any(each in row for each in NO_SPANS):
+                what = "no text in any of" if not texts else f"something else in {name!r} beside the columns"
+                raise DataError(f"A row has spans but {what} {TEXTS}: {str(row)[:200]}. Mend or remove it, or pass --text_column_name.")
+            return row
+        others = {key: value for key, value in row.items() if key != name and not self.spans[key] and _is_flat(value)}
+        return {**others, "text": row[texts[0]], "spans": [_as_span(each) for each in cell or []]}
+
+
+def read_annotations(rows: Iterable[Row], reading: ReadingOptions = AS_IS) -> Iterator[Row]:
+    """Judge rows that are in memory, and convert them; see `Annotations`."""
+    kept = list(rows)
+    yield from Annotations.of(kept, reading).convert(kept)
+
+
+def is_choice(row: Row) -> bool:
+    """Return whether a row is of Prodigy's choices."""
+    return isinstance(row.get("accept"), list) and isinstance(row.get("options"), list)
+
+
+def is_cats(row: Row) -> bool:
+    """Return whether a row has spaCy's categories."""
+    cats = row.get("cats")
+    return isinstance(cats, dict) and bool(cats) and all(isinstance(value, int | float) for value in cats.values())
+
+
+def _add(names: list[str], name: str) -> None:
+    """Add a name that is not there: a list stays in order where a set would not, and caches go by it."""
+    if name not in names:
+        names.append(name)
+
+
+def _one_or_many(chosen: list[Any], is_many: bool) -> Any:
+    return chosen if is_many else chosen[0] if chosen else None
+
+
+def _spelled(cell: Any) -> Any:
+    """Return the list that a cell of a table spells, or the cell as it is."""
+    if not isinstance(cell, str) or not cell.startswith(SPELLED):
+        return [] if cell == "[]" else cell
+    for parse in (json.loads, ast.literal_eval):
+        try:
+            return parse(cell)
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
             continue
-        columns = (*columns, *(name for name in row if name not in (*columns, *NO_SPANS) and _holds_spans(row[name])))
-        if any(value == [] for name, value in row.items() if name not in NO_SPANS) and not any(name in row for name in columns):
-            waiting.append(row)
-            continue
-        yield from chain.from_iterable(_normalise(each, columns) for each in (*waiting, row))
-        waiting = []
-    yield from chain.from_iterable(_normalise(each, columns) for each in waiting)
+    return cell
 
 
 def _holds_spans(cell: Any) -> bool:
@@ -67,34 +235,19 @@ def _holds_spans(cell: Any) -> bool:
 def _is_span(value: Any) -> bool:
     if isinstance(value, dict):
         return any(name in value for name in STARTS) and any(name in value for name in ENDS)
-    return isinstance(value, list) and len(value) == 3 and [type(part) for part in value] == [int, int, str]
-
-
-def _normalise(row: Row, columns: tuple[str, ...]) -> Iterator[Row]:
-    if row.get("answer", "accept") != "accept":
-        return
-    name = next((name for name in columns if isinstance(row.get(name), list) and (not row[name] or _holds_spans(row[name]))), None)
-    text = next((row[name] for name in TEXTS if isinstance(row.get(name), str)), None)
-    if name is not None and row[name] and text is None and not any(name in row for name in NO_SPANS):
-        raise DataError(f"A row has spans but no text in any of {TEXTS}: {str(row)[:200]}. Add the text, or remove the row.")
-    if name is None or text is None:
-        yield row
-        return
-    # a data set has no place for what tools nest
-    others = {key: value for key, value in row.items() if key not in columns and _is_flat(value)}
-    yield {**others, "text": text, "spans": [_as_span(each) for each in row[name]]}
+    return isinstance(value, list | tuple) and len(value) == 3 and [type(part) for part in value] == [int, int, str]
 
 
 def _is_flat(value: Any) -> bool:
-    """Return whether a value is a number or text, or a list of them."""
+    """Return whether a value is a number or text, or a list of them: a data set has no place for what tools nest."""
     values = value if isinstance(value, list) else [value]
-    return all(isinstance(each, str | int | float) for each in values)
+    return all(each is None or isinstance(each, str | int | float) for each in values)
 
 
 def _as_span(value: Any) -> Row:
-    if isinstance(value, list):
+    if not isinstance(value, dict):
         return {"start": value[0], "end": value[1], "label": str(value[2]), "quote": None}
     start, end, label = (next((value[name] for name in names if name in value), None) for names in (STARTS, ENDS, LABELS))
     label = label[0] if isinstance(label, list) and label else label
     quote = next((value[name] for name in ("quote", "text", "word") if value.get(name) is not None), None)
-    return {"start": start, "end": end, "label": str(label or ""), "quote": quote if isinstance(quote, str) else None}
+    return {"start": start, "end": end, "label": str("" if label is None else label), "quote": quote if isinstance(quote, str) else None}

@@ -3,7 +3,8 @@
 from math import isfinite, nan
 from typing import Any
 
-from .readers import DataError, whole_text
+from .errors import DataError
+from .json_files import whole_text
 
 # the squares of a few hundred million of them have a sum in fp32
 LARGEST = 1e15

@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 from datasets import Features, List, Value
 
 from .cells import place, shown
-from .readers import DataError
+from .errors import DataError
 
 # the name of a scalar kind; [kind] of the elements of a list; {name: kind} of an object
 Kind: TypeAlias = str | list | dict

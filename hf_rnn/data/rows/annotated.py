@@ -3,22 +3,32 @@
 from collections.abc import Iterator
 from typing import Any
 
+from transformers.utils.logging import get_logger
+
 from ..files.annotations import SPAN_COLUMNS, TEXTS, read_annotations
 from ..files.detokenization import join_tokens
-from ..files.readers import DataError
+from ..files.errors import DataError
+from ..files.reading import ReadingOptions
 from .labels import feature_names, named_cell
 from .spans import Span, check_spans, token_spans
-from .splits import TAG_COLUMNS, TOKEN_COLUMNS, AnyDataset, choose_column, column_names
+from .splits import LABEL_COLUMNS, TAG_COLUMNS, TOKEN_COLUMNS, AnyDataset, choose_column, column_names
+
+logger = get_logger(__name__)
 
 
 def holds_spans(rows: AnyDataset, label_column: str | None = None) -> bool:
-    """Return whether rows are texts with spans rather than tokens with tags."""
+    """Return whether rows are texts with spans, if only empty lists of them, rather than tokens with tags."""
     columns = column_names(rows)
-    return any(name in columns for name in (*SPAN_COLUMNS, label_column)) and not any(name in columns for name in TOKEN_COLUMNS)
+    if any(name in columns for name in TOKEN_COLUMNS):
+        return False
+    if any(name in columns for name in (*SPAN_COLUMNS, label_column)):
+        return True
+    first: dict[str, Any] = next(iter(rows), {})
+    return any(isinstance(first.get(name), str) for name in TEXTS) and any(first.get(name) == [] for name in LABEL_COLUMNS)
 
 
 def annotated_texts(
-    rows: AnyDataset, split: str, text_column: str | None = None, label_column: str | None = None
+    rows: AnyDataset, split: str, text_column: str | None = None, label_column: str | None = None, overlapping: str = "error"
 ) -> tuple[list[str], list[list[Span]], int]:
     """Return the texts of rows, the spans of each in order, and how many of those had white space at an end, which is left out.
 
@@ -27,30 +37,37 @@ def annotated_texts(
         split (`str`): Its name, for errors.
         text_column (`str`, *optional*): Column of texts or of lists of tokens; a usual one by default.
         label_column (`str`, *optional*): Column of spans or of lists of tags; a usual one by default.
+        overlapping (`str`): What becomes of spans that overlap; see `ReadingOptions`.
 
     Raises:
         DataError: A column is lacking, or a span is not right; names row, span, text and remedy.
     """
     read = _annotations if holds_spans(rows, label_column) else _tagged
-    texts, spans, trimmed = [], [], 0
+    texts, spans, trimmed, dropped = [], [], 0, 0
     for index, (text, found) in enumerate(read(rows, split, text_column, label_column)):
-        checked, count = check_spans(text, found, f"{split} row {index}")
+        checked, count = check_spans(text, found, f"{split} row {index}", overlapping)
         texts.append(text)
         spans.append(checked)
         trimmed += count
+        dropped += len(found) - len(checked)
+    if dropped:
+        logger.warning(f"{dropped} spans of the {split} split overlap others and are left out: --overlapping_spans {overlapping}.")
     return texts, spans, trimmed
 
 
 def _annotations(
     rows: AnyDataset, split: str, text_column: str | None, label_column: str | None
 ) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    column = choose_column(rows, split, text_column, TEXTS, "text_column_name")
-    # a file's own column of spans has become `spans` where it was read
-    named = label_column if label_column in column_names(rows) else None
-    for index, row in enumerate(read_annotations(({**row, "text": row[column]} for row in rows), named)):
-        if not isinstance(row.get("text"), str) or not isinstance(row.get("spans"), list):
+    columns = column_names(rows)
+    # a file's own columns of texts and spans have become `text` and `spans` where it was read
+    column = choose_column(rows, split, text_column if text_column in columns else None, TEXTS, "text_column_name")
+    named = label_column if label_column in columns else None
+    usual = (named,) if named else LABEL_COLUMNS
+    for index, row in enumerate(read_annotations(({**row, "text": row[column]} for row in rows), ReadingOptions("text", named))):
+        spans = row.get("spans", next(([] for name in usual if name in row and not row[name]), None))
+        if not isinstance(row.get("text"), str) or not isinstance(spans, list):
             raise DataError(f"{split} row {index}: expected a text and a list of spans, got {str(row)[:200]}. Correct or remove the row.")
-        yield row["text"], row["spans"]
+        yield row["text"], spans
 
 
 def _tagged(rows: AnyDataset, split: str, text_column: str | None, label_column: str | None) -> Iterator[tuple[str, list[dict[str, Any]]]]:

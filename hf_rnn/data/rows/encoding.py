@@ -9,10 +9,13 @@ from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
 
 from ..files.cells import as_number, as_text, as_tokens, place, shown
-from ..files.readers import DataError
+from ..files.errors import DataError
 from ..tokenizers.words import encode_words, first_pieces
 from .labels import label_ids, named_cell, one_label
 from .splits import Splits, column_names
+
+# before the names of columns that are not encoded yet
+RAW = "raw "
 
 
 def encode_texts(
@@ -146,12 +149,19 @@ def map_splits(
     options["tokenizer"](["settle"], truncation=False)
     encoded = {}
     for split, dataset in splits.items():
-        function = partial(encode, split=split, names=names[split], **options)
-        arguments: dict[str, Any] = {"batched": True, "with_indices": True, "remove_columns": column_names(dataset)}
+        # a column that an encoder writes under the name of one it reads would keep the type of that
+        columns = column_names(dataset)
+        dataset = dataset.rename_columns({name: f"{RAW}{name}" for name in columns})
+        function = partial(_encode_raw, encode=partial(encode, split=split, names=names[split], **options))
+        arguments: dict[str, Any] = {"batched": True, "with_indices": True, "remove_columns": [f"{RAW}{name}" for name in columns]}
         if isinstance(dataset, Dataset):
             arguments |= {"num_proc": num_proc, "desc": f"Tokenising {split}"}
         encoded[split] = dataset.map(function, **arguments)
     return type(splits)(encoded)
+
+
+def _encode_raw(batch: dict[str, list], rows: list[int], *, encode: Callable[..., dict[str, list]]) -> dict[str, list]:
+    return encode({name.removeprefix(RAW): cells for name, cells in batch.items()}, rows)
 
 
 def drop_truncated(splits: Splits) -> tuple[Splits, dict[str, tuple[int, int]]]:

@@ -1,18 +1,25 @@
 """Label names: read from cells, put in order, and turned into ids."""
 
 import re
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from math import isfinite
 from typing import Any
+from unicodedata import category, normalize
 
 import numpy as np
 from datasets import ClassLabel, Dataset, List
 
 from ..files.cells import place, shown
-from ..files.readers import DataError, whole_text
+from ..files.errors import DataError
+from ..files.json_files import whole_text
 from .splits import AnyDataset, Splits
 
 LABEL_TYPES = (str, int, float, bool, np.bool_, np.integer)
+BLANKS = re.compile(r"[\s_-]+")
+NUMBER = re.compile(r"-?[0-9]{1,15}(\.0*)?")
+# labels that a line names
+MOST_SHOWN = 20
 # longer ones are no numbers that anybody sorts by, and Python reads none beyond 4,300 digits
 WHOLE_NUMBER = re.compile(r"-?\d{1,300}")
 
@@ -26,6 +33,11 @@ def _is_fraction(value: Any) -> bool:
     return isfinite(number) and not number.is_integer()
 
 
+def is_missing(value: Any) -> bool:
+    """Return whether a label is not there."""
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
 def label_values(value: Any, column: str, split: str, row: int) -> list[str]:
     """Return the label names in one cell: one, or several of a list.
 
@@ -36,7 +48,7 @@ def label_values(value: Any, column: str, split: str, row: int) -> list[str]:
     names = []
     for single in values:
         where = place(split, row, column)
-        if single is None or single == "":
+        if is_missing(single):
             raise DataError(f"{where}: the label is missing (got {single!r}). Fill it in or remove the row.")
         if not isinstance(single, LABEL_TYPES) or (isinstance(single, float) and not isfinite(single)):
             raise DataError(f"{where}: a label must be text or a whole number, got {shown(single)}. Correct it or remove the row.")
@@ -46,7 +58,7 @@ def label_values(value: Any, column: str, split: str, row: int) -> list[str]:
                 "Pass --problem_type regression, or turn scores into classes first."
             )
         # 1.0 and True name the same class wherever they come from
-        names.append(str(int(single)) if isinstance(single, (float, bool, np.bool_)) else whole_text(str(single)))
+        names.append(str(int(single)) if isinstance(single, (float, bool, np.bool_)) else whole_text(str(single)).strip())
     return names
 
 
@@ -90,9 +102,11 @@ def collect_labels(splits: Splits, column: str, names: dict[str, list[str] | Non
         for row, cell in enumerate(_cells(splits[split], column)):
             new = set(label_values(named_cell(cell, names[split]), column, split, row)) - found[source]
             if new and split != source and not allow_new:
+                alike = [known for known in found[source] if plain_label(known) == plain_label(min(new))]
                 raise DataError(
                     f"{place(split, row, column)}: label {min(new)!r} does not occur in the {source} split, whose labels are "
-                    f"{order_labels(found[source])[:20]}. Correct it, or pass --unknown_labels wrong to count such rows as wrong."
+                    f"{order_labels(found[source])[:20]}{f'; it is spelled like {alike[0]!r}' if alike else ''}. Correct it, or pass "
+                    "--unknown_labels wrong to count such rows as wrong."
                 )
             found[split] |= new
     return order_labels(set().union(*found.values()))
@@ -116,6 +130,53 @@ def order_labels(labels: Iterable[str]) -> list[str]:
         return (0, int(label), label) if WHOLE_NUMBER.fullmatch(label) else (1 if label == "O" else 2, 0, label)
 
     return sorted(labels, key=key)
+
+
+def plain_label(label: str) -> str:
+    """Return what spellings of one label have in common, whatever their case, Unicode form, separators and form of numbers."""
+    seen = "".join(char for char in normalize("NFKC", label).casefold() if category(char) != "Cf")
+    plain = BLANKS.sub(" ", seen).strip()
+    return str(int(float(plain))) if NUMBER.fullmatch(plain) else plain
+
+
+def count_labels(dataset: AnyDataset, column: str, names: list[str] | None = None, split: str = "train") -> Counter[str]:
+    """Return how many rows, or tags of rows, have each label; rows without one are not counted."""
+    counts: Counter[str] = Counter()
+    for row, cell in enumerate(_cells(dataset, column)):
+        named = named_cell(cell, names)
+        if not is_missing(named):
+            counts.update(label_values(named, column, split, row))
+    return counts
+
+
+def describe_counts(counts: Mapping[str, int], what: str = "training rows") -> str:
+    """Return a line that says how many rows have each label, the most frequent ones first where there are many."""
+    ordered = sorted(counts.items(), key=lambda pair: -pair[1]) if len(counts) > MOST_SHOWN else list(counts.items())
+    shown_labels = ", ".join(f"{label} {count:,}" for label, count in ordered[:MOST_SHOWN])
+    rest = f", and {len(ordered) - MOST_SHOWN:,} labels of at most {ordered[MOST_SHOWN][1]:,}" if len(ordered) > MOST_SHOWN else ""
+    return f"Labels of the {what}: {shown_labels}{rest}."
+
+
+def describe_alike(counts: Mapping[str, int]) -> str | None:
+    """Return a line about labels that differ in nothing but their spelling, or None if there are none."""
+    groups: dict[str, list[str]] = {}
+    for label in counts:
+        groups.setdefault(plain_label(label), []).append(label)
+    alike = [" and ".join(f"{label!r} ({counts[label]:,} rows)" for label in labels) for labels in groups.values() if len(labels) > 1]
+    if not alike:
+        return None
+    return (
+        f"Labels that differ only in case, form of characters, separators or form of numbers are different labels: {'; '.join(alike[:10])}."
+    )
+
+
+def describe_lack(train: Iterable[str], validation: Iterable[str], split: str = "validation") -> str | None:
+    """Return a line about the labels of the training rows that no row of another split has, or None if it lacks none."""
+    lacking = order_labels({*train} - {*validation} - {"O"})
+    if not lacking:
+        return None
+    more = f" and {len(lacking) - MOST_SHOWN} more" if len(lacking) > MOST_SHOWN else ""
+    return f"No {split} row is of {lacking[:MOST_SHOWN]}{more}: its score says nothing of {'it' if len(lacking) == 1 else 'them'}."
 
 
 def label_ids(cell: Any, column: str, split: str, row: int, label2id: dict[str, int]) -> list[int]:

@@ -1,25 +1,31 @@
 """Spans of raw text: checked, made of the tags of tokens, turned into tags of units and back."""
 
+from bisect import bisect
 from collections.abc import Iterable, Sequence
+from html import unescape
 from itertools import groupby, pairwise
 from typing import Any
+from unicodedata import normalize
 
 from transformers import PreTrainedTokenizerBase
 
 from ...models.pieces import CONTINUATION, SPACE, SPECIAL, WORD_START
-from ...models.tags import guess_scheme, spans_of_tags
-from ..files.readers import DataError
+from ..files.errors import DataError
+from .schemes import find_scheme
 
 Span = tuple[int, int, str]
 
 
-def check_spans(text: str, spans: Iterable[dict[str, Any]], where: str) -> tuple[list[Span], int]:
+def check_spans(text: str, spans: Iterable[dict[str, Any]], where: str, overlapping: str = "error") -> tuple[list[Span], int]:
     """Return the spans of a text in order, without white space at their ends, and how many had some.
 
     Args:
         text (`str`): The text.
-        spans (`Iterable`): Dictionaries with `start`, `end` and `label`, and perhaps `quote`, the text that should be between.
+        spans (`Iterable`): Dictionaries with `start`, `end` and `label`, and perhaps `quote`, the text that should be between; offsets
+            decide, and a quote may differ in white space, ends of lines, entities of HTML and the form of its characters.
         where (`str`): Names the row in errors.
+        overlapping (`str`): "error", or which of spans that overlap stays: the "longest", of those the first in the text, or the "first"
+            in the list.
 
     Raises:
         DataError: A span is empty, out of range, has no label, overlaps another, or its offsets count something else than characters.
@@ -40,19 +46,38 @@ def check_spans(text: str, spans: Iterable[dict[str, Any]], where: str) -> tuple
         begin = start + text[start:end].index(inner)
         trimmed += len(inner) < end - start
         checked.append((begin, begin + len(inner), label))
+    if overlapping == "longest":
+        checked.sort(key=lambda span: (span[0] - span[1], span))
+    if overlapping != "error":
+        return _first_of_overlapping(checked), trimmed
     checked.sort()
     for (start, end, label), (next_start, next_end, next_label) in pairwise(checked):
         if next_start < end:
             raise DataError(
                 f"{where}: spans [{start}, {end}) {label!r} and [{next_start}, {next_end}) {next_label!r} of the text {text[:80]!r} "
-                f"overlap in {text[next_start : min(end, next_end)]!r}, but a character is in one span at most. Remove or shorten one."
+                f"overlap in {text[next_start : min(end, next_end)]!r}, but a character is in one span at most. Remove or shorten one, or "
+                "pass --overlapping_spans longest or first."
             )
     return checked, trimmed
 
 
+def _first_of_overlapping(spans: Iterable[Span]) -> list[Span]:
+    """Return in order the spans that overlap none before them in the list."""
+    kept: list[Span] = []
+    for span in spans:
+        place = bisect(kept, span)
+        is_free = (place == 0 or kept[place - 1][1] <= span[0]) and (place == len(kept) or span[1] <= kept[place][0])
+        if is_free:
+            kept.insert(place, span)
+    return kept
+
+
 def _other_unit(text: str, start: int, end: int, quote: str | None) -> str | None:
     """Say what offsets count if it is not characters, as far as a quoted text or the length of the text shows."""
-    if text[start:end] == quote or (quote is None and end <= len(text)) or (text.isascii() and quote is None):
+    if quote is None:
+        if end <= len(text) or text.isascii():
+            return None
+    elif _plain(text[start:end]) == _plain(quote):
         return None
     for unit, encoding, width in (("bytes of UTF-8", "utf-8", 1), ("UTF-16 units, as JavaScript does", "utf-16-le", 2)):
         between = text.encode(encoding)[width * start : width * end].decode(encoding, errors="replace")
@@ -62,7 +87,18 @@ def _other_unit(text: str, start: int, end: int, quote: str | None) -> str | Non
                 f"the offsets seem to count {unit}, in which it is {between!r}. Convert them to characters: "
                 f"len(text.encode({encoding!r})[:{size}start].decode({encoding!r}))."
             )
-    return f"there is {text[start:end]!r}, but the annotation quotes {quote!r}. Correct the offsets." if quote is not None else None
+    if quote is None:
+        return None
+    if text.replace("\r\n", "\n")[start:end] == quote:
+        return "the offsets seem to count an end of a line, CR LF in the text, as one character. Replace CR LF by LF in the text."
+    if text[start : end + 1] == quote:
+        return f"`end` seems to be the last character of {quote!r}, but the one after it is meant. Add 1 to every `end`."
+    return f"there is {text[start:end]!r}, but the annotation quotes {quote!r}. Correct the offsets."
+
+
+def _plain(text: str) -> str:
+    """Return a text as tools may quote it: without entities of HTML, runs of white space and forms of characters."""
+    return " ".join(normalize("NFC", unescape(text)).split())
 
 
 def token_spans(offsets: Sequence[Sequence[int]], tags: Sequence[str], labels: Sequence[str]) -> list[dict[str, Any]]:
@@ -75,11 +111,11 @@ def token_spans(offsets: Sequence[Sequence[int]], tags: Sequence[str], labels: S
         tags (`Sequence`): Their tags.
         labels (`Sequence`): All tags that there are, which tell the scheme.
     """
-    scheme = guess_scheme(labels)
+    scheme = find_scheme([labels])
     if scheme is None:
         places = groupby(zip(offsets, tags, strict=True), key=lambda pair: tuple(pair[0]))
         return [{"start": start, "end": end, "label": "+".join(tag for _, tag in group)} for (start, end), group in places]
-    return [{"start": offsets[first][0], "end": offsets[last - 1][1], "label": label} for first, last, label in spans_of_tags(tags)]
+    return [{"start": offsets[first][0], "end": offsets[last - 1][1], "label": label} for first, last, label in scheme.spans(tags)]
 
 
 def unit_tags(units: Sequence[tuple[int, int]], spans: Iterable[Span]) -> tuple[list[str], int]:

@@ -3,8 +3,13 @@
 import json
 
 import pytest
+from datasets import Dataset
 
-from hf_rnn.data.files.readers import read_rows
+from hf_rnn.data.files import annotations
+from hf_rnn.data.files.readers import DataError, judge, read_rows
+from hf_rnn.data.files.reading import ReadingOptions
+from hf_rnn.data.rows.annotated import annotated_texts, holds_spans
+from hf_rnn.data.rows.splits import load_splits
 
 TEXT = "We flew to Seoul."
 SPAN = {"start": 11, "end": 16, "label": "LOC", "quote": None}
@@ -12,11 +17,16 @@ QUOTED = {**SPAN, "quote": "Seoul"}
 STUDIO = {"value": {"start": 11, "end": 16, "text": "Seoul", "labels": ["LOC"]}, "type": "labels", "from_name": "label", "to_name": "text"}
 
 
-def read(tmp_path, name, content):
-    """Write JSON, or a line for each value if the name ends in .jsonl, and return what is read."""
+def write(tmp_path, name, content):
+    """Write JSON, or a line for each value if the name ends in .jsonl, and return the path."""
     lines = [json.dumps(value) for value in content] if name.endswith("l") else [json.dumps(content)]
     (tmp_path / name).write_text("\n".join(lines), encoding="utf-8")
-    return list(read_rows(str(tmp_path / name)))
+    return str(tmp_path / name)
+
+
+def read(tmp_path, name, content, **options):
+    """Write JSON and return what is read."""
+    return list(read_rows(write(tmp_path, name, content), ReadingOptions(**options)))
 
 
 @pytest.mark.parametrize(
@@ -78,3 +88,164 @@ def test_columns_beside_the_spans_stay(tmp_path):
 def test_other_rows_pass(tmp_path, row):
     """Classes, tags and several labels are no spans."""
     assert read(tmp_path, "a.jsonl", [row]) == [row]
+
+
+LABELLED = [[11, 16, "LOC"]]
+
+
+def test_null_and_absent_spans_are_none(tmp_path):
+    """A file is judged by all its rows, whatever the first ones lack, and splits together."""
+    rows = [{"text": "a", "label": None}, {"text": "b"}, {"text": "c", "label": []}, {"text": TEXT, "label": LABELLED}]
+    assert [len(row["spans"]) for row in read(tmp_path, "a.jsonl", rows)] == [0, 0, 0, 1]
+    train, test = str(tmp_path / "a.jsonl"), write(tmp_path, "test.jsonl", [{"text": "a", "label": []}])
+    splits = load_splits(files={"train": train, "test": test})
+    assert splits["test"][:] == {"text": ["a"], "spans": [[]]}
+    assert annotated_texts(splits["test"], "test") == (["a"], [[]], 0)
+    alone = load_splits(files={"test": test})["test"]
+    assert holds_spans(alone) and annotated_texts(alone, "test") == (["a"], [[]], 0)
+    named = load_splits(files={"test": test}, reading=ReadingOptions(label_column="label"))["test"]
+    assert annotated_texts(named, "test", None, "label") == (["a"], [[]], 0)
+
+
+def test_named_columns_win(tmp_path, monkeypatch):
+    """Of two lists of spans the named one is read, and a text is taken from where the options say; a choice is said."""
+    told = []
+    monkeypatch.setattr(annotations.logger, "warning_once", told.append)
+    rows = [{"text": TEXT, "body": "Seoul!", "predicted": [[0, 2, "WRONG"]], "label": LABELLED}]
+    for column, expected in (("label", "LOC"), ("predicted", "WRONG"), (None, "LOC")):
+        (row,) = read(tmp_path, "a.jsonl", rows, label_column=column)
+        assert row["spans"][0]["label"] == expected
+    assert "spans are read from 'label', not from ['predicted']" in told[-1]
+    assert read(tmp_path, "a.jsonl", rows, text_column="body")[0]["text"] == "Seoul!"
+    path = write(tmp_path, "b.jsonl", [{"id": 1, "data": TEXT, "label": LABELLED}])
+    rows = load_splits(files={"train": path}, reading=ReadingOptions(text_column="data"))["train"]
+    assert annotated_texts(rows, "train", "data")[:2] == ([TEXT], [[(11, 16, "LOC")]])
+    with pytest.raises(DataError, match="spans but no text .*--text_column_name"):
+        read(tmp_path, "c.jsonl", [{"body": TEXT, "label": LABELLED}])
+
+
+def test_spans_in_cells_of_tables(tmp_path):
+    """A table may spell them."""
+    (tmp_path / "a.csv").write_text('text,label\n"We flew to Seoul.","[{""start"": 11, ""end"": 16, ""labels"": [""LOC""]}]"\nno,[]\n')
+    rows = list(read_rows(str(tmp_path / "a.csv")))
+    assert [row["spans"] for row in rows] == [[SPAN], []]
+
+
+def test_labels_of_a_region(tmp_path):
+    """Each label of a region is a span; of those that overlap the options choose."""
+    two = {"value": {"start": 11, "end": 16, "text": "Seoul", "labels": ["LOC", "SUBJ"]}, "type": "labels"}
+    wide = {"value": {"start": 8, "end": 16, "text": "to  Seoul", "labels": ["PLACE"]}, "type": "labels"}
+    path = write(tmp_path, "a.json", [{"data": {"text": TEXT}, "annotations": [{"result": [two, wide]}]}])
+    rows = load_splits(files={"train": path})["train"]
+    with pytest.raises(DataError, match="overlap in .*--overlapping_spans longest or first"):
+        annotated_texts(rows, "train")
+    assert annotated_texts(rows, "train", overlapping="first")[1] == [[(11, 16, "LOC")]]
+    assert annotated_texts(rows, "train", overlapping="longest")[1] == [[(8, 16, "PLACE")]]
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "quote"),
+    [
+        ("to New  York today", (3, 12), "New York"),
+        ("to New\r\nYork today", (3, 12), "New\nYork"),
+        ("AT&T rose", (0, 4), "AT&amp;T"),
+        ("in Köln", (3, 7), "Ko\u0308ln"),
+        (" Seoul", (0, 6), "Seoul"),
+    ],
+)
+def test_offsets_decide(tmp_path, text, place, quote):
+    """A quotation may differ in white space, ends of lines, entities and the form of characters."""
+    value = {"start": place[0], "end": place[1], "text": quote, "labels": ["LOC"]}
+    path = write(tmp_path, "a.json", [{"data": {"text": text}, "annotations": [{"result": [{"value": value}]}]}])
+    rows = load_splits(files={"train": path})["train"]
+    ((start, end, _),) = annotated_texts(rows, "train")[1][0]
+    assert (start, end) == (place[1] - len(text[slice(*place)].lstrip()), place[1])
+
+
+def choice(*names, control="sentiment"):
+    """Return a choice of Label Studio."""
+    return {"type": "choices", "from_name": control, "value": {"choices": list(names)}}
+
+
+def task(*annotations):
+    """Return a task of Label Studio."""
+    return {"id": 1, "data": {"text": TEXT}, "annotations": [{"result": list(results)} for results in annotations]}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "labels"),
+    [
+        ("studio.json", [task([choice("bad")]), task([choice("good")]), task([])], ["bad", "good", None]),
+        ("studio.json", [task([choice("a", "b")]), task([choice("a")]), task([])], [["a", "b"], ["a"], []]),
+        ("stars.json", [task([{"from_name": "x", "value": {"rating": 4}}])], [4]),
+        (
+            "prodigy.jsonl",
+            [{"text": TEXT, "label": "GOOD", "answer": each} for each in ("accept", "reject", "ignore")],
+            ["GOOD", "not GOOD"],
+        ),
+        (
+            "two.jsonl",
+            [{"text": TEXT, "label": label, "answer": each} for label, each in (("A", "accept"), ("B", "reject"), ("B", "accept"))],
+            ["A", "B"],
+        ),
+        ("choice.jsonl", [{"text": TEXT, "options": [{"id": "A"}], "accept": ["A"], "answer": "accept"}], ["A"]),
+        ("choice.jsonl", [{"text": TEXT, "options": [{"id": "A"}], "accept": each} for each in (["A", "B"], [])], [["A", "B"], []]),
+        ("doccano.jsonl", [{"id": 1, "text": TEXT, "label": ["a"]}, {"id": 2, "text": TEXT, "label": ["b"]}], [["a"], ["b"]]),
+        ("spacy.jsonl", [[TEXT, {"cats": {"A": 1.0, "B": 0.0}}], [TEXT, {"cats": {"A": 0, "B": 1}}]], ["A", "B"]),
+        ("spacy.jsonl", [{"text": TEXT, "cats": {"A": 1.0, "B": 1.0}}, {"text": TEXT, "cats": {"A": 0, "B": 0}}], [["A", "B"], []]),
+        ("min.json", [{"text": TEXT, "label": {"choices": ["a", "b"]}}], [["a", "b"]]),
+    ],
+)
+def test_classes_of_tools(tmp_path, name, content, labels):
+    """One class each, or lists where any row has several; what was rejected is the other class if only one was asked for."""
+    rows = read(tmp_path, name, content)
+    assert [row["label"] for row in rows] == labels and all(row["text"] == TEXT for row in rows)
+
+
+def test_spans_and_classes_of_one_tool(tmp_path):
+    """Choices stand under the name of their control where there are spans or several controls, or where it is named."""
+    rows = read(tmp_path, "a.json", [task([STUDIO, choice("good")])])
+    assert (rows[0]["spans"], rows[0]["sentiment"]) == ([QUOTED], "good")
+    rows = read(tmp_path, "a.json", [task([choice("good"), choice("news", control="topic")])])
+    assert (rows[0]["sentiment"], rows[0]["topic"]) == ("good", "news")
+    assert read(tmp_path, "a.json", [task([choice("good")])], label_column="sentiment")[0]["sentiment"] == "good"
+
+
+@pytest.mark.parametrize(("annotators", "label", "kinds"), [("first", "a", ["X"]), ("last", "b", ["Z"]), ("agreement", "b", ["LOC"])])
+def test_several_annotators(tmp_path, monkeypatch, annotators, label, kinds):
+    """The first, the last, or what more than half of them say; that there are several is said."""
+    told = []
+    monkeypatch.setattr(annotations.logger, "warning_once", told.append)
+    work = task([choice("a")], [choice("b")], [choice("b")])
+    assert read(tmp_path, "a.json", [work], annotators=annotators)[0]["label"] == label
+    assert f"1 rows have several annotations, of which '{annotators}' counts" in told[0]
+
+    def region(kind):
+        return {"value": {"start": 11, "end": 16, "labels": [kind]}}
+
+    work = task([region("X")], [region("LOC")], [region("LOC"), region("Y")], [region("LOC")], [region("Z")])
+    assert [span["label"] for span in read(tmp_path, "b.json", [work], annotators=annotators)[0]["spans"]] == kinds
+
+
+def test_fasttext(tmp_path):
+    """Labels before a text; lines of which any has none are texts."""
+    (tmp_path / "a.txt").write_text("__label__bad the soup\n\n__label__good tea\n")
+    assert list(read_rows(str(tmp_path / "a.txt"))) == [{"text": "the soup", "label": "bad"}, {"text": "tea", "label": "good"}]
+    (tmp_path / "b.txt").write_text("__label__a __label__b , soup\n__label__a tea\n__label__b\n")
+    rows = list(read_rows(str(tmp_path / "b.txt")))
+    assert [row["labels"] for row in rows] == [["a", "b"], ["a"], ["b"]] and [row["text"] for row in rows] == ["soup", "tea", ""]
+    (tmp_path / "c.txt").write_text("__label__a soup\ntea\n")
+    assert list(read_rows(str(tmp_path / "c.txt"))) == [{"text": "__label__a soup"}, {"text": "tea"}]
+
+
+def test_what_was_judged_can_be_cached(tmp_path):
+    """What splits tell is equal in every process: it is part of a cache's fingerprint."""
+    path = write(tmp_path, "a.jsonl", [{"text": TEXT, "label": each, "answer": "accept"} for each in "abc"])
+    assert judge([path]) == judge([path]) and isinstance(judge([path]).answers, dict)
+
+
+def test_spans_in_parquet(tmp_path):
+    """Lists of objects in a column of any name are spans there too."""
+    rows = [{"text": TEXT, "found": [{"start": 11, "end": 16, "label": "LOC"}]}, {"text": "no", "found": []}]
+    Dataset.from_list(rows).to_parquet(tmp_path / "a.parquet")
+    assert [row["spans"] for row in load_splits(files={"train": str(tmp_path / "a.parquet")})["train"]] == [[SPAN], []]

@@ -7,7 +7,16 @@ import pytest
 from datasets import Dataset, IterableDataset
 
 from hf_rnn.data.files.readers import DataError
-from hf_rnn.data.rows.splits import LABEL_COLUMNS, TEXT_COLUMNS, carve_validation, choose_column, column_names, load_splits
+from hf_rnn.data.rows.splits import (
+    LABEL_COLUMNS,
+    TEXT_COLUMNS,
+    carve_validation,
+    choose_column,
+    column_names,
+    draw_validation,
+    load_splits,
+    row_labels,
+)
 
 pytestmark = pytest.mark.lowest
 
@@ -79,3 +88,39 @@ def test_carve_validation_is_stratified_and_seeded():
     for share in (0.0, 1.0, 0.001):
         with pytest.raises(DataError, match="--validation_"):
             carve_validation(dataset, labels, share, seed=3)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_draws_leave_a_row_of_every_label(seed):
+    """Classes, several labels, tags: none has all its rows held out; without rare ones nothing is drawn otherwise."""
+    classes = [*"ab" * 20, "rare", "other"]
+    several = [[label] if label in "ab" else ["a", label] for label in classes]
+    for labels in (classes, several):
+        held_out = draw_validation(len(labels), labels, 0.5, seed)
+        left = {name for label, out in zip(labels, held_out, strict=True) if not out for name in label_set(label)}
+        assert {"rare", "other", "a", "b"} == left
+        assert held_out.sum() in (20, 21)
+    plain = [["a", "b"]] * 42
+    assert (draw_validation(42, plain, 0.5, seed) == draw_validation(42, None, 0.5, seed)).all()
+
+
+def label_set(label):
+    """Return one label or several as a set."""
+    return {*label} if isinstance(label, list) else {label}
+
+
+def test_intents_and_tags_are_drawn_together():
+    """The labels of several columns count, each under its column."""
+    rows = Dataset.from_dict({"tags": [["O", "B-X"], ["O"], ["O"]], "intent": ["go", "O", "go"]})
+    assert row_labels(rows, ["intent"]) == ["go", "O", "go"]
+    labels = row_labels(rows, ["tags", "intent"])
+    assert labels[1] == [("tags", "O"), ("intent", "O")]
+    assert draw_validation(3, labels, 0.4, 0).tolist() == [False, False, True]
+
+
+def test_too_few_rows_for_a_draw():
+    """The true number of rows is said."""
+    with pytest.raises(DataError, match="A validation share of 0.2 of 2 rows leaves a split empty"):
+        draw_validation(2, ["bad", "good"], 0.2, 0)
+    with pytest.raises(DataError, match="every row is the only one of a label"):
+        draw_validation(2, ["bad", "good"], 0.5, 0)

@@ -1,12 +1,14 @@
 """Pretrained vectors reach the rows of their words, and a bad line is named by its number."""
 
 import gzip
+import struct
 
 import pytest
 import torch
 from torch import nn
 
 from hf_rnn.data.files.readers import DataError
+from hf_rnn.data.tokenizers import vectors
 from hf_rnn.data.tokenizers.training import train_tokenizer
 from hf_rnn.data.tokenizers.vectors import load_vectors
 
@@ -36,15 +38,44 @@ def test_vectors_are_loaded(tmp_path, kind, header, packed):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("a 1 2\nb 1\n", "line 2: 1 values, but the embedding has 2. Pass --embedding_size 1"),
-        ("a 1 2\nb 1 2 3\n", "line 2: 3 values, but the embedding has 2"),
-        ("a 1 2\nb 1 x\n", r"line 2: 'x' is not a number \(word 'b'\)"),
-        ("10 300\na 1 2\n", "line 1: vectors of 300 values, but the embedding has 2. Pass --embedding_size 300"),
+        (b"a 1 2 3\nb 1 2 3\nc 1 2\n", "v.txt: vectors of 3 values, but the embedding has 2. Pass --embedding_size 3"),
+        (b"10 300\na 1 2\n", "line 1: vectors of 300 values, but the embedding has 2. Pass --embedding_size 300"),
+        (b"1 2\nnone\n", "no line is a word and 2 numbers"),
+        (b"\xba\x16\x4f\x2f\x0c\x00", "a model of fastText. Take its vectors as text"),
+        (b"\x93NUMPY\x01", "an array of numpy without words"),
+        (b"PK\x03\x04", "a zip archive"),
+        (b"3 2\ndog " + struct.pack("<2f", 1.5, -2) + b"\ncat \x00", "after 1 of 3 vectors. Copy it again"),
     ],
 )
-def test_bad_lines_are_named(tmp_path, content, message):
-    """Dimension and numbers are checked line by line."""
-    (tmp_path / "v.txt").write_text(content)
+def test_what_is_no_file_of_vectors_is_said(tmp_path, content, message):
+    """Vectors of another size, and files that hold none or in another form."""
+    (tmp_path / "v.txt").write_bytes(content)
     tokenizer = train_tokenizer(TEXTS, "word", 100)
     with pytest.raises(DataError, match=message):
         load_vectors(str(tmp_path / "v.txt"), tokenizer, nn.Embedding(len(tokenizer), 2))
+
+
+FOUND = [
+    # lines without a word, with too few or too many numbers, or with something else; a byte that is not UTF-8
+    (b"dog 1.5 -2\n\r 1 2\ncat 3\ncat 1 2 3 4\nrun 1 x\nrun nan 1\n\xff\xfe 1 2\nbarks 5 6\n", 5),
+    # a byte-order mark, tabs, double blanks, blanks at the end, CR LF
+    (b"\xef\xbb\xbf3 2\r\ndog\t1.5\t-2\r\nbarks  5  6 \r\n", 0),
+    (b"\xef\xbb\xbfdog 1.5 -2\nbarks 5 6\n", 0),
+    # the binary format of word2vec, with ends of lines and without
+    (b"2 2\ndog " + struct.pack("<2f", 1.5, -2) + b"\nbarks " + struct.pack("<2f", 5, 6) + b"\n", 0),
+    (b"2 2\ndog " + struct.pack("<2f", 1.5, -2) + b"barks " + struct.pack("<2f", 5, 6), 0),
+]
+
+
+@pytest.mark.parametrize(("content", "odd"), FOUND)
+def test_vectors_are_read_as_they_are_found(tmp_path, monkeypatch, content, odd):
+    """What is right in a file is read, and the lines that are not are counted."""
+    told = []
+    monkeypatch.setattr(vectors.logger, "warning", told.append)
+    (tmp_path / "v.bin").write_bytes(content)
+    tokenizer = train_tokenizer(TEXTS, "word", 100)
+    embedding = nn.Embedding(len(tokenizer), 2)
+    assert load_vectors(str(tmp_path / "v.bin"), tokenizer, embedding).found == 2
+    for word, vector in (("dog", [1.5, -2]), ("barks", [5, 6])):
+        assert embedding.weight[tokenizer(word).input_ids[0]].tolist() == vector
+    assert [f"{odd} of " in line for line in told] == [True] * bool(odd)

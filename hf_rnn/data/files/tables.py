@@ -1,0 +1,269 @@
+"""Read tables: comma-separated and the like with whatever separates and quotes their cells, and sheets of Excel."""
+
+import csv
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from transformers.utils.logging import get_logger
+
+from .errors import DataError
+from .reading import Source
+from .rows import Row
+
+logger = get_logger(__name__)
+
+SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "pipes"}
+# bytes of a cell of a table
+LARGEST_CELL = 2**31 - 1
+# share of the rows that have as many cells as the header by a separator that the ending does not tell
+LEAST_SHARE = 0.5
+# which cells writers quote: those that need it, those with commas too as Excel does, all, or all but numbers
+STYLES: tuple[Callable[[str], bool], ...] = (
+    lambda cell: any(mark in cell for mark in '\t"\r\n'),
+    lambda cell: any(mark in cell for mark in '\t"\r\n,'),
+    lambda cell: True,
+    lambda cell: not cell.replace(".", "", 1).lstrip("-").isdigit(),
+)
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How a table separates and quotes its cells.
+
+    Attributes:
+        separator (`str`): Between cells.
+        quote (`str`, *optional*): Around cells; None if quotes are characters.
+        escape (`str`, *optional*): Before quotes in cells, where they are not doubled.
+        skip (`int`): Lines before the header.
+    """
+
+    separator: str
+    quote: str | None = '"'
+    escape: str | None = None
+    skip: int = 0
+
+    def reader(self, lines: Iterable[str]) -> Any:
+        """Return a `csv.reader` of the lines after those to skip."""
+        csv.field_size_limit(LARGEST_CELL)
+        lines = islice(lines, self.skip, None)
+        if self.quote is None:
+            return csv.reader(lines, delimiter=self.separator, quoting=csv.QUOTE_NONE)
+        doubled = self.escape is None
+        options: dict[str, Any] = {"quotechar": self.quote, "escapechar": self.escape, "doublequote": doubled, "strict": True}
+        return csv.reader(lines, delimiter=self.separator, **options)
+
+    def fit(self, lines: Iterable[str]) -> tuple[int, float]:
+        """Return how many cells the header has, and the share of rows that have as many; 0 after what is no such table."""
+        reader, widths = self.reader(lines), Counter[int]()
+        width = 0
+        try:
+            width = len(_trim(next(reader, []), 1))
+            widths.update(len(_trim(row, width)) for row in reader if row)
+        except csv.Error:
+            widths[0] += 1
+        return width, widths[width] / widths.total() if widths else 1.0
+
+
+def _trim(cells: list[str], width: int) -> list[str]:
+    """Leave out empty cells behind those of the header, as spreadsheets write them."""
+    while len(cells) > width and not cells[-1].strip():
+        cells = cells[:-1]
+    return cells
+
+
+def read_table_with_blanks(source: Source) -> Iterator[Row]:
+    """Yield the rows of a table, by the names in its header, and an empty one for each blank line.
+
+    Raises:
+        DataError: There is no header, or a row has another number of cells; names the line.
+    """
+    dialect = find_dialect(source)
+    with source.lines() as lines:
+        yield from _read_cells(source, dialect.reader(lines), dialect.skip)
+
+
+def find_dialect(source: Source) -> Dialect:
+    """Return how a whole file separates and quotes its cells; say so if its ending does not tell."""
+    usual = "\t" if source.path.lower().removesuffix(".gz").endswith((".tsv", ".txt", ".tab")) else ","
+    with source.lines() as lines:
+        header = lines.readline()
+    told = header.strip().strip('"').removeprefix("sep=")
+    skip = int((header.strip().strip('"').startswith("sep=") and told in SEPARATORS) or header.strip().strip('"') == "sep=")
+    if skip:
+        dialect = Dialect(told or "\t", skip=1)
+        return dialect if _fits(source, dialect) else Dialect(dialect.separator, None, skip=1)
+    if _is_plain(source, usual):
+        return Dialect(usual, None if usual == "\t" else '"')
+    with source.lines() as lines:
+        names = next(csv.reader(lines), [])
+    fits = {}
+    for separator in dict.fromkeys((usual, *SEPARATORS)):
+        if separator == usual or separator in header:
+            fits[separator] = max((_fit(source, each) for each in _dialects(separator, names)), key=lambda fit: fit[::-1])
+    good = [separator for separator, (width, share) in fits.items() if width > 1 and (separator == usual or share >= LEAST_SHARE)]
+    separator = max(good, key=lambda each: (fits[each][1], each == usual), default=usual)
+    dialect = _quoting(source, separator, names)
+    if separator != usual:
+        logger.warning_once(f"{source.path}: cells are separated by {SEPARATORS[separator]}.")
+    return dialect
+
+
+def _is_plain(source: Source, separator: str) -> bool:
+    """Return whether a table is the usual one of its ending, without any quotes if that is of tabs."""
+    if separator == "\t" and _has(source, '"'):
+        return False
+    width, share = _fit(source, Dialect(separator, None if separator == "\t" else '"'))
+    return width > 1 and share == 1.0
+
+
+def _has(source: Source, what: str) -> bool:
+    with source.lines() as lines:
+        return any(what in line for line in lines)
+
+
+def _fit(source: Source, dialect: Dialect) -> tuple[int, float]:
+    with source.lines() as lines:
+        return dialect.fit(lines)
+
+
+def _fits(source: Source, dialect: Dialect) -> bool:
+    return _fit(source, dialect)[1] == 1.0
+
+
+def _dialects(separator: str, names: Sequence[str]) -> list[Dialect]:
+    """Return the ways in which cells may be quoted, the usual one first."""
+    quote = "'" if names and all(len(name) > 1 and name[0] == name[-1] == "'" for name in names) else '"'
+    return [Dialect(separator, quote), Dialect(separator, quote, "\\"), Dialect(separator, None)]
+
+
+def _quoting(source: Source, separator: str, names: Sequence[str]) -> Dialect:
+    """Return the way of quoting in which all rows have as many cells as the header."""
+    doubled, escaped, plain = _dialects(separator, names)
+    if separator == "\t" and not _needs_quotes(source, doubled) and (_fits(source, plain) or not _fits(source, doubled)):
+        # a quote is a character where a writer of quotes would not have put it
+        return plain
+    return escaped if not _fits(source, doubled) and _has(source, '\\"') and _fits(source, escaped) else doubled
+
+
+def _needs_quotes(source: Source, dialect: Dialect) -> bool:
+    """Return whether quotes in a table stand where a writer of one style puts them, so that writing it again gives the same lines."""
+    styles = list(STYLES)
+    consumed: list[str] = []
+
+    def consume(lines: Iterable[str]) -> Iterator[str]:
+        for line in lines:
+            consumed.append(line)
+            yield line
+
+    with source.lines() as lines:
+        try:
+            for row in dialect.reader(consume(lines)):
+                line = "".join(consumed).rstrip("\r\n")
+                styles = [style for style in styles if line == dialect.separator.join(_quoted(cell, style) for cell in row)]
+                consumed.clear()
+                if not styles:
+                    return False
+        except csv.Error:
+            return False
+    return True
+
+
+def _quoted(cell: str, style: Callable[[str], bool]) -> str:
+    return '"' + cell.replace('"', '""') + '"' if style(cell) else cell
+
+
+def _read_cells(source: Source, reader: Any, skip: int) -> Iterator[Row]:
+    try:
+        header = next(reader, None)
+    except csv.Error as error:
+        raise source.error(1 + skip, f"{error}. {_remedy(error)}") from None
+    if not header:
+        raise DataError(f"{source.path}: the file is empty, expected a header line with the names of the columns.")
+    header = _trim(header, 1)
+    names = check_header(source.path, header, 1 + skip)
+    # the header's lines belong to no row
+    source.mark(reader.line_num + skip)
+    number = 0
+    try:
+        for number, values in enumerate(reader, start=1):
+            if not values:
+                yield {}
+                continue
+            values = _trim(values, len(header))
+            if len(values) != len(header):
+                raise DataError(
+                    f"{source.path}, row {number} (line {reader.line_num + skip}): {len(values)} values for {len(header)} columns "
+                    f"{header}: {values!r}. Quote separators inside values, or write the file as tsv or jsonl."
+                )
+            source.mark(reader.line_num + skip)
+            yield dict(zip(names, values, strict=True))
+    except csv.Error as error:
+        raise DataError(f"{source.path}, row {number + 1} (line {reader.line_num + skip}): {error}. {_remedy(error)}") from None
+
+
+def check_header(path: str, header: Sequence[Any], line: int = 1) -> list[str]:
+    """Return the names of columns without white space around them; raise a DataError where one stands twice."""
+    names = [str("" if name is None else name).strip() for name in header]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise DataError(
+            f"{path}, line {line}: column name {twice[0]!r} stands {names.count(twice[0])} times in the header {names}. Rename one."
+        )
+    return names
+
+
+def _remedy(error: csv.Error) -> str:
+    if "unexpected end" in str(error):
+        return "Close the quote, or write the file as tsv or jsonl."
+    return "Double the quotes inside values, or write the file as tsv or jsonl."
+
+
+def read_excel(source: Source) -> Iterator[Row]:
+    """Yield the rows of the first sheet of an Excel file that holds any, as a csv file of it has them: texts.
+
+    Raises:
+        DataError: The package that reads such files is missing, or the file is none.
+    """
+    try:
+        from openpyxl import load_workbook
+    except ImportError:
+        raise DataError(f"{source.path}: Excel files need openpyxl. Run `pip install hf-rnn[excel]`, or save the sheet as csv.") from None
+    try:
+        book = load_workbook(source.path, read_only=True, data_only=True)
+    except Exception as error:
+        raise DataError(f"{source.path}: no whole .xlsx file ({str(error)[:200]}). Save it again, or as csv.") from None
+    try:
+        sheets = [sheet for sheet in book.worksheets if next(_filled(sheet), None) is not None]
+        if len(sheets) > 1:
+            logger.warning_once(f"{source.path}: of {len(sheets)} sheets with cells the first is read, {sheets[0].title!r}.")
+        yield from _read_sheet(source, sheets[0]) if sheets else ()
+    finally:
+        book.close()
+
+
+def _filled(sheet: Any) -> Iterator[tuple[int, tuple[Any, ...]]]:
+    """Yield the number and the cells of each row that holds something."""
+    for number, row in enumerate(sheet.iter_rows(values_only=True), start=1):
+        if any(cell is not None for cell in row):
+            yield number, row
+
+
+def _read_sheet(source: Source, sheet: Any) -> Iterator[Row]:
+    rows = _filled(sheet)
+    number, header = next(rows)
+    kept = [index for index, name in enumerate(header) if name is not None]
+    names = check_header(source.path, [header[index] for index in kept], number)
+    source.mark(number)
+    for number, row in rows:
+        source.mark(number)
+        yield {name: _cell_text(row[index] if index < len(row) else None) for name, index in zip(names, kept, strict=True)}
+
+
+def _cell_text(cell: Any) -> str:
+    """Return what a csv file has for a cell of Excel, whose whole numbers may be stored as fractions."""
+    if cell is None:
+        return ""
+    return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)
