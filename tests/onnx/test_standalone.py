@@ -14,7 +14,7 @@ from odd_texts import odd_texts
 
 from hf_rnn import RnnConfig, load
 from hf_rnn.commands import cli
-from hf_rnn.data.files.readers import whole_text
+from hf_rnn.data.files.json_files import whole_text
 from hf_rnn.onnx import standalone
 from hf_rnn.onnx.standalone import predictor as runtime
 

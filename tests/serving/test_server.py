@@ -19,7 +19,7 @@ from odd_texts import odd_texts
 
 from hf_rnn import load
 from hf_rnn.commands import cli
-from hf_rnn.data.files.readers import whole_text
+from hf_rnn.data.files.json_files import whole_text
 
 for package in ("starlette", "uvicorn", "httptools"):
     pytest.importorskip(package, reason="the extra `serve` is not installed")
