@@ -26,6 +26,7 @@ logger = get_logger(__name__)
 # larger than any tensor: all that depends on weights alone is computed once
 NO_LIMIT = 2**40
 TOLERANCE = 1e-5
+AXES = {0: Dim("batch", min=1, max=2**31), 1: Dim("time", min=1, max=2**31)}
 # some recurrences magnify rounding, in PyTorch too: times its own distance from fp64 that a graph may be off
 ROUNDING = 10
 
@@ -64,24 +65,9 @@ def export_onnx(model: RnnPreTrainedModel, folder: str | Path) -> float:
     folder.mkdir(parents=True, exist_ok=True)
     model = copy.deepcopy(model).cpu().float().eval()
     names = ["last_hidden_state"] if model.base_model is model else ["logits", *(["intent_logits"] if model.config.intents else [])]
-    axes = {0: Dim("batch", min=1, max=2**31), 1: Dim("time", min=1, max=2**31)}
     ids = torch.zeros(2, 3, dtype=torch.long)
-    with _quiet():
-        program = torch.onnx.export(
-            _Outputs(model, names),
-            (ids, torch.ones_like(ids)),
-            dynamic_shapes=(axes, axes),
-            input_names=["input_ids", "attention_mask"],
-            output_names=names,
-            custom_translation_table=TRANSLATIONS,
-            opset_version=OPSET,
-            dynamo=True,
-            verbose=False,
-        )
-    fold_constants(program.model, input_size_limit=NO_LIMIT, output_size_limit=NO_LIMIT)
     path = folder / MODEL_FILE
-    program.save(path)
-    _forget_origin(path)
+    write_graph(_Outputs(model, names), {"input_ids": ids, "attention_mask": torch.ones_like(ids)}, (AXES, AXES), names, path)
     fields = {key: value for key, value in model.config.to_diff_dict().items() if key not in ("model_type", "auto_map")}
     config = OnnxRnnConfig.from_dict(fields)
     config.architectures = [f"Onnx{type(model).__name__}"]
@@ -113,6 +99,33 @@ def _clear_notes(message: Message) -> None:
         elif field.message_type is not None:
             for part in value:
                 _clear_notes(part)
+
+
+def write_graph(module: nn.Module, inputs: dict[str, Tensor], axes: tuple[dict, ...], outputs: list[str], path: Path) -> None:
+    """Write a module as ONNX.
+
+    Args:
+        module (`Module`): In evaluation mode.
+        inputs (`dict`): Example of each input, by name.
+        axes (`tuple`): Those of each input that are free.
+        outputs (`list`): Names of the outputs.
+        path (`Path`): File to write.
+    """
+    with _quiet():
+        program = torch.onnx.export(
+            module.eval(),
+            tuple(inputs.values()),
+            dynamic_shapes=axes,
+            input_names=list(inputs),
+            output_names=outputs,
+            custom_translation_table=TRANSLATIONS,
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+        )
+    fold_constants(program.model, input_size_limit=NO_LIMIT, output_size_limit=NO_LIMIT)
+    program.save(path)
+    _forget_origin(path)
 
 
 @contextmanager
