@@ -1,5 +1,7 @@
 """The tasks that there are, and which of them rows pose."""
 
+from dataclasses import fields
+
 from ..data.rows.annotated import holds_spans
 from ..data.rows.splits import Splits
 from .span_labelling import SpanLabelling
@@ -27,9 +29,10 @@ def find_task(name: str, splits: Splits, options: TaskOptions) -> type[Task]:
     kind = TASKS[name]
     if kind is TokenClassification and _reads_raw_text(splits, options):
         kind = SpanLabelling
+    usual = {each.name: each.default for group in (options.data, options.model) for each in fields(group)}
     for option, remedy in kind.without.items():
-        value = getattr(options.data, option, None) or getattr(options.model, option, None)
-        if value not in (None, False, "none"):
+        value = getattr(options.data if hasattr(options.data, option) else options.model, option)
+        if value not in (None, False, "none", usual[option]):
             raise ValueError(f"`{option}` means nothing to {name} of these rows, got {value!r}. {remedy}")
     return kind
 
