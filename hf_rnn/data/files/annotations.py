@@ -24,6 +24,8 @@ NO_SPANS = ("tokens", "relations", "meta")
 STARTS, ENDS, LABELS = ("start", "start_offset"), ("end", "end_offset"), ("label", "labels", "entity_group", "entity", "type", "tag")
 # lists that a cell of a table may spell
 SPELLED = ("[{", "[[", "[(")
+# under which Prodigy says who did which task
+ANNOTATOR_NAMES, TASK_NUMBER = ("_annotator_id", "_session_id"), "_task_hash"
 # what a class of spaCy needs at least
 IS_TRUE = 0.5
 
@@ -50,6 +52,7 @@ class Annotations:
         empty (`list`): Usual columns of spans that were empty somewhere.
         has_work (`bool`): Whether any row is of a tool.
         shared (`int`): Rows that several annotators did.
+        votes (`dict`): What each of Prodigy's annotators made of a task, by its number, with their names.
     """
 
     reading: ReadingOptions = AS_IS
@@ -60,6 +63,7 @@ class Annotations:
     empty: list[str] = field(default_factory=list)
     has_work: bool = False
     shared: int = 0
+    votes: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, rows: Iterable[Row], reading: ReadingOptions = AS_IS) -> "Annotations":
@@ -67,7 +71,13 @@ class Annotations:
         found = cls(reading)
         for row in rows:
             found.observe(row)
+        found.settle()
         return found
+
+    def settle(self) -> None:
+        """Keep of the votes those on tasks that several annotators did; call it once all rows are seen."""
+        self.votes = {task: votes for task, votes in self.votes.items() if len({name for name, _ in votes}) > 1}
+        self.shared += len(self.votes)
 
     @property
     def span_column(self) -> str | None:
@@ -106,6 +116,9 @@ class Annotations:
             self._observe_task(row)
             return
         self.has_work |= "answer" in row or is_choice(row) or is_cats(row)
+        annotator = next((row[name] for name in ANNOTATOR_NAMES if row.get(name)), None)
+        if annotator is not None and TASK_NUMBER in row:
+            self.votes.setdefault(str(row[TASK_NUMBER]), []).append((str(annotator), _vote(row)))
         if isinstance(row.get("label"), str) and isinstance(row.get("answer"), str) and "spans" not in row:
             _add(self.answers.setdefault(row["label"], []), row["answer"])
         if is_choice(row) and len(row["accept"]) != 1:
@@ -143,13 +156,26 @@ class Annotations:
         Raises:
             DataError: A row has spans and no text.
         """
+        seen: Counter[str] = Counter()
         for row in rows:
+            task = str(row.get(TASK_NUMBER))
+            seen[task] += task in self.votes
+            if task in self.votes and seen[task] != self._chosen(task):
+                continue
             if row.get("answer", "accept") != "accept":
                 if row["answer"] == "reject" and row.get("label") == self.binary_label is not None:
                     yield {**row, "label": f"not {self.binary_label}"}
                 continue
             converted = self._classes(self._task(row) if studio.is_task(row) else row)
             yield converted if self.span_column is None else self._with_spans(converted)
+
+    def _chosen(self, task: str) -> int | None:
+        """Return which of the rows of a task that several did counts, from 1; None if most of them do not agree."""
+        votes = [vote for _, vote in self.votes[task]]
+        if self.reading.annotators != "agreement":
+            return 1 if self.reading.annotators == "first" else len(votes)
+        vote, count = Counter(votes).most_common(1)[0]
+        return votes.index(vote) + 1 if 2 * count > len(votes) else None
 
     def _task(self, row: Row) -> Row:
         """Return a task of Label Studio as a row of its text and what was annotated."""
@@ -186,6 +212,12 @@ class Annotations:
             return row
         others = {key: value for key, value in row.items() if key != name and not self.spans[key] and _is_flat(value)}
         return {**others, "text": row[texts[0]], "spans": [_as_span(each) for each in cell or []]}
+
+
+def _vote(row: Row) -> str:
+    """Return what a row of Prodigy says, comparable between annotators."""
+    spans = [(span.get("start"), span.get("end"), span.get("label")) for span in row.get("spans") or [] if isinstance(span, dict)]
+    return json.dumps([row.get("answer"), row.get("label"), row.get("accept"), sorted(map(str, spans))], default=str)
 
 
 def read_annotations(rows: Iterable[Row], reading: ReadingOptions = AS_IS) -> Iterator[Row]:

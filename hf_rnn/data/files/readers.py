@@ -88,6 +88,7 @@ def judge(paths: Iterable[str], reading: ReadingOptions = AS_IS) -> Annotations:
         if _may_be_of_a_tool(path):
             for row in _raw_rows(Source(path), reading):
                 judged.observe(row)
+    judged.settle()
     judged.say(", ".join(paths))
     return judged
 

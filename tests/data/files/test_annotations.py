@@ -249,3 +249,20 @@ def test_spans_in_parquet(tmp_path):
     rows = [{"text": TEXT, "found": [{"start": 11, "end": 16, "label": "LOC"}]}, {"text": "no", "found": []}]
     Dataset.from_list(rows).to_parquet(tmp_path / "a.parquet")
     assert [row["spans"] for row in load_splits(files={"train": str(tmp_path / "a.parquet")})["train"]] == [[SPAN], []]
+
+
+@pytest.mark.parametrize(("annotators", "labels"), [("first", ["A", "C"]), ("last", ["B", "C"]), ("agreement", ["B", "C"])])
+def test_several_annotators_of_prodigy(tmp_path, monkeypatch, annotators, labels):
+    """Each has a row of the task; rows that one did stay, and rows on which most do not agree are left out."""
+    told = []
+    monkeypatch.setattr(annotations.logger, "warning_once", told.append)
+
+    def row(task, who, label):
+        return {"text": TEXT, "accept": [label], "options": [], "answer": "accept", "_task_hash": task, "_annotator_id": who}
+
+    rows = [row(1, "x", "A"), row(1, "y", "B"), row(1, "z", "B"), row(2, "x", "C")]
+    assert [each["label"] for each in read(tmp_path, "a.jsonl", rows, annotators=annotators)] == labels
+    assert "1 rows have several annotations" in told[0]
+    if annotators == "agreement":
+        rows.append(row(1, "w", "A"))
+        assert [each["label"] for each in read(tmp_path, "b.jsonl", rows, annotators=annotators)] == ["C"]
