@@ -23,6 +23,7 @@ from ..data.loading import load_config, load_tokenizer
 from ..inference.loading import HEADS, auto_class_of, load
 from ..inference.predicting import Predictor, Text
 from .checkpoints import file_digest
+from .convergence import TO_THE_END
 
 logger = get_logger(__name__)
 
@@ -185,11 +186,11 @@ class EmbeddingTeacher:
         vectors = np.stack(Store(self, store).ask(texts))
         ids = np.array([-1 if label is None else self.labels.index(label) for label in labels])
         known = np.flatnonzero(ids >= 0)
-        options = {"cv": FOLDS, "scoring": "neg_log_loss", "max_iter": 1000, "l1_ratios": (0,), "use_legacy_attributes": False}
+        options = {"cv": FOLDS, "scoring": "neg_log_loss", **TO_THE_END, "l1_ratios": (0,), "use_legacy_attributes": False}
         regression = LogisticRegressionCV(Cs=PENALTIES, **options).fit(vectors[known], ids[known])
         found = np.zeros((len(texts), len(self.labels)))
         found[:, regression.classes_] = regression.predict_proba(vectors)
-        plain = LogisticRegression(C=float(np.mean(regression.C_)), max_iter=1000)
+        plain = LogisticRegression(C=float(np.mean(regression.C_)), **TO_THE_END)
         held_out = cross_val_predict(plain, vectors[known], ids[known], cv=FOLDS, method="predict_proba")
         found[np.ix_(known, regression.classes_)] = held_out
         right = (found[known].argmax(1) == ids[known]).mean()

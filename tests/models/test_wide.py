@@ -14,7 +14,6 @@ from hf_rnn.data.tokenization import train_tokenizer
 from hf_rnn.models.embeddings import UNUSED_KEY
 from hf_rnn.models.ngrams import PIECE_LENGTH, character_keys, encode_piece, piece_characters, read_characters, word_keys
 from hf_rnn.models.wide import WideEmissions, WidePath
-from hf_rnn.training import linear
 from hf_rnn.training.linear import choose_features, design_matrix
 
 TEXTS = ["The cat sat, the CAT ran!", "a dog-like cat", "", "세상에 이런 일이 있네요", "the the the", "don't  stop_now 42x"]
@@ -65,9 +64,8 @@ def test_features_by_hand(is_compiling, monkeypatch):
         assert len({key for row in counted for key in row}) == len({gram for row in expected for gram in row})
 
 
-def test_values_are_those_of_scikit_learn(monkeypatch):
-    """Sublinear counts times inverse document frequencies, each kind of length 1; what only one row has counts less."""
-    monkeypatch.setattr(linear, "RARE", 1.0)
+def test_values_are_those_of_scikit_learn():
+    """Sublinear counts times inverse document frequencies, each kind of length 1."""
     table, ids, mask = encode(TEXTS)
     path = WidePath(len(table), 0, 2)
     path.characters = table
