@@ -24,6 +24,7 @@ from ..data.devices import find_device
 from ..data.loading import load_config, load_tokenizer
 from ..inference.loading import load
 from ..inference.predictor import Predictor
+from ..linear.convergence import TO_THE_END
 from ..tasks.decoding import Text, task_of
 
 logger = get_logger(__name__)
@@ -200,11 +201,11 @@ class EmbeddingTeacher:
                 "Add rows, or name a teacher that was trained on these labels."
             )
         vectors = np.stack(Store(self, store).ask(texts))
-        options = {"cv": FOLDS, "scoring": "neg_log_loss", "max_iter": 1000, "l1_ratios": (0,), "use_legacy_attributes": False}
+        options = {"cv": FOLDS, "scoring": "neg_log_loss", **TO_THE_END, "l1_ratios": (0,), "use_legacy_attributes": False}
         regression = LogisticRegressionCV(Cs=PENALTIES, **options).fit(vectors[known], ids[known])
         found = np.zeros((len(texts), len(self.labels)))
         found[:, regression.classes_] = regression.predict_proba(vectors)
-        plain = LogisticRegression(C=float(np.mean(regression.C_)), max_iter=1000)
+        plain = LogisticRegression(C=float(np.mean(regression.C_)), **TO_THE_END)
         held_out = cross_val_predict(plain, vectors[known], ids[known], cv=FOLDS, method="predict_proba")
         found[np.ix_(known, regression.classes_)] = held_out
         right = (found[known].argmax(1) == ids[known]).mean()

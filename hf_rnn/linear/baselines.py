@@ -8,6 +8,8 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 
+from .convergence import TO_THE_END
+
 # L2 penalties to choose from on a tenth of the rows
 REGRESSION_PENALTIES = (1.0, 4.0, 16.0)
 FIELD_PENALTIES = (0.1, 1.0)
@@ -25,7 +27,7 @@ def _choose(rows: Sequence[Any], labels: Sequence[Any], penalties: Sequence[floa
 def _regression(penalty: float) -> Pipeline:
     words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=2)
     characters = TfidfVectorizer(analyzer="char_wb", ngram_range=(1, 5), sublinear_tf=True, min_df=2)
-    return make_pipeline(FeatureUnion([("words", words), ("characters", characters)]), LogisticRegression(C=penalty, max_iter=1000))
+    return make_pipeline(FeatureUnion([("words", words), ("characters", characters)]), LogisticRegression(C=penalty, **TO_THE_END))
 
 
 def classify_texts(texts: list[str], labels: list[str], others: list[str]) -> list[str]:

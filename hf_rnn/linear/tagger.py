@@ -4,6 +4,7 @@ As in `linear`, the recurrence is trained first and alone; two factors are then 
 both taggers are added.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -22,11 +23,12 @@ from ..models.masked import take_positions
 from ..models.modeling_rnn import RnnForTokenClassification
 from ..models.packing import pad_batches
 from .classifier import Prior, choose_factors, frequent_keys
+from .convergence import minimize
 
 logger = logging.get_logger(__name__)
 
-# weights of the squares to choose from, the rows that are enough to choose by, and how long L-BFGS may take
-PENALTIES, ENOUGH_ROWS, ITERATIONS = (0.03, 0.1, 0.3), 500, 60
+# weights of the squares to choose from, and the rows that are enough to choose by
+PENALTIES, ENOUGH_ROWS = (0.03, 0.1, 0.3), 500
 PRIOR = Prior(recurrence=0.3, widths=(2.0, 1.0))
 MOVES = ("start_transitions", "end_transitions", "transitions")
 
@@ -54,35 +56,38 @@ class TaggedBatch:
 
 
 def fit_field(batches: list[TaggedBatch], size: int, crf: LinearChainCRF | None, num_labels: int, penalty: float) -> Tensor:
-    """Return the weights (K + 1, C) of features that L-BFGS finds, and set the moves of `crf`, if there is one, likewise."""
-    weight = torch.zeros(size + 1, num_labels, requires_grad=True)
-    parameters = [weight, *(crf.parameters() if crf is not None else ())]
-    optimizer = torch.optim.LBFGS(parameters, max_iter=ITERATIONS, history_size=5, line_search_fn="strong_wolfe", tolerance_grad=1e-3)
+    """Return the weights (K + 1, C) of features with the least loss, and set the moves of `crf`, if there is one, likewise."""
+    moves = list(crf.parameters()) if crf is not None else []
+    shapes = [(size + 1, num_labels), *(tuple(move.shape) for move in moves)]
+    sizes = [math.prod(shape) for shape in shapes]
     # one product for all words, and one for the gradient of all weights
     design = design_of(batches, size)
     transposed = design.T.tocsr()
     ends = np.cumsum([batch.tags.numel() for batch in batches])
 
-    def closure() -> Tensor:
-        optimizer.zero_grad()
-        total = torch.zeros(())
-        all_emissions = torch.from_numpy(design @ weight.detach().numpy())
-        gradient = torch.zeros_like(all_emissions)
+    def objective(point: Tensor) -> tuple[float, Tensor]:
+        weight, *found = (part.view(shape) for part, shape in zip(point.split(sizes), shapes, strict=True))
+        for move, values in zip(moves, found, strict=True):
+            move.data, move.grad = values.clone(), None
+        all_emissions = torch.from_numpy(design @ weight.numpy())
+        gradient, total = torch.zeros_like(all_emissions), 0.0
         for batch, end in zip(batches, ends, strict=True):
             place = slice(int(end) - batch.tags.numel(), int(end))
             emissions = all_emissions[place].view(*batch.tags.shape, num_labels).requires_grad_()
             loss = batch.loss(emissions, crf)
             loss.backward()
             gradient[place] = emissions.grad.flatten(0, 1)
-            total += loss.detach()
-        squares = penalty * sum(parameter.square().sum() for parameter in parameters)
-        squares.backward()
-        weight.grad += torch.from_numpy(transposed @ gradient.numpy())
-        return total + squares.detach()
+            total += loss.item()
+        parts = [torch.from_numpy(transposed @ gradient.numpy()), *(move.grad if batches else torch.zeros_like(move) for move in moves)]
+        return total + penalty * float(point.double().square().sum()), torch.cat([part.flatten() for part in parts]) + 2 * penalty * point
 
+    words = sum(int(batch.lengths.sum()) for batch in batches)
     with torch.enable_grad():
-        optimizer.step(closure)
-    return weight.detach()
+        point = minimize(objective, torch.zeros(sum(sizes)), 2 * penalty, words, "The linear tagger")
+    weight, *found = (part.view(shape) for part, shape in zip(point.split(sizes), shapes, strict=True))
+    for move, values in zip(moves, found, strict=True):
+        move.data = values.clone()
+    return weight
 
 
 def design_of(batches: list[TaggedBatch], size: int) -> csr_matrix:

@@ -127,7 +127,7 @@ def train_task(
     data, training = options.data, options.training
     files = {"train": data.train_file, "validation": data.validation_file, "test": data.test_file}
     set_up(training, options.model, *files.values(), *(teacher.names if teacher else ()))
-    places = Places(files)
+    places = Places(files, data.reading)
     with writing_to(training.output_dir), places.named():
         rows = read_rows(name, options, places, given, teacher)
         # what is wrong with files and options is said before an earlier run in the folder is
@@ -210,8 +210,8 @@ def read_rows(name: str, options: TaskOptions, places: Places, given: Splits | N
     own = frozenset(splits)
     splits = add_validation(splits, kind.drawn_by(columns, data), data, training, places)
     task = kind.of_rows(splits, columns, options)
-    if training.do_train and kind.drawn_by(columns, data):
-        say_labels(splits, columns.labels, kind.counted)
+    for column in kind.drawn_by(columns, data) if training.do_train else ():
+        say_labels(splits, column, kind.counted if column == columns.labels else "rows")
     choose_metric(training, *task.metric, task.metric_names)
     if task.label_columns:
         training.label_names = task.label_columns

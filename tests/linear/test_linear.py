@@ -5,6 +5,7 @@ import pytest
 import torch
 from datasets import Dataset
 from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
 
 from hf_rnn import RnnConfig, RnnForSequenceClassification
 from hf_rnn.data.tokenizers.training import train_tokenizer
@@ -32,11 +33,11 @@ def test_regression_is_that_of_scikit_learn():
     design = TfidfVectorizer().fit_transform(TEXTS)
     for labels, classes in ((LABELS, 2), (LABELS, 3), ([0, 1, 2, 3] * 6, 4)):
         weight, bias = linear.fit_regression(design, np.array(labels), 4.0, classes)
-        expected = linear.LogisticRegression(C=4.0, max_iter=1000, tol=1e-3).fit(design, labels)
+        expected = LogisticRegression(C=4.0, max_iter=1000, tol=1e-8).fit(design, labels)
         logits = design @ weight + bias
         assert logits.argmax(1).tolist() == expected.predict(design).tolist()
         present = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
-        assert np.allclose(present[:, : len(set(labels))], expected.predict_proba(design), atol=1e-6)
+        assert np.allclose(present[:, : len(set(labels))], expected.predict_proba(design), atol=0.005)
     weight, bias = linear.fit_regression(design, np.ones(len(TEXTS), dtype=int), 1.0, 3)
     assert not weight.any()
     assert bias.argmax() == 1
@@ -46,8 +47,8 @@ def test_penalty_is_weak_where_rows_agree_and_strong_where_labels_are_noise():
     """What held-out folds say."""
     design = TfidfVectorizer().fit_transform(TEXTS)
     noise = np.random.default_rng(0).integers(0, 2, len(TEXTS))
-    assert linear.choose_penalty(design, np.array(LABELS), 2) == 16.0
-    assert linear.choose_penalty(design, noise, 2) == 1.0
+    assert linear.choose_penalty(design, np.array(LABELS), 2) == 64.0
+    assert linear.choose_penalty(design, noise, 2) == 4.0
 
 
 def test_factors_follow_the_rows_and_without_many_the_prior():
@@ -67,7 +68,7 @@ def test_factors_follow_the_rows_and_without_many_the_prior():
     assert factors[1] > 0.5
     assert factors[1] > 5 * factors[0]
     few = choose(2)
-    assert few[1] / few[0] == pytest.approx(0.1, rel=0.5)
+    assert few[1] / few[0] == pytest.approx(0.2, rel=0.5)
 
 
 def test_fit_and_refit():
@@ -75,7 +76,7 @@ def test_fit_and_refit():
     fit, rows = make_fit()
     before = fit.model.classifier.weight.clone()
     fit.fit(rows, None)
-    assert torch.allclose(fit.model.classifier.weight, 0.1 * before)
+    assert torch.allclose(fit.model.classifier.weight, 0.2 * before)
     ids, mask = next(pad_batches(rows["input_ids"]))
     assert fit.model(ids, mask).logits.argmax(1).tolist() == LABELS
     first, penalty = fit.model.wide, fit.penalty
@@ -94,4 +95,4 @@ def test_validation_rows_choose_the_factors(monkeypatch):
         monkeypatch.setattr(fit, "_answer", lambda rows, sign=sign: sign * (np.eye(2)[LABELS] * 4 - 2))
         fit.fit(rows.select(range(8)), rows)
         shares.append((fit.model.classifier.weight / before).mean().item() / fit.factor)
-    assert shares[0] > 0.1 > shares[1]
+    assert shares[0] > 0.2 > shares[1]

@@ -1,4 +1,4 @@
-"""Cards of reference models: valid, complete, reviewed, and their figures are those of the README and of recipes that exist."""
+"""Cards of reference models: valid, complete, reviewed, and their figures are those of the page of recipes."""
 
 import re
 from pathlib import Path
@@ -15,13 +15,13 @@ LICENCES = {"apache-2.0", "cc0-1.0", "cc-by-sa-4.0", "other"}
 
 @pytest.mark.parametrize("path", CARDS, ids=lambda path: path.stem)
 def test_reference_card(path):
-    """Metadata as the Hub reads it, no placeholder, a command of a recipe that exists, a score that the README repeats."""
+    """Metadata as the Hub reads it, no placeholder, a command of a recipe that exists, a score that the page of recipes repeats."""
     card = ModelCard.load(path)
     assert card.data.pipeline_tag in ("text-classification", "token-classification", "fill-mask")
     assert card.data.library_name == "transformers"
     assert card.data.language and card.data.license in LICENCES and card.data.model_name
     main = next(result for result in card.data.eval_results if result.dataset_split == "test")
-    assert f"{100 * main.metric_value:.2f}" in (ROOT / "README.md").read_text()
+    assert f"{100 * main.metric_value:.2f}" in (ROOT / "scripts" / "recipes" / "README.md").read_text()
     for word in ("{{", "}}", "TODO", "More Information", "/tmp", "/work", "/home"):
         assert word not in card.text
     for part in ("## Use", "## Data", "## Results", "## Speed", "## Training", "## Limits and bias", "## Licence", "## Reproduce"):
