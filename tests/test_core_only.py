@@ -8,6 +8,8 @@ from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, packages_distributions, requires
 from pathlib import Path
 
+import pytest
+
 TESTS = Path(__file__).parent
 # modules that are hidden are found nowhere, as if they were not installed
 HIDE = """
@@ -54,10 +56,14 @@ def hidden_modules():
     return sorted(module for module, names in owners if not core & set(map(plain, names)))
 
 
-def run(code):
+def run(code, hidden=None):
     """Run code in a process where the extras are hidden."""
     return subprocess.run(
-        [sys.executable, "-c", HIDE + code, json.dumps(hidden_modules())], capture_output=True, text=True, check=False, cwd=TESTS.parent
+        [sys.executable, "-c", HIDE + code, json.dumps(hidden or hidden_modules())],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=TESTS.parent,
     )
 
 
@@ -74,3 +80,13 @@ def test_models_answer_without_extras():
     done = run("sys.argv = ['core_only.py', 'reference/nsmc']\nrunpy.run_path('tests/core_only.py', run_name='__main__')")
     assert done.returncode == 0, done.stderr[-3000:]
     assert "models load and answer" in done.stdout
+
+
+@pytest.mark.parametrize("command", ["export", "demo", "serve"])
+def test_help_needs_no_extra(command):
+    """What a command of ONNX or of the server takes is told where those are not installed."""
+    done = run(
+        f"from hf_rnn.commands import cli; sys.exit(cli.main([{command!r}, '--help']))", ["onnx", "onnxruntime", "onnxscript", "starlette"]
+    )
+    assert done.returncode == 0, done.stderr
+    assert f"hf-rnn {command}" in done.stdout

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from ..arguments import LoadArguments, ServeArguments, UseArguments
 from ..options import check_given, option, pick, read_arguments
-from ..serving.engines import read_sources
 from ..serving.limits import Limits
 
 
@@ -57,6 +56,7 @@ def main(argv: list[str] | None = None) -> None:
     check_given(arguments, models="checkpoints or exported folders")
     # the help text does not need the extra
     from ..serving.app import Service
+    from ..serving.engines import read_sources
     from ..serving.server import open_models, serve
 
     token = _read_token(arguments.token_file)

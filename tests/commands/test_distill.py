@@ -8,6 +8,7 @@ import torch
 from runs import SAMPLES
 from transformers import BertConfig, BertModel
 
+import hf_rnn
 from hf_rnn import RnnConfig, RnnForTokenClassification
 from hf_rnn.commands import cli, distill, token_classification
 from hf_rnn.data.files.readers import read_rows
@@ -152,6 +153,29 @@ def test_the_student_is_checked_before_a_teacher_is_trained(options, message, da
     with pytest.raises(ValueError, match=message):
         run(data, tmp_path / "student", "--options_file", str(tmp_path / "wrong.json"))
     assert not (tmp_path / "student").exists()
+
+
+def test_spans_are_refused_before_a_teacher_is_trained(data, tmp_path, monkeypatch):
+    """No teacher answers units of raw text: that is said at once."""
+    rows = [{"text": "We flew to Seoul", "label": [[11, 16, "place"]]}] * 12
+    (tmp_path / "spans.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    monkeypatch.setattr(distilling, "train_by_options", None)
+    files = {name: str(tmp_path / "spans.jsonl") for name in ("train", "test")}
+    with pytest.raises(ValueError, match="A teacher answers tokens or texts, and these rows are spans of raw text"):
+        hf_rnn.distill(str(data / "encoder"), task="token-classification", **files, output_dir=str(tmp_path / "student"), use_cpu=True)
+    assert not (tmp_path / "student").exists()
+
+
+def test_rows_in_memory(data, tmp_path):
+    """`hf_rnn.distill` takes lists of rows and of texts, and the same call again says that all is done."""
+    rows = list(read_rows(str(data / "train.jsonl")))
+    options = json.loads((data / "options.json").read_text())
+    given = {"train": rows[:60], "test": rows[60:80], "unlabeled": ["아주 좋은 영화"] * 3, "augment": 0, "fine_tune": False}
+    result = hf_rnn.distill(str(data / "encoder"), **given, output_dir=str(tmp_path / "student"), **options)
+    assert list(result.table) == ["student"]
+    assert result.predictor("좋은 영화")[0]["label"] in {row["label"] for row in rows}
+    with pytest.raises(ValueError, match="says that the run there is finished"):
+        hf_rnn.distill(str(data / "encoder"), **given, output_dir=str(tmp_path / "student"), **options)
 
 
 def test_the_folder_of_another_training_is_no_student(data, classifier, tmp_path):

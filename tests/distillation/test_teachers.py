@@ -122,6 +122,26 @@ def test_an_encoder_teaches_by_a_regression(tokenizer, tmp_path):
     assert found[-2:].argmax(1).tolist() == [1, 0]
 
 
+def test_too_few_rows_for_a_regression_are_told_at_once(tokenizer, tmp_path, monkeypatch):
+    """Before a text is encoded."""
+    folder = save(BertModel(BertConfig(vocab_size=len(tokenizer), **SIZES)), tokenizer, tmp_path / "encoder")
+    (teacher,) = load_teachers([folder], ["bad", "good"], needs_head=False)
+    monkeypatch.setattr(EmbeddingTeacher, "answer", None)
+    with pytest.raises(ValueError, match="needs 5 rows of every class, got 2 of 'bad'. Add rows, or name a teacher"):
+        teacher.probabilities(["a"] * 8, ["good"] * 6 + ["bad"] * 2, tmp_path / "store")
+
+
+def test_few_answers_are_looked_up_among_many(tmp_path):
+    """A store is asked for the texts at hand alone, however many it holds, and of more texts than one query names."""
+    store = Store(Counting(), tmp_path)
+    texts = [str(number) for number in range(1201)]
+    asked = store.ask(texts)
+    statements = []
+    store.base.set_trace_callback(statements.append)
+    assert all(np.array_equal(first, second) for first, second in zip(asked, store.ask(texts), strict=True))
+    assert sum("WHERE text IN" in statement for statement in statements) == 3
+
+
 def test_store_is_one_file_a_teacher(tmp_path):
     """Named by the fingerprint, readable without the teacher."""
     Store(Counting(), tmp_path).ask(["a"])
