@@ -7,7 +7,8 @@ from huggingface_hub.dataclasses import strict
 from huggingface_hub.errors import StrictDataclassError
 from transformers.configuration_utils import PreTrainedConfig
 
-CELL_TYPES = ("lstm", "gru")
+from .cells import cell_of
+
 POOLINGS = ("last", "mean", "max", "attention")
 # a config from elsewhere must not keep a loader busy for ever, or fill the memory
 MAX_LAYERS, MAX_LABELS, MAX_WEIGHTS = 1000, 100_000, 2**32
@@ -141,9 +142,12 @@ class RnnConfig(PreTrainedConfig):
         """Return the width of one direction of a layer."""
         return self.hidden_size // self.num_directions
 
+    def validate_cell_type(self) -> None:
+        """Check that there is such a cell."""
+        cell_of(self.cell_type)
+
     def validate_choices(self) -> None:
         """Check the fields that name one of a few ways."""
-        _check_choice("cell_type", self.cell_type, CELL_TYPES)
         _check_choice("pooling", self.pooling, POOLINGS)
         if self.word_pooling is not None:
             _check_choice("word_pooling", self.word_pooling, WORD_POOLINGS)

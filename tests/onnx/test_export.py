@@ -18,7 +18,8 @@ from hf_rnn.commands import export as export_command
 from hf_rnn.data.files.readers import read_rows
 from hf_rnn.inference.loading import load
 from hf_rnn.onnx import export, runtime
-from hf_rnn.onnx.operators import OPSET, TRANSLATIONS
+from hf_rnn.onnx.operators import TRANSLATIONS
+from hf_rnn.onnx.scan import OPSET
 
 pytestmark = pytest.mark.lowest
 
