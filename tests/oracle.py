@@ -11,6 +11,7 @@ from hf_rnn.models.recurrence import Recurrence
 STEPS = {
     "lstm": lambda x, now, parameters: torch.lstm_cell(x, now, *parameters),
     "gru": lambda x, now, parameters: (torch.gru_cell(x, *now, *parameters),),
+    "rnn": lambda x, now, parameters: (torch.rnn_tanh_cell(x, *now, *parameters),),
 }
 
 

@@ -120,6 +120,10 @@ def _gru_step(share: Tensor, state: State, w_hh: Tensor, b_hh: Tensor) -> dict[s
     return {"reset gate": r, "update gate": z, "candidate": n, "hidden": (1 - z) * n + z * h}
 
 
+def _rnn_step(share: Tensor, state: State, w_hh: Tensor, b_hh: Tensor) -> dict[str, Tensor]:
+    return {"hidden": (share + linear(state[0], w_hh, b_hh)).tanh()}
+
+
 # Hochreiter and Schmidhuber 1997, with the forget gate of Gers et al. 2000, open at first (Jozefowicz et al. 2015)
 LSTM = Cell(
     name="lstm",
@@ -142,7 +146,16 @@ GRU = Cell(
     kernel=Kernel(gru_forward, PackedGRU),
     onnx=OnnxOperator("GRU", (1, 0, 2), {"linear_before_reset": 1}),
 )
-CELLS = {cell.name: cell for cell in (LSTM, GRU)}
+# Elman 1990, without gates
+RNN = Cell(
+    name="rnn",
+    gates=("hidden",),
+    states=("hidden",),
+    step=_rnn_step,
+    torch_layer=TorchLayer("RNN_TANH", nn.RNN, torch.rnn_tanh),
+    onnx=OnnxOperator("RNN", (0,)),
+)
+CELLS = {cell.name: cell for cell in (LSTM, GRU, RNN)}
 
 
 def cell_of(name: str) -> Cell:

@@ -34,6 +34,8 @@ EQUAL, LONG, MIXED = [9] * 40, [40, 40, 31, 31], [9, 3, 7, 1, 5]
         ("lstm", [7], torch.float32, True, "stock"),
         ("lstm", [2], torch.float32, False, "dense"),
         ("gru", [7], torch.float32, False, "stock"),
+        ("rnn", EQUAL, torch.float32, True, "stock"),
+        ("rnn", MIXED, torch.float32, False, "stock"),
     ],
 )
 def test_choice_on_a_cpu(cell, lengths, dtype, train, expected):

@@ -31,7 +31,7 @@ CASES_EACH = 84
 
 AXES: dict[str, tuple] = {
     "mode": ("grad", "no_grad", "inference_mode"),
-    "cell": ("lstm", "gru"),
+    "cell": ("lstm", "gru", "rnn"),
     "directions": (1, 2),
     "layers": (1, 2),
     "rows": (1, 2, 3, 5, 9, 40),

@@ -10,7 +10,7 @@ from torch import nn
 from hf_rnn.models.packing import Packing
 from hf_rnn.models.recurrence import locked_dropout, new_recurrence
 
-CELLS = ("lstm", "gru")
+CELLS = ("lstm", "gru", "rnn")
 
 
 def compare(
@@ -48,7 +48,7 @@ def relative(ours, oracle):
     return max(((a - b).abs().max() / b.abs().max().clamp(min=1)).item() if a.numel() else 0.0 for a, b in zip(ours, oracle, strict=True))
 
 
-@pytest.mark.parametrize("backend", ["packed", "dense", "stock"])
+@pytest.mark.parametrize("backend", ["packed", "dense", "stock", "loop"])
 @pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("lengths", [[3, 0, 7, 1, 7, 4], [5, 5, 5], [1], [0, 0], [0, 2], [64, 1, 1]])

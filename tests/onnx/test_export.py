@@ -24,7 +24,11 @@ from hf_rnn.onnx.scan import OPSET
 pytestmark = pytest.mark.lowest
 
 # the cells differ in one node: GRUs where its neighbours differ
-CASES = [(*setting, "lstm") for setting in SETTINGS] + [(*SETTINGS[place], "gru") for place in (0, 1, -2)]
+CASES = (
+    [(*setting, "lstm") for setting in SETTINGS]
+    + [(*SETTINGS[place], "gru") for place in (0, 1, -2)]
+    + [(*SETTINGS[place], "rnn") for place in (0, 1)]
+)
 
 
 @pytest.mark.parametrize(("kind", "settings", "cell"), CASES)
