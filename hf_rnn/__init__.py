@@ -12,6 +12,7 @@ from transformers import (
     AutoModelForTokenClassification,
 )
 
+from .models.cells import register_cell
 from .models.configuration_rnn import RnnConfig
 from .models.modeling_rnn import (
     RnnForCausalLM,
@@ -44,6 +45,7 @@ __all__ = [
     "RnnTrainingArguments",
     "__version__",
     "load",
+    "register_cell",
     "train",
     "train_tokenizer",
 ]

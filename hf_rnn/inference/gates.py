@@ -28,7 +28,8 @@ def trace_gates(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, text
         `dict`: `text`; `units`, start and end in characters of what each of U steps reads, (0, 0) for special tokens; `directions`, for
             each direction a dictionary of tensors (U, S), S units wide, in the order of the text whatever the order of reading: "input
             gate", "forget gate", "output gate", "candidate", "cell" and "hidden" of an LSTM (Hochreiter and Schmidhuber 1997; Gers et al.
-            2000), "reset gate", "update gate", "candidate" and "hidden" of a GRU (Cho et al. 2014, with the reset gate after the product).
+            2000), "reset gate", "update gate", "candidate" and "hidden" of a GRU (Cho et al. 2014, with the reset gate after the product),
+            "hidden" of a plain RNN, and what the step of a cell of your own returns.
 
     Raises:
         ValueError: The model has no such layer, or is none of this package.

@@ -155,7 +155,8 @@ RNN = Cell(
     torch_layer=TorchLayer("RNN_TANH", nn.RNN, torch.rnn_tanh),
     onnx=OnnxOperator("RNN", (0,)),
 )
-CELLS = {cell.name: cell for cell in (LSTM, GRU, RNN)}
+BUILT_IN = (LSTM, GRU, RNN)
+CELLS = {cell.name: cell for cell in BUILT_IN}
 
 
 def cell_of(name: str) -> Cell:
@@ -165,5 +166,59 @@ def cell_of(name: str) -> Cell:
         ValueError: There is none.
     """
     if name not in CELLS:
-        raise ValueError(f"`cell_type` must be one of {tuple(CELLS)}, got {name!r}. Set it in RnnConfig or pass --cell_type.")
+        raise ValueError(
+            f"`cell_type` must be one of {tuple(CELLS)}, got {name!r}. Set it in RnnConfig or pass --cell_type; "
+            "for a cell of your own call hf_rnn.register_cell first."
+        )
     return CELLS[name]
+
+
+def register_cell(cell: Cell) -> Cell:
+    """Make a cell of your own a `cell_type` of configs, in this process; what it was registered as before is replaced.
+
+    Args:
+        cell (`Cell`): Its name, gates, states and step, and what there is to make it fast.
+
+    Returns:
+        `Cell`: The same.
+
+    Raises:
+        ValueError: The name is that of a built-in cell, or the step does not do what a step must.
+    """
+    if not isinstance(cell, Cell):
+        raise ValueError(f"`cell` must be a hf_rnn.models.cells.Cell, got {type(cell).__name__}. Give it name, gates, states and step.")
+    if not str(cell.name).isidentifier() or cell.name in {each.name for each in BUILT_IN}:
+        raise ValueError(f"`name` must be an identifier and none of a built-in cell, got {cell.name!r}. Choose another one.")
+    for name, values in (("gates", cell.gates), ("states", cell.states)):
+        if not isinstance(values, tuple) or not values or len(set(values)) < len(values):
+            raise ValueError(f"`{name}` of the cell {cell.name!r} must be a tuple of different names, at least one, got {values!r}.")
+    if not set(cell.biases) <= set(cell.gates):
+        raise ValueError(f"`biases` of the cell {cell.name!r} must be of its gates {cell.gates}, got {tuple(cell.biases)}.")
+    _check_step(cell)
+    CELLS[cell.name] = cell
+    return cell
+
+
+@torch.no_grad()
+def _check_step(cell: Cell) -> None:
+    """Raise a ValueError if a step of three rows of two units fails, lacks a state, or mixes rows."""
+    generator = torch.Generator().manual_seed(0)
+    width = 2 * len(cell.gates)
+    shapes = [(3, width), *[(3, 2)] * len(cell.states), (width, 2), (width,)]
+    share, *state, w_hh, b_hh = (torch.randn(shape, generator=generator, dtype=torch.float64) for shape in shapes)
+    try:
+        values = cell.step(share, tuple(state), w_hh, b_hh)
+        alone = cell.step(share[1:2], tuple(part[1:2] for part in state), w_hh, b_hh)
+    except Exception as error:
+        raise ValueError(f"`step` of the cell {cell.name!r} fails on 3 rows of 2 units: {type(error).__name__}: {error}") from error
+    if not isinstance(values, Mapping) or not set(cell.states) <= set(values):
+        got: Any = tuple(values) if isinstance(values, Mapping) else type(values).__name__
+        raise ValueError(f"`step` of the cell {cell.name!r} must return its states {cell.states} by name, got {got}.")
+    for name, value in values.items():
+        if not isinstance(value, Tensor) or value.shape != (3, 2):
+            got = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
+            raise ValueError(f"`step` of the cell {cell.name!r} must return (3, 2) for 3 rows of 2 units, got {got} as {name!r}.")
+        if not torch.allclose(value[1:2], alone[name]):
+            raise ValueError(
+                f"`step` of the cell {cell.name!r} mixes rows: {name!r} of a row differs beside others. Work on each row alone."
+            )

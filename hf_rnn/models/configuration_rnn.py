@@ -58,8 +58,8 @@ class RnnConfig(PreTrainedConfig):
         embedding_size (`int`): Width of an embedding.
         hidden_size (`int`): Width of `last_hidden_state`, both directions together.
         num_hidden_layers (`int`): Number of stacked recurrent layers.
-        cell_type (`str`): `"lstm"` (Hochreiter and Schmidhuber 1997), `"gru"` (Cho et al. 2014) or `"rnn"` (tanh,
-            Elman 1990).
+        cell_type (`str`): `"lstm"` (Hochreiter and Schmidhuber 1997), `"gru"` (Cho et al. 2014), `"rnn"` (tanh,
+            Elman 1990), or the name of a cell of your own, see `register_cell`.
         bidirectional (`bool`): Whether each layer also reads every row from its end.
         embedding_dropout (`float`): Probability that a token's whole vector is dropped (word dropout, Iyyer et al. 2015).
         input_dropout (`float`): Locked dropout on the embeddings: one mask for all steps of a row (Gal and Ghahramani 2016).

@@ -1,4 +1,4 @@
-"""Turn the weights of a PyTorch classifier or tagger (embedding, `nn.LSTM` or `nn.GRU`, linear) into a checkpoint."""
+"""Turn the weights of a PyTorch classifier or tagger (embedding, `nn.LSTM`, `nn.GRU` or `nn.RNN`, linear) into a checkpoint."""
 
 import re
 import zipfile
@@ -66,12 +66,14 @@ def import_state(
     """Build the model that a state dict describes, in evaluation mode, and check that it computes the same.
 
     Args:
-        state (`dict`): Weights of an `nn.Embedding`, an `nn.LSTM` or `nn.GRU` of any number of layers, and an `nn.Linear`.
+        state (`dict`): Weights of an `nn.Embedding`, an `nn.LSTM`, `nn.GRU` or `nn.RNN` of any number of layers, and an `nn.Linear`.
         task (`str`): `"text-classification"` or `"token-classification"`.
         labels (`list`, *optional*): Names of the linear layer's outputs.
         embedding, rnn, linear (`str`): What the three are called in the state dict.
         pooling (`str`): How a row becomes a vector: `"last"` (final h of each direction, side by side), `"mean"` or `"max"`.
         pad_token_id (`int`, *optional*): Id of padding.
+
+    An `nn.RNN` counts as one of tanh: weights do not tell it from one of ReLU.
 
     Raises:
         ValueError: A part is missing, shapes do not fit together, or something is left over.
