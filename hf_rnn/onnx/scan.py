@@ -6,13 +6,14 @@ from typing import Any
 
 import onnx_ir as ir
 import torch
-from onnxscript import evaluator
-from onnxscript import opset18 as op
+from onnxscript import evaluator, opset18
 from torch import Tensor, nn
 from torch.export import Dim
 
 from ..models.cells import Cell, State
 
+# its types are those of ONNX
+op: Any = opset18
 # of `op`, and the one that PyTorch's own translations are written in
 OPSET = 18
 # names are shared by a graph and the bodies in it
@@ -40,20 +41,18 @@ def scan_cell(x: Any, lengths: Any, state: Sequence[Any], weights: Sequence[Any]
         weights (`Sequence`): w_ih, w_hh, b_ih, b_hh of each direction.
         cell (`Cell`): The cell.
     """
-    # what is made of types that are known is of types that its users are not said to take
-    graph: Any = op
-    length, batch = (graph.Shape(x, start=axis, end=axis + 1) for axis in (0, 1))
-    times = graph.Range(graph.Constant(value_int=0), graph.Squeeze(length), graph.Constant(value_int=1))
+    length, batch = (op.Shape(x, start=axis, end=axis + 1) for axis in (0, 1))
+    times = op.Range(op.Constant(value_int=0), op.Squeeze(length), op.Constant(value_int=1))
     # (T, B, 1)
-    exists = graph.Unsqueeze(graph.Less(graph.Unsqueeze(times, _ints(1)), op.Unsqueeze(lengths, _ints(0))), _ints(2))
+    exists = op.Unsqueeze(op.Less(op.Unsqueeze(times, _ints(1)), op.Unsqueeze(lengths, _ints(0))), _ints(2))
     size = weights[1].shape[1]
-    zeros = graph.CastLike(graph.ConstantOfShape(op.Concat(batch, _ints(size), axis=0)), x)
+    zeros = op.CastLike(op.ConstantOfShape(op.Concat(batch, _ints(size), axis=0)), x)
     outputs, finals = [], []
     for direction in range(len(weights) // 4):
         w_ih, w_hh, b_ih, b_hh = weights[4 * direction : 4 * direction + 4]
         # (T, B, G*H)
         shares = _turned(op.Add(op.MatMul(x, op.Transpose(w_ih, perm=[1, 0])), b_ih), lengths, direction)
-        first = [graph.Gather(part, graph.Constant(value_int=direction), axis=0) for part in state] or [zeros] * len(cell.states)
+        first = [op.Gather(part, op.Constant(value_int=direction), axis=0) for part in state] or [zeros] * len(cell.states)
         *final, out = _scan([*first, shares, exists], _body(cell, size, w_hh, b_hh))
         outputs.append(op.Unsqueeze(_turned(out, lengths, direction), _ints(1)))
         finals.append([op.Unsqueeze(part, _ints(0)) for part in final])
@@ -85,7 +84,7 @@ def _body(cell: Cell, size: int, w_hh: ir.Value, b_hh: ir.Value) -> ir.Graph:
     state = tuple(torch.zeros(2, size) for _ in cell.states)
     example = (torch.zeros(2, rows), state, torch.zeros(rows, size), torch.zeros(rows))
     program = torch.onnx.export(
-        _Step(cell),
+        _Step(cell).eval(),
         example,
         dynamic_shapes=(batch, (batch,) * count, None, None),
         opset_version=OPSET,

@@ -150,7 +150,7 @@ def test_checkpoints_need_the_cell_and_graphs_do_not(tmp_path):
     pytest.importorskip("onnxruntime")
     from hf_rnn.onnx import OnnxRnnModel, export_onnx, quantize
 
-    model = build(RnnForSequenceClassification, torch.float32, cell_type="minimal").eval()
+    model = build(RnnForSequenceClassification, torch.float32, cell_type="minimal", pooling="last").eval()
     model.save_pretrained(tmp_path / "model")
     assert export_onnx(model, tmp_path / "graph") < 1e-5
     quantize(tmp_path / "graph")
@@ -163,6 +163,28 @@ def test_checkpoints_need_the_cell_and_graphs_do_not(tmp_path):
         assert (graph(ids, MASK).logits - model_logits(model, ids)).abs().max() < (1e-5 if name == "model.onnx" else 1)
     register_cell(MINIMAL)
     assert torch.equal(RnnForSequenceClassification.from_pretrained(tmp_path / "model")(ids, MASK).logits, model(ids, MASK).logits)
+
+
+def test_graphs_hand_on_states():
+    """Rows of a graph that have ended keep their state."""
+    onnxruntime = pytest.importorskip("onnxruntime")
+    from hf_rnn.onnx import TRANSLATIONS
+
+    model = build(RnnModel, torch.float32, cell_type="minimal").eval()
+    ids = torch.randint(1, 20, MASK.shape)
+    program = torch.onnx.export(
+        model,
+        (ids, MASK),
+        kwargs={"return_dict": False},
+        custom_translation_table=TRANSLATIONS,
+        opset_version=18,
+        dynamo=True,
+        verbose=False,
+    )
+    session = onnxruntime.InferenceSession(program.model_proto.SerializeToString())
+    feeds = {given.name: value.numpy() for given, value in zip(session.get_inputs(), (ids, MASK), strict=True)}
+    for found, expected in zip(session.run(None, feeds), model(ids, MASK, return_dict=False), strict=True):
+        assert torch.allclose(torch.from_numpy(found), expected, atol=1e-5)
 
 
 def model_logits(model, ids):
