@@ -12,6 +12,7 @@ from transformers import (
     AutoModelForTokenClassification,
 )
 
+from .models.cells import register_cell
 from .models.configuration_rnn import RnnConfig
 from .models.modeling_rnn import (
     RnnForCausalLM,
@@ -48,6 +49,7 @@ __all__ = [
     "compare",
     "distill",
     "load",
+    "register_cell",
     "train",
     "train_tokenizer",
 ]

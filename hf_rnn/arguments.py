@@ -8,6 +8,7 @@ import torch
 from transformers import TrainingArguments
 
 from .data.files.reading import ANNOTATORS, MISSING, OVERLAPS, ReadingOptions
+from .models.cells import CELLS
 from .models.configuration_rnn import RnnConfig
 from .options import again, check_ranges, option
 
@@ -64,7 +65,7 @@ class ModelArguments(LoadArguments):
 
     config_name: str | None = option("Config (folder, file or Hub name) to build a new model from.")
     tokenizer_name: str | None = option("Tokenizer (folder or Hub name); without it one is trained on the training split.")
-    cell_type: str | None = option("lstm or gru.", essential=True)
+    cell_type: str | None = option(f"{' or '.join(', '.join(CELLS).rsplit(', ', 1))}.", essential=True)
     embedding_size: int | None = option("Width of an embedding.", within="[1, inf)")
     hidden_size: int | None = option("Width of a layer's output, both directions together.", essential=True, within="[1, inf)")
     num_hidden_layers: int | None = option("Recurrent layers.", within="[1, 1000]")

@@ -29,13 +29,14 @@ from hf_rnn import RnnConfig, RnnForCausalLM, RnnForSequenceClassification
 from hf_rnn.commands import text_classification
 from hf_rnn.data.files.readers import read_rows
 from hf_rnn.data.tokenizers.training import train_tokenizer
+from hf_rnn.models.cells import cell_of
 from hf_rnn.models.packing import Packing
-from hf_rnn.models.recurrence import RaggedGRU, RaggedLSTM
+from hf_rnn.models.recurrence import new_recurrence
 
 INPUTS = HIDDEN = 256
 LAYERS = 2
 SAMPLES = Path(hf_rnn.__file__).parent / "samples"
-CELLS = {"lstm": (RaggedLSTM, nn.LSTM, 4), "gru": (RaggedGRU, nn.GRU, 3)}
+CELLS = {"lstm": nn.LSTM, "gru": nn.GRU}
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -73,10 +74,10 @@ class Stacks:
     """The rivals: two bidirectional layers of one cell on one batch, with the same weights."""
 
     def __init__(self, lengths: Tensor, cell: str, dtype: torch.dtype, device: str, train: bool) -> None:
-        ragged, stock, gates = CELLS[cell]
+        stock, gates = CELLS[cell], len(cell_of(cell).gates)
         self.lengths, self.dtype, self.device, self.train, self.gates = lengths, dtype, device, train, gates
         sizes = [INPUTS, *[2 * HIDDEN] * (LAYERS - 1)]
-        self.ours = [ragged(size, HIDDEN, bidirectional=True).to(device) for size in sizes]
+        self.ours = [new_recurrence(cell, size, HIDDEN, bidirectional=True).to(device) for size in sizes]
         self.both = [stock(size, HIDDEN, bidirectional=True, batch_first=True).to(device) for size in sizes]
         self.single = [[stock(size, HIDDEN, batch_first=True).to(device) for _ in range(2)] for size in sizes]
         for ours, both, singles in zip(self.ours, self.both, self.single, strict=True):

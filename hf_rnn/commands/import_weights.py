@@ -1,4 +1,4 @@
-"""Turn the weights of a PyTorch classifier or tagger (embedding, `nn.LSTM` or `nn.GRU`, linear) into a checkpoint.
+"""Turn the weights of a PyTorch classifier or tagger (embedding, `nn.LSTM`, `nn.GRU` or `nn.RNN`, linear) into a checkpoint.
 
 Example:
     hf-rnn import --weights_file model.pt --embedding emb --rnn lstm --linear fc --labels neg pos --output_dir outputs/mine
@@ -22,7 +22,7 @@ class ImportArguments:
     # option() returns a field
     labels: list[str] | None = option("Names of the outputs of the linear layer, in order.", essential=True)  # noqa: RUF009
     embedding: str = option("Name of the nn.Embedding in the state dict.", "embedding", essential=True)
-    rnn: str = option("Name of the nn.LSTM or nn.GRU.", "rnn", essential=True)
+    rnn: str = option("Name of the nn.LSTM, nn.GRU or nn.RNN (of tanh).", "rnn", essential=True)
     linear: str = option("Name of the nn.Linear.", "linear", essential=True)
     pad_token_id: int | None = option("Id of padding; that of the tokenizer if there is one.", within="[0, inf)")
 

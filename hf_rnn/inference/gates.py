@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from ..models.cells import Cell
 from .reading import Reading, read_text
 
 Trace = dict[str, Tensor]
@@ -27,7 +28,8 @@ def trace_gates(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, text
         `dict`: `text`; `units`, start and end in characters of what each of U steps reads, (0, 0) for special tokens; `directions`, for
             each direction a dictionary of tensors (U, S), S units wide, in the order of the text whatever the order of reading: "input
             gate", "forget gate", "output gate", "candidate", "cell" and "hidden" of an LSTM (Hochreiter and Schmidhuber 1997; Gers et al.
-            2000), "reset gate", "update gate", "candidate" and "hidden" of a GRU (Cho et al. 2014, with the reset gate after the product).
+            2000), "reset gate", "update gate", "candidate" and "hidden" of a GRU (Cho et al. 2014, with the reset gate after the product),
+            "hidden" of a plain RNN, and what the step of a cell of your own returns.
 
     Raises:
         ValueError: The model has no such layer, or is none of this package.
@@ -46,10 +48,9 @@ def trace_gates(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, text
     x = hidden[0].float().cpu()[starts]
     recurrence = layers[layer].recurrence
     weights = [weight.float().cpu() for weight in recurrence.weights()]
-    step = _lstm if recurrence.mode == "LSTM" else _gru
-    directions = [step(x, *weights[:4])]
+    directions = [_trace(recurrence.cell, x, *weights[:4])]
     if len(weights) == 8:
-        directions.append({name: values.flip(0) for name, values in step(x.flip(0), *weights[4:]).items()})
+        directions.append({name: values.flip(0) for name, values in _trace(recurrence.cell, x.flip(0), *weights[4:]).items()})
     return {"text": text, "units": _places(reading, starts), "directions": directions}
 
 
@@ -60,35 +61,12 @@ def _places(reading: Reading, starts: Tensor) -> list[tuple[int, int]]:
     return [(reading.pieces[first][0], reading.pieces[last][1]) for first, last in zip(firsts, lasts, strict=True)]
 
 
-def _lstm(x: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor, b_hh: Tensor) -> Trace:
-    """Return the trace of an LSTM over x (U, I)."""
-    names = ("input gate", "forget gate", "output gate", "candidate", "cell", "hidden")
-    h = c = x.new_zeros(w_hh.shape[1])
-    steps = []
-    for part in x @ w_ih.T + b_ih + b_hh:
-        i, f, g, o = (part + w_hh @ h).chunk(4)
-        i, f, g, o = i.sigmoid(), f.sigmoid(), g.tanh(), o.sigmoid()
-        c = f * c + i * g
-        h = o * c.tanh()
-        steps.append(torch.stack([i, f, o, g, c, h]))
-    return _by_name(names, steps, h)
-
-
-def _gru(x: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor, b_hh: Tensor) -> Trace:
-    """Return the trace of a GRU over x (U, I)."""
-    names = ("reset gate", "update gate", "candidate", "hidden")
-    h = x.new_zeros(w_hh.shape[1])
-    steps = []
-    for part in x @ w_ih.T + b_ih:
-        (r, z, n), (r_h, z_h, n_h) = part.chunk(3), (w_hh @ h + b_hh).chunk(3)
-        r, z = (r + r_h).sigmoid(), (z + z_h).sigmoid()
-        n = (n + r * n_h).tanh()
-        h = (1 - z) * n + z * h
-        steps.append(torch.stack([r, z, n, h]))
-    return _by_name(names, steps, h)
-
-
-def _by_name(names: tuple[str, ...], steps: list[Tensor], h: Tensor) -> Trace:
-    # (U, N, S)
-    values = torch.stack(steps) if steps else h.new_zeros(0, len(names), len(h))
-    return dict(zip(names, values.unbind(1), strict=True))
+def _trace(cell: Cell, x: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor, b_hh: Tensor) -> Trace:
+    """Return the trace of a cell over x (U, I)."""
+    state = (x.new_zeros(1, w_hh.shape[1]),) * len(cell.states)
+    # without a step it is one of nothing: what the cell has, and how wide
+    steps = [cell.step(x.new_zeros(1, len(b_ih)), state, w_hh, b_hh)] if not len(x) else []
+    for share in (x @ w_ih.T + b_ih).split(1):
+        steps.append(cell.step(share, state, w_hh, b_hh))
+        state = tuple(steps[-1][name] for name in cell.states)
+    return {name: torch.cat([step[name] for step in steps])[: len(x)] for name in steps[0]}

@@ -7,7 +7,8 @@ from huggingface_hub.dataclasses import strict
 from huggingface_hub.errors import StrictDataclassError
 from transformers.configuration_utils import PreTrainedConfig
 
-CELL_TYPES = ("lstm", "gru")
+from .cells import cell_of
+
 POOLINGS = ("last", "mean", "max", "attention")
 # a config from elsewhere must not keep a loader busy for ever, or fill the memory
 MAX_LAYERS, MAX_LABELS, MAX_WEIGHTS = 1000, 100_000, 2**32
@@ -57,7 +58,8 @@ class RnnConfig(PreTrainedConfig):
         embedding_size (`int`): Width of an embedding.
         hidden_size (`int`): Width of `last_hidden_state`, both directions together.
         num_hidden_layers (`int`): Number of stacked recurrent layers.
-        cell_type (`str`): `"lstm"` (Hochreiter and Schmidhuber 1997) or `"gru"` (Cho et al. 2014).
+        cell_type (`str`): `"lstm"` (Hochreiter and Schmidhuber 1997), `"gru"` (Cho et al. 2014), `"rnn"` (tanh,
+            Elman 1990), or the name of a cell of your own, see `register_cell`.
         bidirectional (`bool`): Whether each layer also reads every row from its end.
         embedding_dropout (`float`): Probability that a token's whole vector is dropped (word dropout, Iyyer et al. 2015).
         input_dropout (`float`): Locked dropout on the embeddings: one mask for all steps of a row (Gal and Ghahramani 2016).
@@ -141,9 +143,12 @@ class RnnConfig(PreTrainedConfig):
         """Return the width of one direction of a layer."""
         return self.hidden_size // self.num_directions
 
+    def validate_cell_type(self) -> None:
+        """Check that there is such a cell."""
+        cell_of(self.cell_type)
+
     def validate_choices(self) -> None:
         """Check the fields that name one of a few ways."""
-        _check_choice("cell_type", self.cell_type, CELL_TYPES)
         _check_choice("pooling", self.pooling, POOLINGS)
         if self.word_pooling is not None:
             _check_choice("word_pooling", self.word_pooling, WORD_POOLINGS)

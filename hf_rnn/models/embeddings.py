@@ -9,10 +9,11 @@ import torch
 from torch import Tensor, nn
 from transformers.utils import logging
 
+from .cells import LSTM
 from .masked import Compaction, take_positions, word_recurrence
 from .packing import Packing, pad_batches
 from .pieces import CONTINUATION, SPACE, SPECIAL, WORD_START
-from .recurrence import RaggedLSTM
+from .recurrence import new_recurrence
 
 logger = logging.get_logger(__name__)
 
@@ -169,7 +170,7 @@ class RnnEmbeddings(nn.Module):
         self.dropout = dropout
         self._has_looked = False
         if word_pooling == "rnn":
-            self.piece_recurrence = RaggedLSTM(embedding_size, embedding_size // 2, bidirectional=True)
+            self.piece_recurrence = new_recurrence(LSTM.name, embedding_size, embedding_size // 2, bidirectional=True)
         if word_vocab_size:
             # row 0 is the unknown word and stays zero
             self.whole_word_embeddings = nn.Embedding(word_vocab_size + 1, embedding_size, padding_idx=0)

@@ -3,9 +3,10 @@
 from torch import Tensor
 from transformers.modeling_layers import GradientCheckpointingLayer
 
+from .cells import cell_of
 from .configuration_rnn import RnnConfig
 from .packing import Packing
-from .recurrence import RaggedGRU, RaggedLSTM, locked_dropout, masked_locked_dropout
+from .recurrence import locked_dropout, masked_locked_dropout, new_recurrence
 
 
 class RnnLayer(GradientCheckpointingLayer):
@@ -18,8 +19,7 @@ class RnnLayer(GradientCheckpointingLayer):
 
     def __init__(self, input_size: int, config: RnnConfig) -> None:
         super().__init__()
-        kind = RaggedLSTM if config.cell_type == "lstm" else RaggedGRU
-        self.recurrence = kind(input_size, config.direction_size, bidirectional=config.bidirectional)
+        self.recurrence = new_recurrence(config.cell_type, input_size, config.direction_size, config.bidirectional)
         self.hidden_dropout = config.hidden_dropout
         self.weight_dropout = config.weight_dropout
 
@@ -51,7 +51,7 @@ def split_state(state: Tensor | None, batch_size: int, config: RnnConfig) -> lis
             "`state` needs a unidirectional model: the second direction of a bidirectional one starts at the end of the row, "
             "which the next chunk moves. Train with --bidirectional false to stream, or encode the whole row at once."
         )
-    num_states = 2 if config.cell_type == "lstm" else 1
+    num_states = len(cell_of(config.cell_type).states)
     expected = (batch_size, config.num_hidden_layers, num_states * config.hidden_size)
     if tuple(state.shape) != expected:
         raise ValueError(

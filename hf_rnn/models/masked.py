@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from .backends import run_layer
+from .cells import LSTM, cell_of
 from .packing import Packing
 
 
@@ -58,7 +59,9 @@ def take_positions(values: Tensor, index: Tensor) -> Tensor:
     return values.gather(1, index.unsqueeze(2).expand(-1, -1, values.shape[2]))
 
 
-def _run_rows(x: Tensor, lengths: Tensor, state: list[Tensor], weights: list[Tensor], mode: str, training: bool) -> tuple[Tensor, Tensor]:
+def _run_rows(
+    x: Tensor, lengths: Tensor, state: list[Tensor], weights: list[Tensor], cell_type: str, training: bool
+) -> tuple[Tensor, Tensor]:
     batch_size, length, _ = x.shape
     packing = Packing.from_lengths(lengths)
     exists = torch.arange(length, device=x.device) < lengths[:, None]
@@ -66,7 +69,7 @@ def _run_rows(x: Tensor, lengths: Tensor, state: list[Tensor], weights: list[Ten
     places = exists.flatten().nonzero().squeeze(1)[packing.source]
     # inside an operator the dtype is that of its input
     with torch.autocast(x.device.type, enabled=False):
-        out, final = run_layer(x.flatten(0, 1)[places], packing, tuple(state) or None, weights, mode, training)
+        out, final = run_layer(x.flatten(0, 1)[places], packing, tuple(state) or None, weights, cell_of(cell_type), training)
     padded = x.new_zeros(batch_size * length, out.shape[1]).index_copy(0, places, out)
     # our kernel returns finer states than half precision, and a graph knows one dtype
     return padded.view(batch_size, length, out.shape[1]), torch.stack(final).to(x.dtype)
@@ -81,7 +84,7 @@ def _run_words(x: Tensor, unit_of: Tensor, lengths: Tensor, weights: list[Tensor
     packing = Packing.from_lengths(counts[units])
     places = exists.flatten().nonzero().squeeze(1)[packing.source]
     with torch.autocast(x.device.type, enabled=False):
-        _, (h, _) = run_layer(x.flatten(0, 1)[places], packing, None, weights, "LSTM", False)
+        _, (h, _) = run_layer(x.flatten(0, 1)[places], packing, None, weights, LSTM, False)
     states = torch.cat([h[0], h[1]], dim=1)
     return x.new_zeros(batch_size * length, states.shape[1]).index_copy(0, units, states).view(batch_size, length, states.shape[1])
 
@@ -101,52 +104,54 @@ def _gradients(run: Callable[..., tuple[Tensor, ...]], tensors: list[Tensor], gr
 
 
 @torch.library.custom_op("hf_rnn::recurrence", mutates_args=())
-def recurrence(x: Tensor, lengths: Tensor, state: list[Tensor], weights: list[Tensor], mode: str, training: bool) -> tuple[Tensor, Tensor]:
+def recurrence(
+    x: Tensor, lengths: Tensor, state: list[Tensor], weights: list[Tensor], cell_type: str, training: bool
+) -> tuple[Tensor, Tensor]:
     """Run one recurrent layer over padded rows.
 
     Args:
         x (`Tensor`): Rows, (B, T, I), padded on the right.
         lengths (`Tensor`): Positions of each row, (B,).
-        state (`list`): Initial h (and c), each (D, B, H), or nothing for zeros.
+        state (`list`): Initial states of the cell, each (D, B, H), or nothing for zeros.
         weights (`list`): w_ih, w_hh, b_ih, b_hh of each of D directions.
-        mode (`str`): `"LSTM"` or `"GRU"`.
+        cell_type (`str`): Name of the cell.
         training (`bool`): Whether the layer is being trained.
 
     Returns:
-        `tuple`: Outputs (B, T, D*H), zero behind a row's length, and the final h (and c), (1 or 2, D, B, H).
+        `tuple`: Outputs (B, T, D*H), zero behind a row's length, and the final states, (number of states, D, B, H).
     """
-    return _run_rows(x, lengths, state, weights, mode, training)
+    return _run_rows(x, lengths, state, weights, cell_type, training)
 
 
 @recurrence.register_fake
-def _(x: Tensor, lengths: Tensor, state: list[Tensor], weights: list[Tensor], mode: str, training: bool) -> tuple[Tensor, Tensor]:
+def _(x: Tensor, lengths: Tensor, state: list[Tensor], weights: list[Tensor], cell_type: str, training: bool) -> tuple[Tensor, Tensor]:
     directions, size_h = len(weights) // 4, weights[1].shape[1]
-    final = x.new_empty(2 if mode == "LSTM" else 1, directions, x.shape[0], size_h)
+    final = x.new_empty(len(cell_of(cell_type).states), directions, x.shape[0], size_h)
     return x.new_empty(x.shape[0], x.shape[1], directions * size_h), final
 
 
 @torch.library.custom_op("hf_rnn::recurrence_backward", mutates_args=())
 def recurrence_backward(
-    d_out: Tensor, d_final: Tensor, x: Tensor, lengths: Tensor, state: list[Tensor], weights: list[Tensor], mode: str, training: bool
+    d_out: Tensor, d_final: Tensor, x: Tensor, lengths: Tensor, state: list[Tensor], weights: list[Tensor], cell_type: str, training: bool
 ) -> list[Tensor]:
     """Return the gradients of x, the initial state and the weights of `recurrence`."""
     split = 1 + len(state)
 
     def run(x: Tensor, *rest: Tensor) -> tuple[Tensor, ...]:
-        return _run_rows(x, lengths, list(rest[: split - 1]), list(rest[split - 1 :]), mode, training)
+        return _run_rows(x, lengths, list(rest[: split - 1]), list(rest[split - 1 :]), cell_type, training)
 
     return _gradients(run, [x, *state, *weights], [d_out, d_final])
 
 
 @recurrence_backward.register_fake
 def _(
-    d_out: Tensor, d_final: Tensor, x: Tensor, lengths: Tensor, state: list[Tensor], weights: list[Tensor], mode: str, training: bool
+    d_out: Tensor, d_final: Tensor, x: Tensor, lengths: Tensor, state: list[Tensor], weights: list[Tensor], cell_type: str, training: bool
 ) -> list[Tensor]:
     return [torch.empty_like(tensor) for tensor in (x, *state, *weights)]
 
 
 def _save_recurrence(ctx: Any, inputs: tuple, output: tuple[Tensor, Tensor]) -> None:
-    x, lengths, state, weights, ctx.mode, ctx.training = inputs
+    x, lengths, state, weights, ctx.cell_type, ctx.training = inputs
     ctx.num_states = len(state)
     ctx.save_for_backward(x, lengths, *state, *weights)
 
@@ -154,7 +159,7 @@ def _save_recurrence(ctx: Any, inputs: tuple, output: tuple[Tensor, Tensor]) -> 
 def _recurrence_gradients(ctx: Any, d_out: Tensor, d_final: Tensor) -> tuple:
     x, lengths, *rest = ctx.saved_tensors
     state, weights = rest[: ctx.num_states], rest[ctx.num_states :]
-    grads = recurrence_backward(d_out, d_final, x, lengths, state, weights, ctx.mode, ctx.training)
+    grads = recurrence_backward(d_out, d_final, x, lengths, state, weights, ctx.cell_type, ctx.training)
     return grads[0], None, grads[1 : 1 + ctx.num_states], grads[1 + ctx.num_states :], None, None
 
 

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 # older loaders copy only what this file names: F401 marks what is here for them
 from .backends import run_layer  # noqa: F401
+from .cells import cell_of  # noqa: F401
 from .configuration_rnn import RnnConfig
 from .crf import LinearChainCRF
 from .decoding import crf_loss, decode, next_labels

@@ -23,7 +23,7 @@ from .features import FLAG_BITS
 from .linear import WideTable
 from .pieces import WORD_START
 from .pieces import piece_types as read_piece_types
-from .recurrence import RaggedGRU, RaggedLSTM, init_recurrence, is_loaded
+from .recurrence import Recurrence, init_recurrence, is_loaded
 from .tags import forbidden_moves
 
 logger = logging.get_logger(__name__)
@@ -98,7 +98,7 @@ class RnnPreTrainedModel(PreTrainedModel):
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
         # torch.nn.init functions skip tensors that a checkpoint has filled; what is written otherwise must ask
-        if isinstance(module, nn.RNNBase):
+        if isinstance(module, Recurrence):
             init_recurrence(module)
         elif isinstance(module, nn.Embedding):
             nn.init.normal_(module.weight, std=self.config.embedding_initializer_range)
@@ -198,15 +198,16 @@ class RnnPreTrainedModel(PreTrainedModel):
         - `"packed"`: our CPU kernel
         - `"dense"`: PyTorch's dense layer over stretches of steps in which the same rows run
         - `"stock"`: PyTorch's packed layer, cuDNN on a GPU
+        - `"loop"`: the cell's step in plain PyTorch, one after the other, as cells run that have nothing faster
         - `"masked"`: the form that `torch.export` and `torch.compile` record
         """
-        return next(module.backend for module in self.modules() if isinstance(module, (RaggedLSTM, RaggedGRU)))
+        return next(module.backend for module in self.modules() if isinstance(module, Recurrence))
 
     @recurrence_backend.setter
     def recurrence_backend(self, backend: str) -> None:
         check_backend(backend)
         for module in self.modules():
-            if isinstance(module, (RaggedLSTM, RaggedGRU)):
+            if isinstance(module, Recurrence):
                 module.backend = backend
 
     @property

@@ -17,9 +17,11 @@ from torch.export import Dim
 from transformers import PreTrainedModel
 from transformers.utils.logging import get_logger
 
+from ..models.cells import CELLS
 from ..models.pretrained import RnnPreTrainedModel
-from .operators import OPSET, TRANSLATIONS
+from .operators import TRANSLATIONS
 from .runtime import MODEL_FILE, QUANTIZED_FILE, OnnxRnnConfig, OnnxRnnModel
+from .scan import OPSET
 
 logger = get_logger(__name__)
 
@@ -167,11 +169,14 @@ def largest_difference(model: PreTrainedModel, exported: OnnxRnnModel, names: li
 def quantize(folder: str | Path) -> None:
     """Write `model_quantized.onnx` beside `model.onnx`: weights in int8, activations quantised as they come.
 
-    ONNX Runtime has kernels for int8 LSTMs and not for GRUs, which stay as they are, with a warning.
+    ONNX Runtime has kernels for int8 LSTMs; other cells stay as they are, with a warning.
     """
     folder = Path(folder)
-    if OnnxRnnConfig.from_pretrained(folder).cell_type == "gru":
-        logger.warning("ONNX Runtime has no int8 GRU: only embeddings and products of matrices are quantised.")
+    cell = CELLS.get(OnnxRnnConfig.from_pretrained(folder).cell_type)
+    operator = cell.onnx if cell else None
+    if operator is None or not operator.has_int8:
+        name = "loop" if operator is None else operator.name
+        logger.warning(f"ONNX Runtime has no int8 {name}: only embeddings and products of matrices are quantised.")
     model = onnx.load(folder / MODEL_FILE)
     # the quantiser transposes weights and stumbles over the shapes that were noted before
     model.graph.ClearField("value_info")

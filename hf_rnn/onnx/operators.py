@@ -12,26 +12,25 @@ import torch
 from onnxscript import DOUBLE, FLOAT, INT64, graph, script
 from onnxscript import opset18 as op
 
+from ..models.cells import CELLS, LSTM, Cell
+from .scan import scan_cell
+
 # the operators are defined where they are imported from
 
-# the places of ONNX's gates among PyTorch's: (input, output, forget, cell) of LSTM, (update, reset, hidden) of GRU
-GATES = {"LSTM": (0, 3, 1, 2), "GRU": (1, 0, 2)}
 INT32_TYPE, INT64_TYPE = 6, 7
 # words of more than one and up to the next many pieces are read together
 WORD_LENGTHS = (0, 4, 32, 512, 8192, 2**31)
-# of `op`, and the one that PyTorch's own translations are written in
-OPSET = 18
 
 
 def _constant(*values: int) -> Any:
     return op.Constant(value_ints=list(values))
 
 
-def _stack_directions(weights: Sequence[Any], mode: str) -> list[Any]:
+def _stack_directions(weights: Sequence[Any], order: Sequence[int]) -> list[Any]:
     """Return W (D, G*H, I), R (D, G*H, H) and B (D, 2*G*H) of ONNX from w_ih, w_hh, b_ih, b_hh of each direction."""
     size = weights[1].shape[1]
     # (G*H,)
-    rows = _constant(*(gate * size + row for gate in GATES[mode] for row in range(size)))
+    rows = _constant(*(gate * size + row for gate in order for row in range(size)))
     stacked: list[list[Any]] = [[], [], []]
     for start in range(0, len(weights), 4):
         w_ih, w_hh, b_ih, b_hh = (op.Gather(weight, rows, axis=0) for weight in weights[start : start + 4])
@@ -40,21 +39,28 @@ def _stack_directions(weights: Sequence[Any], mode: str) -> list[Any]:
     return [op.Concat(*values, axis=0) for values in stacked]
 
 
-def onnx_recurrence(x: Any, lengths: Any, state: Sequence[Any], weights: Sequence[Any], mode: str, training: bool) -> tuple[Any, Any]:
-    """Write `hf_rnn::recurrence`: outputs (B, T, D*H) and final states (1 or 2, D, B, H)."""
-    options: dict[str, Any] = {
-        "hidden_size": weights[1].shape[1],
-        "direction": "bidirectional" if len(weights) == 8 else "forward",
-    }
-    # (T, B, I)
-    inputs = [op.Transpose(x, perm=[1, 0, 2]), *_stack_directions(weights, mode), op.Cast(lengths, to=INT32_TYPE), *state]
-    if mode == "LSTM":
-        out, *final = op.LSTM(*inputs, **options)
-    else:
-        out, *final = op.GRU(*inputs, **options, linear_before_reset=1)
+def onnx_recurrence(x: Any, lengths: Any, state: Sequence[Any], weights: Sequence[Any], cell_type: str, training: bool) -> tuple[Any, Any]:
+    """Write `hf_rnn::recurrence`: outputs (B, T, D*H) and final states (number of states, D, B, H)."""
+    cell, by_time = CELLS[cell_type], op.Transpose(x, perm=[1, 0, 2])
+    write = scan_cell if cell.onnx is None else _operator
+    # (T, D, B, H), (D, B, H) of each state
+    out, final = write(by_time, lengths, state, weights, cell)
     # (T, D, B, H) -> (B, T, D, H) -> (B, T, D*H)
     rows = op.Reshape(op.Transpose(out, perm=[2, 0, 1, 3]), _constant(0, 0, -1))
     return rows, op.Concat(*(op.Unsqueeze(part, _constant(0)) for part in final), axis=0)
+
+
+def _operator(x: Any, lengths: Any, state: Sequence[Any], weights: Sequence[Any], cell: Cell) -> tuple[Any, Sequence[Any]]:
+    """Write ONNX's operator of a cell; see `scan.scan_cell`."""
+    assert cell.onnx is not None
+    options: dict[str, Any] = {
+        "hidden_size": weights[1].shape[1],
+        "direction": "bidirectional" if len(weights) == 8 else "forward",
+        **cell.onnx.attributes,
+    }
+    inputs = [x, *_stack_directions(weights, cell.onnx.order), op.Cast(lengths, to=INT32_TYPE), *state]
+    out, *final = getattr(op, cell.onnx.name)(*inputs, **options)
+    return out, final
 
 
 def onnx_word_recurrence(x: Any, unit_of: Any, lengths: Any, weights: Sequence[Any]) -> Any:
@@ -85,7 +91,7 @@ def onnx_word_recurrence(x: Any, unit_of: Any, lengths: Any, weights: Sequence[A
         steps = op.Gather(counts, words)
         places = op.Range(op.Constant(value_int=0), op.ReduceMax(steps, keepdims=0), op.Constant(value_int=1))
         index = op.Min(op.Add(op.Unsqueeze(op.Gather(starts, words), _constant(1)), places), op.Sub(slots, _constant(1)))
-        _, final = onnx_recurrence(op.Gather(pieces, index, axis=0), steps, (), weights, "LSTM", False)
+        _, final = onnx_recurrence(op.Gather(pieces, index, axis=0), steps, (), weights, LSTM.name, False)
         # (2, 2, K, H), of which h comes first -> (K, 2, H) -> (K, 2H)
         h = op.Transpose(op.Squeeze(op.Slice(final, _constant(0), _constant(1)), _constant(0)), perm=[1, 0, 2])
         states = op.ScatterND(states, op.Unsqueeze(words, _constant(1)), op.Reshape(h, _constant(0, -1)))

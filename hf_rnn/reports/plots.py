@@ -93,8 +93,8 @@ def plot_gates(trace: dict[str, Any], path: str | Path) -> Figure:
         for row, (direction, axes) in enumerate(zip(directions, figure.subplots(len(directions), len(names), squeeze=False), strict=True)):
             for name, axis in zip(names, axes, strict=True):
                 values = direction[name].numpy().T
-                # gates are shares; states and candidates have a sign, and cells no bound
-                bound = float(max(1.0, abs(values).max(initial=0.0))) if name == "cell" else 1.0
+                # gates are shares; states and candidates have a sign, and some no bound
+                bound = float(max(1.0, abs(values).max(initial=0.0)))
                 low, colours = (0.0, "Blues") if name.endswith("gate") else (-bound, "RdBu_r")
                 image = axis.imshow(values, aspect="auto", interpolation="nearest", cmap=colours, vmin=low, vmax=bound)
                 axis.set_title(name if len(directions) == 1 else f"{name}, {('forward', 'backward')[row]}", fontsize=9)

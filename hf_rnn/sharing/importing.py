@@ -1,4 +1,4 @@
-"""Turn the weights of a PyTorch classifier or tagger (embedding, `nn.LSTM` or `nn.GRU`, linear) into a checkpoint."""
+"""Turn the weights of a PyTorch classifier or tagger (embedding, `nn.LSTM`, `nn.GRU` or `nn.RNN`, linear) into a checkpoint."""
 
 import re
 import zipfile
@@ -12,10 +12,9 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from ..models.cells import CELLS, cell_of
 from ..models.configuration_rnn import RnnConfig
 from ..tasks.decoding import HEADS
-
-CELLS = {3: "gru", 4: "lstm"}
 
 
 def read_weights(path: str) -> dict[str, Tensor]:
@@ -67,12 +66,14 @@ def import_state(
     """Build the model that a state dict describes, in evaluation mode, and check that it computes the same.
 
     Args:
-        state (`dict`): Weights of an `nn.Embedding`, an `nn.LSTM` or `nn.GRU` of any number of layers, and an `nn.Linear`.
+        state (`dict`): Weights of an `nn.Embedding`, an `nn.LSTM`, `nn.GRU` or `nn.RNN` of any number of layers, and an `nn.Linear`.
         task (`str`): `"text-classification"` or `"token-classification"`.
         labels (`list`, *optional*): Names of the linear layer's outputs.
         embedding, rnn, linear (`str`): What the three are called in the state dict.
         pooling (`str`): How a row becomes a vector: `"last"` (final h of each direction, side by side), `"mean"` or `"max"`.
         pad_token_id (`int`, *optional*): Id of padding.
+
+    An `nn.RNN` counts as one of tanh: weights do not tell it from one of ReLU.
 
     Raises:
         ValueError: A part is missing, shapes do not fit together, or something is left over.
@@ -120,8 +121,11 @@ def _describe(parts: dict[str, dict[str, Tensor]], labels: list[str] | None, poo
             shape = None if tensor is None else list(tensor.shape)
             raise ValueError(f"The weights of `{name}` must be a matrix, got {shape}. Pass the name of the right part as --{name}.")
     gates, size = rnn["weight_hh_l0"].shape
-    if gates // size not in CELLS or gates % size:
-        raise ValueError(f"`rnn.weight_hh_l0` must have 4 (LSTM) or 3 (GRU) times as many rows as columns, got {(gates, size)}.")
+    # by the number of blocks in the weights; of several cells with as many, the first
+    cells = {len(cell.gates): cell for cell in reversed(CELLS.values()) if cell.torch_layer}
+    if gates // size not in cells or gates % size:
+        known = " or ".join(f"{count} ({cell.name.upper()})" for count, cell in sorted(cells.items(), reverse=True))
+        raise ValueError(f"`rnn.weight_hh_l0` must have {known} times as many rows as columns, got {(gates, size)}.")
     directions = 2 if "weight_hh_l0_reverse" in rnn else 1
     vocab_size, embedding_size = parts["embedding"]["weight"].shape
     num_labels, width = linear["weight"].shape
@@ -136,7 +140,7 @@ def _describe(parts: dict[str, dict[str, Tensor]], labels: list[str] | None, poo
         embedding_size=embedding_size,
         hidden_size=width,
         num_hidden_layers=layers,
-        cell_type=CELLS[gates // size],
+        cell_type=cells[gates // size].name,
         bidirectional=directions == 2,
         pooling=pooling,
         pad_token_id=pad_token_id,
@@ -149,8 +153,8 @@ def _describe(parts: dict[str, dict[str, Tensor]], labels: list[str] | None, poo
 def _rebuild(parts: dict[str, dict[str, Tensor]], config: RnnConfig) -> tuple[nn.Embedding, nn.RNNBase, nn.Linear]:
     """Return PyTorch's own layers with the weights; biases that are missing are zero."""
     embedding = nn.Embedding(config.vocab_size, config.embedding_size)
-    kind: Any = nn.LSTM if config.cell_type == "lstm" else nn.GRU
-    rnn = kind(
+    kind: Any = cell_of(config.cell_type).torch_layer
+    rnn = kind.layer(
         config.embedding_size,
         config.hidden_size // config.num_directions,
         config.num_hidden_layers,

@@ -2,6 +2,7 @@
 
 import gc
 import os
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,49 +10,51 @@ from tiny import build
 from torch import nn
 
 from hf_rnn import RnnModel
-from hf_rnn.models import backends
 from hf_rnn.models.backends import choose
+from hf_rnn.models.cells import CELLS, LSTM
 from hf_rnn.models.onednn import is_available, lay_out, onednn_lstm
 from hf_rnn.models.packing import Packing
 from hf_rnn.models.prepared import _forms, prepared
-from hf_rnn.models.recurrence import RaggedGRU, RaggedLSTM
+from hf_rnn.models.recurrence import new_recurrence
 from hf_rnn.models.workspace import Workspace
 
 EQUAL, LONG, MIXED = [9] * 40, [40, 40, 31, 31], [9, 3, 7, 1, 5]
 
 
 @pytest.mark.parametrize(
-    ("mode", "lengths", "dtype", "train", "expected"),
+    ("cell", "lengths", "dtype", "train", "expected"),
     [
-        ("LSTM", EQUAL, torch.float32, True, "packed"),
-        ("LSTM", EQUAL, torch.float32, False, "dense"),
-        ("LSTM", EQUAL, torch.float64, False, "packed"),
-        ("GRU", EQUAL, torch.float32, False, "packed"),
-        ("LSTM", LONG, torch.float32, False, "dense"),
-        ("LSTM", MIXED, torch.float32, False, "packed"),
-        ("LSTM", MIXED, torch.float32, True, "packed"),
-        ("LSTM", [7], torch.float32, True, "stock"),
-        ("LSTM", [2], torch.float32, False, "dense"),
-        ("GRU", [7], torch.float32, False, "stock"),
+        ("lstm", EQUAL, torch.float32, True, "packed"),
+        ("lstm", EQUAL, torch.float32, False, "dense"),
+        ("lstm", EQUAL, torch.float64, False, "packed"),
+        ("gru", EQUAL, torch.float32, False, "packed"),
+        ("lstm", LONG, torch.float32, False, "dense"),
+        ("lstm", MIXED, torch.float32, False, "packed"),
+        ("lstm", MIXED, torch.float32, True, "packed"),
+        ("lstm", [7], torch.float32, True, "stock"),
+        ("lstm", [2], torch.float32, False, "dense"),
+        ("gru", [7], torch.float32, False, "stock"),
+        ("rnn", EQUAL, torch.float32, True, "stock"),
+        ("rnn", MIXED, torch.float32, False, "stock"),
     ],
 )
-def test_choice_on_a_cpu(mode, lengths, dtype, train, expected):
+def test_choice_on_a_cpu(cell, lengths, dtype, train, expected):
     """By mode, shape, dtype and whether gradients are wanted."""
-    layer = (RaggedLSTM if mode == "LSTM" else RaggedGRU)(3, 2).to(dtype)
+    layer = new_recurrence(cell, 3, 2).to(dtype)
     packing = Packing.from_lengths(torch.tensor(lengths))
     with torch.set_grad_enabled(train):
-        assert choose(torch.zeros(sum(lengths), 3, dtype=dtype), packing, layer.weights(), mode, "auto") == expected
+        assert choose(torch.zeros(sum(lengths), 3, dtype=dtype), packing, layer.weights(), layer.cell, "auto") == expected
 
 
 def test_environment_replaces_auto(monkeypatch):
     """The variable decides where the model does not; a wrong value is named with the variable."""
-    layer, packing, x = RaggedGRU(3, 2), Packing.from_lengths(torch.tensor(MIXED)), torch.zeros(sum(MIXED), 3)
+    layer, packing, x = new_recurrence("gru", 3, 2), Packing.from_lengths(torch.tensor(MIXED)), torch.zeros(sum(MIXED), 3)
     monkeypatch.setenv("HF_RNN_BACKEND", "stock")
-    assert choose(x, packing, layer.weights(), "GRU", "auto") == "stock"
-    assert choose(x, packing, layer.weights(), "GRU", "packed") == "packed"
+    assert choose(x, packing, layer.weights(), layer.cell, "auto") == "stock"
+    assert choose(x, packing, layer.weights(), layer.cell, "packed") == "packed"
     monkeypatch.setenv("HF_RNN_BACKEND", "fast")
     with pytest.raises(ValueError, match="`HF_RNN_BACKEND` must be one of .* got 'fast'"):
-        choose(x, packing, layer.weights(), "GRU", "auto")
+        choose(x, packing, layer.weights(), layer.cell, "auto")
 
 
 def test_environment_reaches_the_mask_only_form(monkeypatch):
@@ -68,7 +71,7 @@ def test_our_kernel_needs_a_cpu():
     """Asked for elsewhere, it says where the model is and what to do."""
     packing = Packing.from_lengths(torch.tensor(MIXED))
     with pytest.raises(ValueError, match="'packed' runs on a CPU, and the model is on meta. Use 'auto', or move the model"):
-        choose(torch.zeros(sum(MIXED), 3, device="meta"), packing, RaggedLSTM(3, 2).weights(), "LSTM", "packed")
+        choose(torch.zeros(sum(MIXED), 3, device="meta"), packing, new_recurrence("lstm", 3, 2).weights(), LSTM, "packed")
 
 
 @pytest.mark.parametrize("lengths", [[5], [4, 4, 4], [7, 7, 2], [6, 0, 3]])
@@ -77,21 +80,25 @@ def test_prepared_onednn_equals_torch(dtype, lengths, monkeypatch):
     """The dense way gives the same with and without oneDNN's prepared weights."""
     if not is_available(dtype):
         pytest.skip(f"this build or processor runs no LSTM in {dtype} by oneDNN")
-    layer, packing = RaggedLSTM(5, 4, bidirectional=True).to(dtype), Packing.from_lengths(torch.tensor(lengths))
+    layer, packing = new_recurrence("lstm", 5, 4, bidirectional=True).to(dtype), Packing.from_lengths(torch.tensor(lengths))
     layer.backend = "dense"
     x = torch.randn(sum(lengths), 5, dtype=dtype)
     with torch.no_grad():
         ours = layer(x, packing)
-        monkeypatch.setattr(backends, "is_available", lambda dtype: False)
+        monkeypatch.setitem(CELLS, "lstm", replace(LSTM, inference=None))
         theirs = layer(x, packing)
     assert torch.allclose(ours[0], theirs[0], atol=1e-6 if dtype == torch.float32 else 1e-2)
     assert all(torch.allclose(a, b, atol=1e-6 if dtype == torch.float32 else 1e-2) for a, b in zip(ours[1], theirs[1], strict=True))
 
 
-@pytest.mark.parametrize(("kind", "backend"), [(RaggedLSTM, "dense"), (RaggedLSTM, "packed"), (RaggedGRU, "packed")])
+@pytest.mark.parametrize(("kind", "backend"), [("lstm", "dense"), ("lstm", "packed"), ("gru", "packed")])
 def test_changed_weights_are_prepared_again(kind, backend):
     """Steps of an optimiser, loaded weights and changes through `.data` all show in the next call."""
-    layer, packing, x = kind(5, 4, bidirectional=True), Packing.from_lengths(torch.tensor(MIXED)), torch.randn(sum(MIXED), 5)
+    layer, packing, x = (
+        new_recurrence(kind, 5, 4, bidirectional=True),
+        Packing.from_lengths(torch.tensor(MIXED)),
+        torch.randn(sum(MIXED), 5),
+    )
     layer.backend = backend
 
     def check():
@@ -106,7 +113,7 @@ def test_changed_weights_are_prepared_again(kind, backend):
     layer(x, packing)[0].sum().backward()
     torch.optim.SGD(layer.parameters(), lr=0.5).step()
     check()
-    layer.load_state_dict(kind(5, 4, bidirectional=True).state_dict())
+    layer.load_state_dict(new_recurrence(kind, 5, 4, bidirectional=True).state_dict())
     check()
     layer.weight_hh_l0_reverse.data.mul_(3)
     check()
@@ -141,12 +148,12 @@ def test_every_value_counts(change):
     assert len(made) == 4
 
 
-@pytest.mark.parametrize(("kind", "backend"), [(RaggedLSTM, "dense"), (RaggedLSTM, "packed"), (RaggedGRU, "packed")])
+@pytest.mark.parametrize(("kind", "backend"), [("lstm", "dense"), ("lstm", "packed"), ("gru", "packed")])
 def test_prepared_weights_die_with_their_layer(kind, backend):
     """A layer that is gone leaves nothing in the cache."""
     gc.collect()
     before = len(_forms)
-    layer = kind(5, 4, bidirectional=True)
+    layer = new_recurrence(kind, 5, 4, bidirectional=True)
     layer.backend = backend
     with torch.no_grad():
         layer(torch.randn(sum(MIXED), 5), Packing.from_lengths(torch.tensor(MIXED)))
@@ -160,7 +167,7 @@ def test_onednn_goes_on_from_a_state():
     """Two calls that hand the state on equal one."""
     if not is_available(torch.float32):
         pytest.skip("this build has no oneDNN")
-    weights, x, zero = lay_out(RaggedLSTM(5, 4).weights(), torch.float32), torch.randn(6, 2, 5), torch.zeros(1, 2, 4)
+    weights, x, zero = lay_out(new_recurrence("lstm", 5, 4).weights(), torch.float32), torch.randn(6, 2, 5), torch.zeros(1, 2, 4)
     whole = onednn_lstm(x, zero, zero, weights)
     first = onednn_lstm(x[:2], zero, zero, weights)
     second = onednn_lstm(x[2:], first[1], first[2], weights)

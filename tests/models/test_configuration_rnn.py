@@ -10,7 +10,7 @@ from hf_rnn import RnnConfig
     ("fields", "message"),
     [
         ({"pooling": "lsat"}, r"`pooling` must be one of \('last', 'mean', 'max', 'attention'\), got 'lsat'"),
-        ({"cell_type": "rnn"}, r"`cell_type` must be one of .* got 'rnn'"),
+        ({"cell_type": "tanh"}, r"`cell_type` must be one of .* got 'tanh'"),
         ({"word_pooling": "sum"}, r"`word_pooling` must be one of .* got 'sum'"),
         ({"hidden_size": 7}, r"`hidden_size` must be even .* got 7. Use 8"),
         ({"hidden_size": "8"}, r"'hidden_size' expected int, got str"),

@@ -20,17 +20,18 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from hf_rnn import RnnConfig, RnnModel
-from hf_rnn.models import backends
-from hf_rnn.models.recurrence import RaggedGRU, RaggedLSTM
+from hf_rnn.models import onednn
+from hf_rnn.models.cells import cell_of
+from hf_rnn.models.recurrence import Recurrence
 
 LIMITS = {"fp64": 1e-12, "fp32": 2e-6, "bf16": 2e-2, "fp16": 2e-2, "autocast": 2e-2}
 DTYPES = {"fp64": torch.float64, "fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16, "autocast": torch.float32}
-BACKENDS = ("auto", "packed", "dense", "stock", "masked")
+BACKENDS = ("auto", "packed", "dense", "stock", "loop", "masked")
 CASES_EACH = 84
 
 AXES: dict[str, tuple] = {
     "mode": ("grad", "no_grad", "inference_mode"),
-    "cell": ("lstm", "gru"),
+    "cell": ("lstm", "gru", "rnn"),
     "directions": (1, 2),
     "layers": (1, 2),
     "rows": (1, 2, 3, 5, 9, 40),
@@ -88,7 +89,7 @@ def base_model(case: dict[str, Any], dtype: torch.dtype) -> RnnModel:
     return model.to(dtype)
 
 
-def layers_of(model: RnnModel) -> list[RaggedLSTM | RaggedGRU]:
+def layers_of(model: RnnModel) -> list[Recurrence]:
     """Return the recurrent layers."""
     return [layer.recurrence for layer in model.layers]
 
@@ -179,13 +180,13 @@ def make_state(case: dict[str, Any], model: RnnModel) -> Tensor | None:
         return None
     if case["state"] == "returned":
         return model(torch.randint(1, 12, (case["rows"], 3))).state.detach()
-    size = 6 * (2 if case["cell"] == "lstm" else 1)
+    size = 6 * len(cell_of(case["cell"]).states)
     return lay_out(torch.randn(case["rows"], case["layers"], size, dtype=model.dtype), case["state"])
 
 
 def run_oracle(model: RnnModel, x: Tensor, mask: Tensor, state: Tensor | None) -> list[Tensor]:
     """Return the output of every layer, (B, T, H), and the final state in fp64, of vectors x (B, T, E), one row at a time."""
-    directions, parts = model.config.num_directions, 2 if model.config.cell_type == "lstm" else 1
+    directions, parts = model.config.num_directions, len(cell_of(model.config.cell_type).states)
     size = model.config.direction_size
     results = [torch.zeros(*mask.shape, directions * size, dtype=torch.float64) for _ in model.layers]
     finals = []
@@ -213,7 +214,7 @@ def run_case(case: dict[str, Any], precision: str, backend: str, folder: Any, mo
     """Return the largest relative difference between the model and the oracle."""
     generator = random.Random(str((case, precision, backend)))
     # how many bytes of weights count as many
-    monkeypatch.setattr(backends, "_LARGE", 0 if case["weights"] == "large" else 1 << 20, raising=False)
+    monkeypatch.setattr(onednn, "_LARGE", 0 if case["weights"] == "large" else 1 << 20)
     torch.manual_seed(generator.randrange(2**31))
     context = {"grad": torch.enable_grad, "no_grad": torch.no_grad, "inference_mode": torch.inference_mode}[case["mode"]]
     with_gradients = case["mode"] == "grad"

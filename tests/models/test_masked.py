@@ -15,7 +15,7 @@ def tensors(output) -> list[torch.Tensor]:
     return [value for value in output.to_tuple() if isinstance(value, torch.Tensor)]
 
 
-@pytest.mark.parametrize("cell", ["lstm", "gru"])
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
 @pytest.mark.parametrize(("kind", "settings"), SETTINGS)
 def test_equals_the_packed_form(kind, settings, cell):
     """Outputs, states and gradients agree to 1e-10 for padding on the left, on the right, in the middle and everywhere."""
@@ -72,7 +72,7 @@ def test_compaction_moves_existing_positions_to_the_left():
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-@pytest.mark.parametrize("cell", ["lstm", "gru"])
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
 def test_state_goes_on_in_a_graph(cell, dtype):
     """A compiled unidirectional model hands its state on like an eager one, in the dtype that the graph was told."""
     # a process counts how often it compiles a function

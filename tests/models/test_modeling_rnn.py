@@ -91,7 +91,7 @@ def test_equals_stacked_torch_lstm():
     assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(ours, final, strict=True))
 
 
-@pytest.mark.parametrize("cell_type", ["lstm", "gru"])
+@pytest.mark.parametrize("cell_type", ["lstm", "gru", "rnn"])
 def test_state_goes_on(cell_type):
     """Step by step, in chunks of unequal rows, and all at once give the same states, outputs and gradients."""
     model = build(RnnModel, cell_type=cell_type, bidirectional=False)
@@ -174,7 +174,7 @@ def test_save_and_load(model_class, auto, cell_type, tmp_path):
     assert half(ids)[0].dtype == torch.bfloat16 and half(ids)[0].isfinite().all()
 
 
-@pytest.mark.parametrize("cell_type", ["lstm", "gru"])
+@pytest.mark.parametrize("cell_type", ["lstm", "gru", "rnn"])
 def test_missing_keys_get_their_initialisation(cell_type, tmp_path):
     """A body saved alone becomes a tagger or classifier: what was missing is initialised as in a new model, the rest is kept."""
     body = build(RnnModel, torch.float32, cell_type=cell_type, num_hidden_layers=1)
@@ -188,7 +188,7 @@ def test_missing_keys_get_their_initialisation(cell_type, tmp_path):
     for fresh in (tagger.model.layers[1].recurrence, tagger.model.embeddings.piece_recurrence):
         for gate in fresh.weight_hh_l0.split(fresh.hidden_size):
             assert torch.allclose(gate @ gate.T, torch.eye(fresh.hidden_size), atol=1e-5)
-        forget = fresh.bias_ih_l0.split(fresh.hidden_size)[1]
+        forget = fresh.bias_ih_l0[fresh.hidden_size : 2 * fresh.hidden_size]
         assert (forget == (1 if fresh.mode == "LSTM" else 0)).all() and (fresh.bias_hh_l0 == 0).all()
     assert tagger.crf.forbidden_transitions.tolist() == [[False, False, True], [False] * 3, [False] * 3]
     assert tagger.crf.transitions.abs().max() <= 0.1

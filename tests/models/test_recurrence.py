@@ -8,20 +8,20 @@ from oracle import run_cells
 from torch import nn
 
 from hf_rnn.models.packing import Packing
-from hf_rnn.models.recurrence import RaggedGRU, RaggedLSTM, locked_dropout
+from hf_rnn.models.recurrence import locked_dropout, new_recurrence
 
-CELLS = {"lstm": RaggedLSTM, "gru": RaggedGRU}
+CELLS = ("lstm", "gru", "rnn")
 
 
 def compare(
     cell: str, bidirectional: bool, backend: str, lengths: list[int], inputs: int, hidden: int, dtype=torch.float64, autocast=False
 ):
     """Return the largest relative differences of values and of gradients between the layer and the loop."""
-    layer = CELLS[cell](inputs, hidden, bidirectional=bidirectional).to(dtype)
+    layer = new_recurrence(cell, inputs, hidden, bidirectional=bidirectional).to(dtype)
     layer.backend = backend
     directions, rows = (2 if bidirectional else 1), len(lengths)
     x = torch.randn(sum(lengths), inputs, dtype=dtype, requires_grad=True)
-    state = tuple(torch.randn(directions, rows, hidden, dtype=dtype, requires_grad=True) for _ in range(2 if cell == "lstm" else 1))
+    state = tuple(torch.randn(directions, rows, hidden, dtype=dtype, requires_grad=True) for _ in layer.cell.states)
     packing = Packing.from_lengths(torch.tensor(lengths))
     with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
         packed, final = layer(x[packing.source], packing, state)
@@ -48,7 +48,7 @@ def relative(ours, oracle):
     return max(((a - b).abs().max() / b.abs().max().clamp(min=1)).item() if a.numel() else 0.0 for a, b in zip(ours, oracle, strict=True))
 
 
-@pytest.mark.parametrize("backend", ["packed", "dense", "stock"])
+@pytest.mark.parametrize("backend", ["packed", "dense", "stock", "loop"])
 @pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("lengths", [[3, 0, 7, 1, 7, 4], [5, 5, 5], [1], [0, 0], [0, 2], [64, 1, 1]])
@@ -60,7 +60,7 @@ def test_equals_loop_over_cells(cell, bidirectional, backend, lengths):
 
 @settings(max_examples=500, deadline=None)
 @given(
-    st.sampled_from(sorted(CELLS)),
+    st.sampled_from(CELLS),
     st.booleans(),
     st.lists(st.integers(0, 12), min_size=1, max_size=9),
     st.integers(1, 9),
@@ -81,7 +81,7 @@ def test_autocast_bf16_stays_near(cell, backend, lengths):
 
 def test_autocast_runs_our_kernel_in_bf16():
     """Outputs are bf16 under autocast; weights and their gradients stay fp32."""
-    layer = RaggedLSTM(4, 4)
+    layer = new_recurrence("lstm", 4, 4)
     layer.backend = "packed"
     with torch.autocast("cpu", torch.bfloat16):
         out, _ = layer(torch.randn(5, 4), Packing.from_lengths(torch.tensor([2, 3])))
@@ -93,7 +93,7 @@ def test_autocast_runs_our_kernel_in_bf16():
 @pytest.mark.parametrize("cell", CELLS)
 def test_gradcheck(cell):
     """Analytic gradients pass torch's own check against finite differences."""
-    layer = CELLS[cell](3, 2, bidirectional=True).double()
+    layer = new_recurrence(cell, 3, 2, bidirectional=True).double()
     layer.backend = "packed"
     packing = Packing.from_lengths(torch.tensor([2, 0, 3]))
     x = torch.randn(5, 3, dtype=torch.float64, requires_grad=True)
@@ -102,7 +102,7 @@ def test_gradcheck(cell):
 
 def test_second_backward_after_retain():
     """A graph kept by retain_graph gives the same gradients again: backward spoils nothing it saved."""
-    layer = RaggedLSTM(3, 2)
+    layer = new_recurrence("lstm", 3, 2)
     layer.backend = "packed"
     x = torch.randn(5, 3, requires_grad=True)
     out, _ = layer(x, Packing.from_lengths(torch.tensor([2, 3])))
@@ -114,7 +114,7 @@ def test_second_backward_after_retain():
 @pytest.mark.parametrize("cell", CELLS)
 def test_gradients_of_batches_add_up(cell):
     """Three backward passes leave three times the gradient of one in every parameter: none shares memory with another."""
-    layer = CELLS[cell](3, 2, bidirectional=True)
+    layer = new_recurrence(cell, 3, 2, bidirectional=True)
     layer.backend = "packed"
     x, packing = torch.randn(5, 3), Packing.from_lengths(torch.tensor([2, 3]))
     once = torch.autograd.grad(layer(x, packing)[0].square().sum(), list(layer.parameters()))
@@ -127,7 +127,7 @@ def test_gradients_of_batches_add_up(cell):
 @pytest.mark.parametrize("cell", CELLS)
 def test_frozen_weights_cost_nothing_and_get_nothing(cell):
     """What needs no gradient gets none, and the rest gets the same."""
-    layer = CELLS[cell](3, 2, bidirectional=True)
+    layer = new_recurrence(cell, 3, 2, bidirectional=True)
     layer.backend = "packed"
     x, packing = torch.randn(5, 3, requires_grad=True), Packing.from_lengths(torch.tensor([2, 3]))
     names = dict(layer.named_parameters())
@@ -158,7 +158,7 @@ def test_packing_agrees_with_torch():
 
 def test_unknown_backend_is_refused():
     """The error names the value and the choice."""
-    layer = RaggedLSTM(3, 2)
+    layer = new_recurrence("lstm", 3, 2)
     layer.backend = "cudnn9"
     with pytest.raises(ValueError, match=r"must be one of .* got 'cudnn9'"):
         layer(torch.randn(2, 3), Packing.from_lengths(torch.tensor([2])))
@@ -174,7 +174,7 @@ def test_locked_dropout_drops_the_same_features_at_all_steps():
 
 def test_weight_dropout_changes_training_only_and_keeps_keys():
     """DropConnect acts on recurrent weights while training, with plain parameter names and gradients to them."""
-    layer = RaggedLSTM(3, 8)
+    layer = new_recurrence("lstm", 3, 8)
     packing, x = Packing.from_lengths(torch.tensor([4])), torch.randn(4, 3)
     plain = layer(x, packing)[0]
     assert not torch.equal(layer(x, packing, None, 0.5)[0], plain)

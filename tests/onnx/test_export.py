@@ -18,12 +18,17 @@ from hf_rnn.commands import export as export_command
 from hf_rnn.data.files.readers import read_rows
 from hf_rnn.inference.loading import load
 from hf_rnn.onnx import export, runtime
-from hf_rnn.onnx.operators import OPSET, TRANSLATIONS
+from hf_rnn.onnx.operators import TRANSLATIONS
+from hf_rnn.onnx.scan import OPSET
 
 pytestmark = pytest.mark.lowest
 
 # the cells differ in one node: GRUs where its neighbours differ
-CASES = [(*setting, "lstm") for setting in SETTINGS] + [(*SETTINGS[place], "gru") for place in (0, 1, -2)]
+CASES = (
+    [(*setting, "lstm") for setting in SETTINGS]
+    + [(*SETTINGS[place], "gru") for place in (0, 1, -2)]
+    + [(*SETTINGS[place], "rnn") for place in (0, 1)]
+)
 
 
 @pytest.mark.parametrize(("kind", "settings", "cell"), CASES)

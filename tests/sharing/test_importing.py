@@ -33,7 +33,7 @@ NAMES = {"embedding": "emb", "rnn": "encoder", "linear": "out"}
 
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("bidirectional", [True, False])
-@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU])
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU, nn.RNN])
 @pytest.mark.parametrize("pooling", ["last", "mean", "max"])
 def test_classifier_computes_the_same(kind, bidirectional, bias, pooling):
     """Every shape of a plain classifier, against PyTorch's layers on packed rows of unequal length."""
