@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from ..models.configuration_rnn import RnnConfig
+from ..tasks.decoding import task_of
 from .export import AXES, TOLERANCE, write_graph
 
 STEP_FILE = "model_step.onnx"
@@ -68,7 +69,7 @@ def check_goes_along(config: RnnConfig, head: str) -> None:
         "wide_size": config.wide_size,
         "use_crf": config.use_crf,
         "intents": config.intents,
-        "pooling": head.endswith("ForSequenceClassification") and config.pooling != "last",
+        "pooling": task_of(head) == "text-classification" and config.pooling != "last",
     }
     found = next((name for name, is_reason in reasons.items() if is_reason), None)
     if found is not None:

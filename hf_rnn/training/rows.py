@@ -1,5 +1,6 @@
 """The rows of a run: those that the options name, and validation rows held out."""
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from os import PathLike
@@ -12,10 +13,9 @@ from datasets import Dataset, IterableDataset
 from transformers.utils import logging
 
 from ..arguments import DataArguments, RnnTrainingArguments
-from ..data.files.column_types import infer_features
 from ..data.files.locations import Places
 from ..data.files.readers import DataError
-from ..data.rows.splits import AnyDataset, Splits, draw_validation, first_rows, load_splits, row_labels
+from ..data.rows.splits import Splits, draw_validation, first_rows, load_splits, row_labels
 from ..tasks.defaults import validation_share
 
 logger = logging.get_logger(__name__)
@@ -24,56 +24,57 @@ logger = logging.get_logger(__name__)
 VALIDATION_NAMES = ("validation", "valid", "dev")
 
 
-def as_dataset(rows: Any, split: str) -> AnyDataset:
-    """Return rows in memory as a data set.
-
-    Args:
-        rows (`Any`): A `Dataset`, a `DataFrame` of pandas, a list of dictionaries, or a dictionary of columns.
-        split (`str`): Its name, for errors.
-
-    Raises:
-        DataError: They are none of these.
-    """
-    if isinstance(rows, (Dataset, IterableDataset)):
-        return rows
-    if hasattr(rows, "to_dict") and hasattr(rows, "columns"):
-        rows = rows.to_dict("records")
-    if isinstance(rows, Mapping):
-        return Dataset.from_dict(dict(rows))
-    if isinstance(rows, Iterable) and not isinstance(rows, (str, bytes)):
-        listed = list(rows)
-        if listed and all(isinstance(row, Mapping) for row in listed):
-            names = list(dict.fromkeys(name for row in listed for name in row))
-            whole = [{name: row.get(name) for name in names} for row in listed]
-            # all rows decide what a column holds, not the first ones
-            return Dataset.from_list(whole, features=infer_features(split, iter(whole)))
-    raise DataError(
-        f"`{split}` must be a file name, a Dataset, a DataFrame, a list of dictionaries or a dictionary of columns, got "
-        f"{type(rows).__name__}. Pass one of these."
-    )
-
-
 @contextmanager
 def files_of(rows: Mapping[str, Any]) -> Iterator[dict[str, str]]:
-    """Give rows as files, those in memory for as long as the block lasts.
+    """Give rows as files, those in memory for as long as the block lasts, so that wherever rows come from they are read alike.
 
     Args:
-        rows (`Mapping`): By the name of a split, a file name, rows in memory as `as_dataset` takes them, a list of texts, or None.
+        rows (`Mapping`): By the name of a split a file name, a `Dataset`, a `DataFrame` of pandas, a list of dictionaries or of texts, a
+            dictionary of columns, or None.
 
     Returns:
         `dict`: File names by the names of options, such as `train_file`; without those that are None.
+
+    Raises:
+        DataError: Rows are none of these.
     """
     with TemporaryDirectory() as folder:
         files = {}
         for split, value in rows.items():
-            if value is None:
-                continue
-            files[f"{split}_file"] = value if isinstance(value, (str, PathLike)) else str(Path(folder) / f"{split}.jsonl")
-            if not isinstance(value, (str, PathLike)):
-                texts = isinstance(value, (list, tuple)) and all(isinstance(text, str) for text in value)
-                kept = Dataset.from_dict({"text": list(value)}) if texts else as_dataset(value, split)
-                kept.to_json(files[f"{split}_file"], force_ascii=False)
-        yield {name: str(path) for name, path in files.items()}
+            if isinstance(value, (str, PathLike)):
+                files[f"{split}_file"] = str(value)
+            elif value is not None:
+                files[f"{split}_file"] = str(Path(folder) / f"{split}.jsonl")
+                with open(files[f"{split}_file"], "w", encoding="utf-8") as file:
+                    file.writelines(json.dumps(row, ensure_ascii=False, default=_plain) + "\n" for row in _records(value, split))
+        yield files
+
+
+def _records(rows: Any, split: str) -> Iterable[Mapping[str, Any]]:
+    """Return rows as dictionaries."""
+    if isinstance(rows, (Dataset, IterableDataset)):
+        return rows
+    if hasattr(rows, "to_dict") and hasattr(rows, "columns"):
+        # what a frame has no value for is missing, not a number
+        return rows.astype(object).where(rows.notna(), None).to_dict("records")
+    if isinstance(rows, Mapping):
+        return [dict(zip(rows, cells, strict=True)) for cells in zip(*rows.values(), strict=True)]
+    listed = list(rows) if isinstance(rows, Iterable) and not isinstance(rows, (str, bytes)) else []
+    if listed and all(isinstance(row, Mapping) for row in listed):
+        return listed
+    if listed and all(isinstance(row, str) for row in listed):
+        return [{"text": row} for row in listed]
+    raise DataError(
+        f"`{split}` must be a file name, a Dataset, a DataFrame, a list of dictionaries or a dictionary of columns, got "
+        f"{type(rows).__name__}{' of nothing' if rows == [] else ''}. Pass one of these."
+    )
+
+
+def _plain(value: Any) -> Any:
+    """Return what JSON has for a value of NumPy; raise a DataError at one that it has nothing for."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    raise DataError(f"A cell holds {str(value)[:80]!r}, of the type {type(value).__name__}. Pass text, numbers, or lists of them.")
 
 
 def load_task_splits(data: DataArguments, training: RnnTrainingArguments, given: Splits | None = None) -> Splits:

@@ -32,7 +32,7 @@ from .finishing import choose_example, finish
 from .outputs import writing_to
 from .progress import line_of
 from .provenance import describe_data
-from .rows import add_validation, as_dataset, load_task_splits
+from .rows import add_validation, files_of, load_task_splits
 from .running import choose_metric, make_trainer, run, set_up
 from .trainer import RnnTrainer
 
@@ -179,19 +179,20 @@ def train(
     """
     if isinstance(train, Mapping) and "train" in train:
         train, validation, test = train["train"], validation or train.get("validation"), test or train.get("test")
-    rows = {"train": train, "validation": validation, "test": test}
-    files = {f"{split}_file": value for split, value in rows.items() if isinstance(value, str)}
-    memory = {split: value for split, value in rows.items() if value is not None and not isinstance(value, str)}
-    given: Splits | None = None
-    if memory:
-        sets = {split: as_dataset(value, split) for split, value in memory.items()}
-        sets |= load_splits(files={name.removesuffix("_file"): path for name, path in files.items()}) if files else {}
-        streams = any(isinstance(value, IterableDataset) for value in sets.values())
-        given, files = IterableDatasetDict(sets) if streams else DatasetDict(sets), {}
-    asked = {"do_train": True, "do_eval": True, "do_predict": test is not None, **files, **options}
+    rows = {split: value for split, value in (("train", train), ("validation", validation), ("test", test)) if value is not None}
+    sets = {split: value for split, value in rows.items() if isinstance(value, (Dataset, IterableDataset))}
+    asked = {"do_train": True, "do_eval": True, "do_predict": "test" in rows, **options}
+    asked |= {f"{split}_file": value for split, value in rows.items() if isinstance(value, str)}
     if task in TASKS and (unused := sorted(asked.keys() & TASKS[task].without.keys())):
         raise ValueError(f"`{unused[0]}` means nothing to {task}. {TASKS[task].without[unused[0]]}")
     data, model, training, card = make_options(LABELLED_GROUPS, asked)
+    given: Splits | None = None
+    if not all(isinstance(value, str) for value in rows.values()):
+        with files_of({split: value for split, value in rows.items() if split not in sets}) as files:
+            named = {name.removesuffix("_file"): path for name, path in files.items()}
+            sets |= load_splits(files=named, reading=data.reading) if named else {}
+        is_stream = any(isinstance(value, IterableDataset) for value in sets.values())
+        given = IterableDatasetDict(sets) if is_stream else DatasetDict(sets)
     return train_task(task, TaskOptions(data, model, training, teacher is not None), card, given, teacher)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
 from ...models.tags import guess_scheme
+from ...tasks.decoding import task_of
 from .predictor import SETTINGS_FILE, Settings
 
 # a tokenizer without a limit has this one, or a larger one
@@ -47,18 +48,18 @@ def predictor_settings(config: PreTrainedConfig, tokenizer: PreTrainedTokenizerB
         ValueError: The model has another head, or its tokenizer is not a fast one.
     """
     head = (config.architectures or [""])[0]
-    is_tagger = head.endswith("ForTokenClassification")
-    if not is_tagger and not head.endswith("ForSequenceClassification"):
+    task = task_of(head)
+    if task is None:
         raise ValueError(f"Only classifiers and taggers answer texts, got {head or 'a model of unknown kind'}. Export one of those.")
     if not tokenizer.is_fast:
         raise ValueError(f"The tokenizer must be a fast one, got {type(tokenizer).__name__}. Train the model with a tokenizer.json.")
     labels = [config.id2label[index] for index in range(config.num_labels)]
     has_units = getattr(config, "units", None) == "raw"
     return Settings(
-        task=("span-labelling" if has_units else "token-classification") if is_tagger else "text-classification",
+        task="span-labelling" if has_units else task,
         labels=labels,
         problem=config.problem_type,
-        scheme=guess_scheme(labels) if is_tagger else None,
+        scheme=guess_scheme(labels) if task == "token-classification" else None,
         intents=list(getattr(config, "intents", None) or ()),
         pad_id=tokenizer.pad_token_id or 0,
         unknown=tokenizer.unk_token,
