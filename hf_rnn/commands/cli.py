@@ -56,8 +56,9 @@ def run(module: str, argv: list[str] | None = None) -> int:
         )
         return 1
     except (ValueError, OSError, StrictDataclassError) as error:
-        # a config wraps what its checks raise
-        error = error.__cause__ or error if isinstance(error, StrictDataclassError) else error
+        # configs of transformers wrap what their checks raise; ours say it as it is
+        is_wrapped = isinstance(error, StrictDataclassError) and not isinstance(error, ValueError)
+        error = error.__cause__ or error if is_wrapped else error
         # what libraries say runs over lines; ours does where it shows a difference of files
         text = str(error) if getattr(error, "runs_over_lines", False) else " ".join(filter(None, map(str.strip, str(error).splitlines())))
         print(f"error: {text}", file=sys.stderr)
