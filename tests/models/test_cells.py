@@ -170,6 +170,7 @@ def test_commands_say_what_is_missing(tmp_path, capsys):
     """In one line, which begins with what is wrong."""
     build(RnnForSequenceClassification, torch.float32, cell_type="minimal").save_pretrained(tmp_path)
     del CELLS["minimal"]
+    capsys.readouterr()
     assert cli.main(["predict", "--model_name_or_path", str(tmp_path), "--text", "a"]) == 1
     assert capsys.readouterr().err.startswith("error: `cell_type` must be one of ('lstm', 'gru', 'rnn'")
 
