@@ -70,8 +70,9 @@ def run(module: str, argv: list[str] | None = None) -> int:
             print("error: what read the output ended before it. Write to a file to have all of it.", file=sys.stderr)
         return 141
     except (ValueError, OSError, StrictDataclassError) as error:
-        # a config wraps what its checks raise
-        error = error.__cause__ or error if isinstance(error, StrictDataclassError) else error
+        # configs of transformers wrap what their checks raise; ours say it as it is
+        is_wrapped = isinstance(error, StrictDataclassError) and not isinstance(error, ValueError)
+        error = error.__cause__ or error if is_wrapped else error
         # what libraries say runs over lines; ours does where it shows a difference of files
         lines = [visible(line) for line in str(error).splitlines()]
         text = "\n".join(lines) if getattr(error, "runs_over_lines", False) else " ".join(filter(None, map(str.strip, lines)))

@@ -12,6 +12,7 @@ from tiny import MASK, assert_close, build, rows_and_batches
 from torch.nn.functional import linear
 
 from hf_rnn import RnnConfig, RnnForSequenceClassification, RnnModel, register_cell, train_tokenizer
+from hf_rnn.commands import cli
 from hf_rnn.inference.predictor import Predictor
 from hf_rnn.models.backends import BACKENDS
 from hf_rnn.models.cells import CELLS, LSTM, Cell, cell_of
@@ -163,6 +164,15 @@ def test_checkpoints_need_the_cell_and_graphs_do_not(tmp_path):
         assert (graph(ids, MASK).logits - model_logits(model, ids)).abs().max() < (1e-5 if name == "model.onnx" else 1)
     register_cell(MINIMAL)
     assert torch.equal(RnnForSequenceClassification.from_pretrained(tmp_path / "model")(ids, MASK).logits, model(ids, MASK).logits)
+
+
+def test_commands_say_what_is_missing(tmp_path, capsys):
+    """In one line, which begins with what is wrong."""
+    build(RnnForSequenceClassification, torch.float32, cell_type="minimal").save_pretrained(tmp_path)
+    del CELLS["minimal"]
+    capsys.readouterr()
+    assert cli.main(["predict", "--model_name_or_path", str(tmp_path), "--text", "a"]) == 1
+    assert capsys.readouterr().err.startswith("error: `cell_type` must be one of ('lstm', 'gru', 'rnn'")
 
 
 def test_graphs_hand_on_states():
