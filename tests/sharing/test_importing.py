@@ -79,7 +79,7 @@ def test_what_does_not_fit_is_named(tmp_path):
         import_state(state, labels=["a", "b"], **NAMES)
     with pytest.raises(ValueError, match="must take 2 x 4 = 8 features of the recurrent layer, got 5"):
         import_state({**state, "out.weight": torch.zeros(3, 5)}, **NAMES)
-    with pytest.raises(ValueError, match=r"4 \(LSTM\) or 3 \(GRU\) times as many rows"):
+    with pytest.raises(ValueError, match=r"4 \(LSTM\) or 3 \(GRU\) or 1 \(RNN\) times as many rows"):
         import_state({**state, "encoder.weight_hh_l0": torch.zeros(9, 4)}, **NAMES)
     with pytest.raises(ValueError, match="do not make a LSTM: .*size mismatch for weight_ih_l1"):
         import_state({**state, "encoder.weight_ih_l1": torch.zeros(16, 9)}, **NAMES)
