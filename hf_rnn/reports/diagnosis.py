@@ -56,5 +56,7 @@ def _one_class(predictions: Sequence[int], references: Sequence[int]) -> str | N
 
 def _few(rows: int) -> str | None:
     if 0 < rows < FEWEST_ROWS:
-        return f"Only {rows} validation rows chose the epoch and the score is that of few: pass --validation_file or a --validation_share."
+        return (
+            f"Only {rows} validation rows: the score, and what it chooses, is that of few: pass --validation_file or a --validation_share."
+        )
     return None
