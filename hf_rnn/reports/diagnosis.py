@@ -44,7 +44,7 @@ def _overfit(history: Sequence[dict[str, Any]]) -> str | None:
     accuracies = [entry["accuracy"] for entry in history if "accuracy" in entry]
     if len(losses) >= 2 and accuracies and losses[-1] > RISEN * min(losses) and accuracies[-1] > LEARNT:
         rise = f"{min(losses):.2f} to {losses[-1]:.2f}"
-        return f"The validation loss rose from {rise} while training rows were learnt by heart: more rows, more dropout or fewer epochs."
+        return f"The validation loss rose from {rise} while training rows were learnt by heart: more rows or more dropout may help."
     return None
 
 
