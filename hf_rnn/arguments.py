@@ -214,7 +214,7 @@ class RnnTrainingArguments(TrainingArguments):
 
     output_dir: str = option("Folder for checkpoints and results.", "outputs", essential=True)
     do_train: bool = option("Train.", False, essential=True)
-    do_eval: bool = option("Evaluate after every epoch and keep the best.", False, essential=True)
+    do_eval: bool = option("Evaluate after every epoch, and keep the best where there are rows enough to tell.", False, essential=True)
     do_predict: bool = option("Predict the test rows at the end.", False, essential=True)
     learning_rate: float = option("Peak learning rate of AdamW.", 2e-3, essential=True, within="(0, inf)")
     lr_scheduler_type: str = option("Schedule of the learning rate.", "linear")
@@ -230,7 +230,9 @@ class RnnTrainingArguments(TrainingArguments):
     save_total_limit: int | None = option("Checkpoints kept.", 2, within="[1, inf)")
     load_best_model_at_end: bool = option("End with the weights of the best evaluation.", True)
     metric_for_best_model: str | None = option("Metric that chooses the best epoch; 'auto' leaves it to the task.", "auto")
-    early_stopping_patience: int | None = option("Stop after so many evaluations without a better one.", 3, within="[0, inf)")
+    early_stopping_patience: int | None = option(
+        "Stop after so many evaluations with neither a better metric nor a new least loss; 0 for never.", 3, within="[0, inf)"
+    )
     max_tokens_per_batch: int | None = option(
         "Batches of as many rows of similar length as hold so many tokens, padding included, in place of a number of rows.",
         within="[1, inf)",
@@ -276,3 +278,14 @@ class LabelledTrainingArguments(RnnTrainingArguments):
     learning_rate: float | None = again(RnnTrainingArguments, "learning_rate", None)  # type: ignore[assignment]
     per_device_train_batch_size: int | None = again(RnnTrainingArguments, "per_device_train_batch_size", None)  # type: ignore[assignment]
     num_train_epochs: float | None = again(RnnTrainingArguments, "num_train_epochs", None)  # type: ignore[assignment]
+    early_stopping_patience: int | None = again(RnnTrainingArguments, "early_stopping_patience", None)
+    load_best_model_at_end: bool | None = again(RnnTrainingArguments, "load_best_model_at_end", None)  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        # who names a patience or a metric wants the best weights; else their number decides, among what has been checked for either
+        is_open = self.load_best_model_at_end is None and self.early_stopping_patience is None and self.metric_for_best_model == "auto"
+        if self.load_best_model_at_end is None:
+            self.load_best_model_at_end = True
+        super().__post_init__()
+        if is_open and self.load_best_model_at_end:
+            self.load_best_model_at_end = None

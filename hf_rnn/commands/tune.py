@@ -252,4 +252,5 @@ class Tuning:
         if self.options.model.model_name_or_path or self.options.model.config_name:
             defaults = {name: value for name, value in defaults.items() if name in TRAINING}
         given = {name: getattr(value, "value", value) for name, value in self.given.items() if name not in BESIDE - {"test_file"}}
-        return {**defaults, **given, **best, "do_train": True, "do_eval": True}
+        # runs are measured by their best epoch
+        return {**defaults, **given, **best, "do_train": True, "do_eval": True, "load_best_model_at_end": True}

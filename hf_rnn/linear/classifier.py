@@ -45,8 +45,8 @@ class Prior:
     """
 
     linear: float = 1.0
-    recurrence: float = 0.2
-    widths: tuple[float, float] = (2.0, 0.7)
+    recurrence: float = 0.1
+    widths: tuple[float, float] = (2.0, 1.0)
 
     @property
     def centres(self) -> np.ndarray:
@@ -60,7 +60,7 @@ class Prior:
 
 
 # of a recurrence that learnt from the labels alone, and of one that a teacher taught, which knows more and is less sure
-FROM_LABELS, TAUGHT = Prior(), Prior(recurrence=1.0, widths=(2.0, 1.0))
+FROM_LABELS, TAUGHT = Prior(), Prior(recurrence=1.0)
 
 
 def frequent_keys(found: list[np.ndarray], size: int) -> tuple[Tensor, np.ndarray]:

@@ -44,7 +44,7 @@ def _overfit(history: Sequence[dict[str, Any]]) -> str | None:
     accuracies = [entry["accuracy"] for entry in history if "accuracy" in entry]
     if len(losses) >= 2 and accuracies and losses[-1] > RISEN * min(losses) and accuracies[-1] > LEARNT:
         rise = f"{min(losses):.2f} to {losses[-1]:.2f}"
-        return f"The validation loss rose from {rise} while training rows were learnt by heart: more rows, more dropout or fewer epochs."
+        return f"The validation loss rose from {rise} while training rows were learnt by heart: more rows or more dropout may help."
     return None
 
 
@@ -56,5 +56,7 @@ def _one_class(predictions: Sequence[int], references: Sequence[int]) -> str | N
 
 def _few(rows: int) -> str | None:
     if 0 < rows < FEWEST_ROWS:
-        return f"Only {rows} validation rows chose the epoch and the score is that of few: pass --validation_file or a --validation_share."
+        return (
+            f"Only {rows} validation rows: the score, and what it chooses, is that of few: pass --validation_file or a --validation_share."
+        )
     return None

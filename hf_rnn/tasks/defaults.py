@@ -10,6 +10,8 @@ from typing import Any
 # a run reads about so many words at most, so that long rows do not take hours
 WORDS_READ = 30_000_000
 FEWEST_EPOCHS = 3
+# of fewer rows, the 150 or fewer held out cannot tell one epoch of a classifier from another
+ROWS_TO_STOP_BY = 2000
 # of the linear tagger beside a student, which stays small however many tags there are
 STUDENT_WEIGHTS = 2**21
 
@@ -45,6 +47,10 @@ class Size:
         return Size(total, round(self.words * total / max(self.rows, 1)), self.characters)
 
 
+# training ends where its evaluations get no better, with the weights of the best one; or where its rate has fallen to zero, with the last
+BY_PATIENCE = {"early_stopping_patience": 3, "load_best_model_at_end": True}
+BY_SCHEDULE = {"early_stopping_patience": 0, "load_best_model_at_end": False}
+
 # rows unknown, as those of a stream are: as if they were many
 UNKNOWN = Size(100_000, 1_000_000, 5000)
 
@@ -78,6 +84,7 @@ def classifier_defaults(size: Size) -> dict[str, Any]:
         "learning_rate": 2e-3,
         "per_device_train_batch_size": 64 if is_large else 32,
         "num_train_epochs": _epochs(size, 25, 0.32, 30),
+        **(BY_SCHEDULE if size.rows < ROWS_TO_STOP_BY else BY_PATIENCE),
         "validation_share": validation_share(size.rows),
     }
 
@@ -93,6 +100,7 @@ def fine_tuning_defaults(size: Size, width: int, is_tagger: bool) -> dict[str, A
         "learning_rate": min(3e-4, rate * 768 / width),
         "per_device_train_batch_size": 32,
         "num_train_epochs": float(max(fewest, min(20, round(9000 / max(size.rows, 1))))),
+        **BY_PATIENCE,
         "validation_share": validation_share(size.rows),
     }
 
@@ -116,6 +124,7 @@ def tagger_defaults(size: Size) -> dict[str, Any]:
         "learning_rate": 2e-3,
         "per_device_train_batch_size": 32 if is_large else 16,
         "num_train_epochs": _epochs(size, 20, 0.3, 20),
+        **BY_PATIENCE,
         "validation_share": validation_share(size.rows),
     }
 
@@ -158,7 +167,7 @@ def fill(defaults: dict[str, Any], *arguments: Any) -> None:
 
 
 # options that are left out of a model which comes from elsewhere
-OF_TRAINING = ("learning_rate", "per_device_train_batch_size", "num_train_epochs", "validation_share")
+OF_TRAINING = ("learning_rate", "per_device_train_batch_size", "num_train_epochs", "validation_share", *BY_PATIENCE)
 
 
 def describe(size: Size, defaults: dict[str, Any], goes_on: bool, *arguments: Any) -> str:

@@ -80,6 +80,6 @@ def _score(trainer: Trainer, outputs: dict[str, PredictionOutput]) -> str:
     if not told:
         return f"none after {state.epoch:.4g} epochs; --do_eval measures on rows held out"
     epochs = (entry["epoch"] for entry in state.log_history if entry["step"] == state.best_global_step)
-    best = next(epochs, None) if state.best_global_step else None
+    best = next(epochs, None) if state.best_global_step and trainer.args.load_best_model_at_end else None
     when = f"the weights of epoch {best:.4g}, the best of {state.epoch:.4g}" if best else f"after {state.epoch:.4g} epochs"
     return f"{', '.join(told)} ({when})"

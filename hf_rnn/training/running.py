@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import transformers
 from datasets import Dataset, disable_progress_bars
-from transformers import EarlyStoppingCallback, PrinterCallback, set_seed
+from transformers import PrinterCallback, set_seed
 from transformers.trainer_callback import ProgressCallback
 from transformers.trainer_utils import PredictionOutput
 from transformers.utils import logging
@@ -20,6 +20,7 @@ from ..data.writing import check_output_dir
 from ..linear.classifier import LinearFit
 from .progress import ProgressLines, line_of
 from .quiet import hide_library_bars
+from .stopping import Patience
 from .trainer import RnnTrainer
 
 logger = logging.get_logger(__name__)
@@ -82,7 +83,7 @@ def make_trainer(training: RnnTrainingArguments, encoded: Splits, kind: type[Rnn
         args=training,
         train_dataset=encoded.get("train"),
         eval_dataset=encoded.get("validation"),
-        callbacks=[EarlyStoppingCallback(training.early_stopping_patience)] if stopping else None,
+        callbacks=[Patience(training.early_stopping_patience)] if stopping else None,
         **options,
     )
     for usual in (PrinterCallback, ProgressCallback):

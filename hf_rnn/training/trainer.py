@@ -10,7 +10,7 @@ from huggingface_hub import CommitInfo
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, Sampler, SequentialSampler
-from transformers import EarlyStoppingCallback, Trainer
+from transformers import Trainer
 from transformers.trainer_callback import ExportableState
 from transformers.utils import logging
 
@@ -18,6 +18,7 @@ from ..sharing import hub
 from .checkpoints import checkpoint_problem, last_complete_checkpoint, write_checksums
 from .regularization import AdversarialEmbeddings
 from .samplers import LengthGroupedSampler, TokenBudgetSampler, row_lengths
+from .stopping import Patience, is_best
 from .total_loss import TotalLoss
 
 logger = logging.get_logger(__name__)
@@ -190,11 +191,20 @@ class RnnTrainer(Trainer):
 
     def _run_epoch(self, **kwargs: Any) -> None:
         # a checkpoint of a run that had stopped early: to train on would end elsewhere than the run itself
-        stopping = [callback for callback in self.callback_handler.callbacks if isinstance(callback, EarlyStoppingCallback)]
+        stopping = [callback for callback in self.callback_handler.callbacks if isinstance(callback, Patience)]
         if any(callback.early_stopping_patience_counter >= callback.early_stopping_patience for callback in stopping):
             self.control.should_training_stop = True
             return
         super()._run_epoch(**kwargs)
+
+    def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:
+        name = str(self.args.metric_for_best_model).removeprefix("eval_")
+        if self.state.best_metric == metrics.get(f"eval_{name}") and is_best(
+            self.state, self.state.best_metric, self.args.greater_is_better
+        ):
+            # the base class knows of the metric alone, which is as good
+            self.state.best_metric = None
+        return super()._determine_best_metric(metrics, trial)
 
     def _load_best_model(self) -> None:
         problem = checkpoint_problem(Path(self.state.best_model_checkpoint), self.args.world_size)

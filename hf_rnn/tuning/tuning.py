@@ -12,9 +12,10 @@ import optuna
 from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
-from transformers import EarlyStoppingCallback, PreTrainedModel, set_seed
+from transformers import PreTrainedModel, set_seed
 from transformers.trainer_utils import TrainOutput
 
+from ..training.stopping import LOSS, Patience
 from ..training.trainer import RnnTrainer, TrainingDivergedError
 
 STUDY = "tune"
@@ -27,7 +28,7 @@ PRUNERS: dict[str, Callable[[int], BasePruner]] = {
 }
 
 
-class RunStopping(EarlyStoppingCallback):
+class RunStopping(Patience):
     """Early stopping that starts anew with each run, and knows that no checkpoint is kept."""
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -47,10 +48,12 @@ class TuningTrainer(RnnTrainer):
         self.tell = tell
 
     def best(self) -> tuple[float, float]:
-        """Return the best score of the run so far, and its epoch."""
+        """Return the best score of the run so far, of equal ones that with the least loss, and its epoch."""
         name = f"eval_{str(self.args.metric_for_best_model).removeprefix('eval_')}"
-        scores = [(entry[name], entry["epoch"]) for entry in self.state.log_history if name in entry]
-        return (max if self.args.greater_is_better else min)(scores, key=lambda pair: pair[0])
+        sign = 1 if self.args.greater_is_better else -1
+        entries = [entry for entry in self.state.log_history if name in entry]
+        best = max(entries, key=lambda entry: (sign * entry[name], -entry.get(LOSS, 0.0)))
+        return best[name], best["epoch"]
 
     def call_model_init(self, trial: Any = None) -> PreTrainedModel:
         """Build a model; seed again after it, as a trainer does that is given one, so that a training with the same options is the same."""

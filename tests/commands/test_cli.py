@@ -6,13 +6,13 @@ import sys
 
 import pytest
 
-from hf_rnn.arguments import DataArguments, ModelArguments, RnnTrainingArguments
+from hf_rnn.arguments import DataArguments, LabelledTrainingArguments, ModelArguments
 from hf_rnn.commands import cli
 from hf_rnn.options import option_groups, parse_arguments
 
 # one name for each module
 NAMES = list({module: name for name, (module, _) in reversed(cli.COMMANDS.items())}.values())
-KINDS = (ModelArguments, DataArguments, RnnTrainingArguments)
+KINDS = (ModelArguments, DataArguments, LabelledTrainingArguments)
 
 
 def test_missing_packages_are_named(monkeypatch, capsys):
@@ -40,7 +40,8 @@ def test_defaults_suit_a_model_from_scratch(tmp_path):
     assert (data.max_length, training.learning_rate, model.cell_type) == (9, 1e-3, None)
     assert (training.eval_strategy.value, training.load_best_model_at_end) == ("no", False)
     *_, training = parse_arguments(["--output_dir", str(tmp_path), "--do_train", "--do_eval"], None, *KINDS)
-    assert (training.eval_strategy.value, training.load_best_model_at_end, training.metric_for_best_model) == ("epoch", True, "auto")
+    # the number of rows decides
+    assert (training.eval_strategy.value, training.load_best_model_at_end, training.metric_for_best_model) == ("epoch", None, "auto")
     *_, training = parse_arguments(["--output_dir", str(tmp_path), "--do_eval", "--save_strategy", "no"], None, *KINDS)
     assert not training.load_best_model_at_end
 

@@ -76,7 +76,7 @@ def test_fit_and_refit():
     fit, rows = make_fit()
     before = fit.model.classifier.weight.clone()
     fit.fit(rows, None)
-    assert torch.allclose(fit.model.classifier.weight, 0.2 * before)
+    assert torch.allclose(fit.model.classifier.weight, linear.FROM_LABELS.recurrence * before)
     ids, mask = next(pad_batches(rows["input_ids"]))
     assert fit.model(ids, mask).logits.argmax(1).tolist() == LABELS
     first, penalty = fit.model.wide, fit.penalty
@@ -95,4 +95,4 @@ def test_validation_rows_choose_the_factors(monkeypatch):
         monkeypatch.setattr(fit, "_answer", lambda rows, sign=sign: sign * (np.eye(2)[LABELS] * 4 - 2))
         fit.fit(rows.select(range(8)), rows)
         shares.append((fit.model.classifier.weight / before).mean().item() / fit.factor)
-    assert shares[0] > 0.2 > shares[1]
+    assert shares[0] > linear.FROM_LABELS.recurrence > shares[1]

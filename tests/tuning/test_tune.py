@@ -10,6 +10,7 @@ from hf_rnn.commands import cli, text_classification, tune
 from hf_rnn.commands.training import DEFAULTS
 from hf_rnn.commands.training import GROUPS as KINDS
 from hf_rnn.options import given_options, parse_arguments
+from hf_rnn.tasks import text_classification as task_module
 from hf_rnn.tasks.defaults import UNKNOWN, Size, classifier_defaults, tagger_defaults
 from hf_rnn.tuning import tuning
 from hf_rnn.tuning.search_space import BUILT, SHARED, Candidates, default_space, read_candidates, spread
@@ -56,7 +57,7 @@ def test_study_recipe_and_table(tmp_path, capsys):
     assert recipe["input_dropout"] == recipe["hidden_dropout"] == recipe["classifier_dropout"] == best["input_dropout"]
     read = parse_arguments([str(path)], None, *KINDS)
     values = {name: value for each in read for name, value in vars(each).items()}
-    expected = {**usual, "vocab_size": 300, "embedding_size": 8, "wide_size": 0, **best}
+    expected = {**usual, "vocab_size": 300, "embedding_size": 8, "wide_size": 0, "load_best_model_at_end": True, **best}
     assert {name: values[name] for name in expected} == expected
     metrics = text_classification.main([str(path), "--do_predict", "false", "--output_dir", str(tmp_path / "best")])
     assert metrics["eval_accuracy"] == pytest.approx(study.best_value)
@@ -109,12 +110,12 @@ def test_taggers_and_fixed_options(tmp_path):
 def test_runs_are_compared_epoch_by_epoch(tmp_path, monkeypatch):
     """Whatever the batch, a run reports at epochs 1, 2, ...; the score is that of the best; a pruned run is told of and counts."""
     scores = iter([0.3, 0.9, 0.5, 0.2, 0.1, 0.8])
-    monkeypatch.setattr(text_classification.TextClassification, "compute_metrics", lambda self, _: {"accuracy": next(scores)})
+    monkeypatch.setattr(task_module.TextClassification, "score", lambda self, _: {"accuracy": next(scores)})
     monkeypatch.setitem(tuning.PRUNERS, "median", lambda epochs: optuna.pruners.ThresholdPruner(lower=0.25))
     options = ["--search_default", "false", "--search", "per_device_train_batch_size=8,16", "--num_train_epochs", "3"]
     argv = write(tmp_path, TEXTS)
     argv = [part for part in argv if part not in ("--search", "hidden_size=4,8", "num_train_epochs=1,2,3")]
-    monkeypatch.setattr(text_classification.TextClassification, "metric_names", ["accuracy"])
+    monkeypatch.setattr(task_module.TextClassification, "metric_names", ["accuracy"])
     tune.main([*argv, *options, "--runs", "2", "--early_stopping_patience", "0"])
     first, second = open_study(tmp_path / "out").trials
     assert first.intermediate_values == {1: 0.3, 2: 0.9, 3: 0.9}
