@@ -10,7 +10,7 @@ from huggingface_hub import CommitInfo
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, Sampler, SequentialSampler
-from transformers import Trainer
+from transformers import EarlyStoppingCallback, Trainer
 from transformers.trainer_callback import ExportableState
 from transformers.utils import logging
 
@@ -18,7 +18,7 @@ from ..sharing import hub
 from .checkpoints import checkpoint_problem, last_complete_checkpoint, write_checksums
 from .regularization import AdversarialEmbeddings
 from .samplers import LengthGroupedSampler, TokenBudgetSampler, row_lengths
-from .stopping import Patience, is_best
+from .stopping import is_best
 from .total_loss import TotalLoss
 
 logger = logging.get_logger(__name__)
@@ -191,7 +191,7 @@ class RnnTrainer(Trainer):
 
     def _run_epoch(self, **kwargs: Any) -> None:
         # a checkpoint of a run that had stopped early: to train on would end elsewhere than the run itself
-        stopping = [callback for callback in self.callback_handler.callbacks if isinstance(callback, Patience)]
+        stopping = [callback for callback in self.callback_handler.callbacks if isinstance(callback, EarlyStoppingCallback)]
         if any(callback.early_stopping_patience_counter >= callback.early_stopping_patience for callback in stopping):
             self.control.should_training_stop = True
             return
