@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from os import PathLike
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -177,9 +178,10 @@ def train(
     Raises:
         ValueError: There is no such task or option, or rows or values are wrong.
     """
-    if isinstance(train, Mapping) and "train" in train:
-        train, validation, test = train["train"], validation or train.get("validation"), test or train.get("test")
-    rows = {split: value for split, value in (("train", train), ("validation", validation), ("test", test)) if value is not None}
+    given_splits: Mapping[str, Any] = train if isinstance(train, (DatasetDict, IterableDatasetDict)) else {"train": train}
+    # what is named stands before what a dictionary of splits holds
+    rows = {**given_splits, **{name: value for name, value in (("validation", validation), ("test", test)) if value is not None}}
+    rows = {split: str(value) if isinstance(value, PathLike) else value for split, value in rows.items()}
     sets = {split: value for split, value in rows.items() if isinstance(value, (Dataset, IterableDataset))}
     asked = {"do_train": True, "do_eval": True, "do_predict": "test" in rows, **options}
     asked |= {f"{split}_file": value for split, value in rows.items() if isinstance(value, str)}

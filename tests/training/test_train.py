@@ -66,7 +66,7 @@ def test_rows_in_memory_and_in_files_train_the_same(kind, tmp_path):
 
 def test_test_rows_are_predicted(tmp_path):
     """Given as rows they are scored, and written in their order."""
-    result = hf_rnn.train(train=ROWS, validation=ROWS[:9], test=ROWS[:6], output_dir=str(tmp_path / "m"), **SMALL)
+    result = hf_rnn.train(train=ROWS, validation=pd.DataFrame(ROWS[:9]), test=ROWS[:6], output_dir=str(tmp_path / "m"), **SMALL)
     assert {"eval_accuracy", "test_accuracy"} <= set(result.metrics)
     written = (tmp_path / "m" / "predictions.jsonl").read_text().splitlines()
     assert [json.loads(line)["text"] for line in written] == [row["text"] for row in ROWS[:6]]
