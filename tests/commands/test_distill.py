@@ -161,7 +161,7 @@ def test_spans_are_refused_before_a_teacher_is_trained(data, tmp_path, monkeypat
     (tmp_path / "spans.jsonl").write_text("\n".join(map(json.dumps, rows)))
     monkeypatch.setattr(distilling, "train_by_options", None)
     files = {name: str(tmp_path / "spans.jsonl") for name in ("train", "test")}
-    with pytest.raises(ValueError, match="A teacher answers tokens or texts, and these rows are spans of raw text"):
+    with pytest.raises(ValueError, match="`teacher_name_or_path` is there for texts and tokens, and these rows are spans of raw text"):
         hf_rnn.distill(str(data / "encoder"), task="token-classification", **files, output_dir=str(tmp_path / "student"), use_cpu=True)
     assert not (tmp_path / "student").exists()
 

@@ -11,9 +11,11 @@ import time
 import pytest
 from runs import SCRIPTS, reviews
 
-from hf_rnn.commands import cli, compare, distill, learning_curve, tune
+from hf_rnn.commands import cli, compare, tune
 from hf_rnn.data.files.readers import DataError
 from hf_rnn.data.locking import LOCK, locked
+from hf_rnn.distillation import distill as distilling
+from hf_rnn.tuning import learning_curve as curves
 
 HOLD = "import sys; from hf_rnn.data.locking import locked\nwith locked(sys.argv[1]): print('held', flush=True); sys.stdin.read()"
 
@@ -115,12 +117,12 @@ def test_an_interrupted_training_names_its_checkpoint(tmp_path):
     [
         (tune.Tuning, "run", ["tune", "--train_file", "{data}"]),
         (
-            learning_curve,
+            curves,
             "summarize",
             ["learning-curve", "--train_file", "{data}", "--test_file", "{data}", "--sizes", "8", "--seeds", "1"],
         ),
         (compare, "open_models", ["compare", "a", "b", "--test_file", "{data}"]),
-        (distill, "_check_test_file", ["distill", "--teacher", "a", "--train_file", "{data}", "--test_file", "{data}"]),
+        (distilling._Plan, "run", ["distill", "--teacher", "a", "--train_file", "{data}", "--test_file", "{data}"]),
     ],
 )
 def test_what_goes_on_by_itself_says_so(module, part, options, tmp_path, capsys, monkeypatch):
@@ -132,7 +134,7 @@ def test_what_goes_on_by_itself_says_so(module, part, options, tmp_path, capsys,
         raise KeyboardInterrupt
 
     monkeypatch.setattr(module, part, interrupted)
-    monkeypatch.setattr(learning_curve.LearningCurve, "run", lambda self: [])
+    monkeypatch.setattr(curves.LearningCurve, "run", lambda self: [])
     assert cli.main([*(option.format(data=data) for option in options), "--output_dir", str(tmp_path / "out")]) == 130
     assert capsys.readouterr().err.endswith("error: interrupted. The same command again goes on where this one stopped.\n")
 
