@@ -71,7 +71,8 @@ class SpanLabelling(Task):
         """Turn rows into a `text`, `offsets` of spans and their `labels`, whatever they come as."""
         if options.has_teacher:
             raise ValueError(
-                "`teacher_name_or_path` is there for texts and tokens, and these rows are spans of raw text. Pass --from_text false for tokens."
+                "`teacher_name_or_path` is there for texts and tokens, and these rows are spans of raw text. "
+                "Pass --from_text false for tokens."
             )
         return type(splits)({split: _read(splits[split], split, options.data) for split in splits})
 
