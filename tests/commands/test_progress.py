@@ -40,7 +40,7 @@ def test_three_lines_end_a_training(printed, capsys):
     score, model, following = out.splitlines()[-3:]
     assert score.startswith("Score: accuracy 0.")
     assert "on validation, accuracy 0." in score
-    assert score.endswith("of 2)")
+    assert score.endswith("(after 2 epochs)")
     assert str(folder) in model
     command = shlex.split(following.removeprefix("Next:"))
     assert command[0] == "hf-rnn"
