@@ -10,6 +10,7 @@ Example:
 import json
 import re
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -17,6 +18,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from datasets import disable_progress_bars
+from transformers import TrainingArguments
 from transformers.utils import logging
 
 from ..arguments import DataArguments, LabelledTrainingArguments, LoadArguments, RunArguments, ServeArguments, UseArguments
@@ -24,9 +26,11 @@ from ..data.files.readers import read_rows
 from ..data.fingerprints import contents
 from ..distillation.training import GROUPS, train_by_options
 from ..evaluation.compare import compare, describe, open_model
+from ..inference.loading import load
 from ..inference.predictor import Predictor
 from ..options import check_given, option, options_of, pick, read_arguments
 from ..reports.plots import plot_comparison
+from ..reports.tables import to_latex
 from ..training.checkpoints import is_trained, resume_options
 from ..training.outputs import SAME_COMMAND, writing_to
 
@@ -41,6 +45,7 @@ class CompareArguments:
 
     # option() returns a field
     names: list[str] | None = option("Their names in table and picture.", essential=True)  # noqa: RUF009
+    seeds: int = option("Trainings of each recipe or settings, with the seeds from --seed on.", 1, within="[1, inf)")
     resamples: int = option("Resamples of the bootstrap behind the intervals.", 1000, within="[100, inf)")
 
 
@@ -75,14 +80,15 @@ def _compare(arguments: SimpleNamespace) -> dict[str, dict[str, Any]]:
     table = describe(lines)
     print(table)
     (folder / f"{FILE}.md").write_text(table, encoding="utf-8")
+    (folder / f"{FILE}.tex").write_text(describe(lines, to_latex), encoding="utf-8")
     (folder / f"{FILE}.json").write_text(json.dumps(lines, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
     plot_comparison(lines, folder / f"{FILE}.png")
-    print(f"Wrote {FILE}.md, {FILE}.json and {FILE}.png to {folder}.")
+    print(f"Wrote {FILE}.md, {FILE}.tex, {FILE}.json and {FILE}.png to {folder}.")
     return lines
 
 
-def open_models(arguments: SimpleNamespace) -> dict[str, Predictor]:
-    """Load the models, those that are to be trained after their training; return them by name.
+def open_models(arguments: SimpleNamespace) -> dict[str, Predictor | list[Predictor]]:
+    """Load the models, those that are to be trained after their training, with each seed; return them by name.
 
     Raises:
         ValueError: Names are not one for each model, or one stands twice.
@@ -95,8 +101,10 @@ def open_models(arguments: SimpleNamespace) -> dict[str, Predictor]:
         raise ValueError(f"`names` must be one for each of {len(models)} models, all different, got {names}. Pass other --names.")
     pairs, trust = list(zip(names, models, strict=True)), arguments.trust_remote_code
     # what cannot be loaded is told before anything is trained
-    opened = {name: open_model(name, model, trust) for name, model in pairs if not _is_trained(model)}
-    opened |= {name: open_model(name, _train(name, model, arguments), trust) for name, model in pairs if _is_trained(model)}
+    opened: dict[str, Mapping[str, Any]] = {name: open_model(name, model, trust) for name, model in pairs if not _is_trained(model)}
+    for name, model in pairs:
+        if _is_trained(model):
+            opened[name] = {name: [load(_train(name, model, arguments, turn), trust) for turn in range(arguments.seeds)]}
     return {title: predictor for name in names for title, predictor in opened[name].items()}
 
 
@@ -119,21 +127,23 @@ def _is_trained(model: str) -> bool:
     return _is_recipe(model) or _is_settings(model)
 
 
-def _train(name: str, model: str, arguments: SimpleNamespace) -> str:
-    """Train what a recipe or settings say, unless that was done before; return the folder."""
+def _train(name: str, model: str, arguments: SimpleNamespace, turn: int) -> str:
+    """Train what a recipe or settings say, with another seed each turn, unless that was done before; return the folder."""
     own = options_of([model] if _is_recipe(model) else [f"--{setting}" for setting in model.split()], *GROUPS)
     shared = ("train_file", "validation_file", "text_column_name", "label_column_name", "seed")
     common = {each: getattr(arguments, each) for each in shared if getattr(arguments, each) is not None}
+    seed = turn + (own | common).get("seed", TrainingArguments.seed)
     # the test rows are for the comparison alone
-    options = {**own, **common, "do_train": True, "do_eval": True, "do_predict": False, "push_to_hub": False}
+    options = {**own, **common, "do_train": True, "do_eval": True, "do_predict": False, "push_to_hub": False, "seed": seed}
     files = {each: value for each, value in options.items() if each != "test_file"}
     # other options, rows or weights to start from are another model
     digest = sha256(json.dumps([options, arguments.task, contents(files)], default=str).encode()).hexdigest()[:8]
     slug = re.sub(r"[^\w.-]+", "-", name)
     folder = Path(arguments.output_dir) / "models" / f"{slug}-{digest}"
+    what = f"{name} with seed {seed}" if arguments.seeds > 1 else name
     if is_trained(folder):
-        logger.warning(f"{name} is trained already, in {folder}.")
+        logger.warning(f"{what} is trained already, in {folder}.")
     else:
-        logger.warning(f"Training {name} in {folder}.")
+        logger.warning(f"Training {what} in {folder}.")
         train_by_options(arguments.task, {**options, **resume_options(folder), "output_dir": str(folder)})
     return str(folder)

@@ -1,25 +1,27 @@
 """Compare models on the same rows: scores with intervals, differences, sizes and speeds."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
+from statistics import stdev
 from typing import Any
 
+import numpy as np
 from transformers.utils import logging
 
 from ..inference.loading import load
 from ..inference.predictor import Predictor
 from ..reports.tables import to_markdown
-from .comparison import LabelledRows
-from .intervals import Interval, paired_intervals
+from .comparison import LabelledRows, score_of
+from .intervals import paired_intervals
 from .speed import COSTS, describe_costs, measure_costs
 
 logger = logging.get_logger(__name__)
 
 
 def compare(
-    models: Mapping[str, Predictor | str] | Sequence[str],
+    models: Mapping[str, Predictor | str | Sequence[Predictor]] | Sequence[str],
     test: str,
     *,
     text_column_name: str | None = None,
@@ -31,35 +33,45 @@ def compare(
 
     Args:
         models (`Mapping` or `Sequence`): Folders or Hub names of classifiers or taggers of any architecture, folders or files of ONNX
-            exports, or predictors, by the names that they have in the result; of names alone their last parts.
+            exports, or predictors, by the names that they have in the result; of names alone their last parts. Several predictors of one
+            name are trainings of one model with different seeds.
         test (`str`): File of labelled rows.
         text_column_name, label_column_name (`str`, *optional*): Its columns; by default those that the first model was trained on.
         resamples (`int`): Resamples of the paired bootstrap behind the intervals (Koehn 2004).
         batch_size (`int`): Texts in a batch when speed is measured.
 
     Returns:
-        `dict`: For each model `measure` ("accuracy" or "f1"), `rows`, `score` and `difference` with the ends of their intervals, and
-        its costs: `parameters`, size, speeds.
+        `dict`: For each model `measure` ("accuracy" or "f1"), `rows`, `scores` of its trainings, their mean as `score` and its
+        `difference` from the first one's, both with the ends of their intervals, and its costs: `parameters`, size, speeds.
 
     Raises:
         ValueError: Fewer than two models, models of different tasks, or one that knows none of the labels.
     """
     named = models if isinstance(models, Mapping) else {Path(model).name: model for model in models}
-    predictors: dict[str, Predictor] = {}
+    trainings: dict[str, list[Predictor]] = {}
     for name, model in named.items():
-        predictors |= open_model(name, model) if isinstance(model, str) else {name: model}
-    if len(predictors) < 2:
-        raise ValueError(f"A comparison needs two models, got {list(predictors)}. Name more.")
+        opened = open_model(name, model) if isinstance(model, str) else {name: model}
+        trainings |= {title: list(each) if isinstance(each, Sequence) else [each] for title, each in opened.items()}
+    if len(trainings) < 2:
+        raise ValueError(f"A comparison needs two models, got {list(trainings)}. Name more.")
+    predictors = {name: each[0] for name, each in trainings.items()}
     rows = LabelledRows.read(test, predictors.values(), text_column_name, label_column_name)
     counts = []
-    for name, predictor in predictors.items():
-        _check_labels(name, predictor, rows)
-        counts.append(rows.counts(rows.answers_of(predictor)))
+    for name, each in trainings.items():
+        _check_labels(name, each[0], rows)
+        counts.append(np.stack([rows.counts(rows.answers_of(predictor)) for predictor in each]))
     intervals = paired_intervals(counts, resamples)
     costs = measure_costs(predictors, rows.texts, batch_size)
     return {
-        name: {"measure": rows.measure, "rows": len(rows.texts), "score": asdict(score), "difference": asdict(difference), **costs[name]}
-        for name, (score, difference) in zip(predictors, intervals, strict=True)
+        name: {
+            "measure": rows.measure,
+            "rows": len(rows.texts),
+            "scores": score_of(counted).tolist(),
+            "score": asdict(score),
+            "difference": asdict(difference),
+            **costs[name],
+        }
+        for name, counted, (score, difference) in zip(trainings, counts, intervals, strict=True)
     }
 
 
@@ -95,19 +107,24 @@ def _check_labels(name: str, predictor: Predictor, rows: LabelledRows) -> None:
         logger.warning(f"{name} does not know the labels {sorted(wanted - known)[:10]} of the test file, which count as wrong.")
 
 
-def describe(lines: dict[str, dict[str, Any]]) -> str:
-    """Return lines as a table in Markdown, scores in percent."""
-    first = next(iter(lines))
+def describe(lines: dict[str, dict[str, Any]], to_table: Callable[..., str] = to_markdown) -> str:
+    """Return lines as a table, in Markdown or by another function of `reports.tables`: scores in percent."""
+    first = next(iter(lines.values()))
+    measure = f"{first['measure'].replace('f1', 'F1')} on {first['rows']:,} rows"
+    seeds = max(len(line["scores"]) for line in lines.values())
+    if seeds > 1:
+        measure += f", mean of {seeds} seeds ± standard deviation"
     rows = []
     for name, line in lines.items():
-        score, difference = Interval(**line["score"]), Interval(**line["difference"])
-        beside = "" if name == first else f"{_percent(difference, '+')}"
-        rows.append([name, _percent(score), beside, *describe_costs({cost: line[cost] for cost in COSTS})])
-    measure = f"{lines[first]['measure'].replace('f1', 'F1')} on {lines[first]['rows']:,} rows"
-    return to_markdown(["", measure, f"beside {first}", *COSTS], rows)
+        beside = ["", ""]
+        if line is not first:
+            beside = [_percent(line["difference"], "+"), f"{line['difference']['p']:.3f}"]
+        spread = f" ± {100 * stdev(line['scores']):.2f}" if len(line["scores"]) > 1 else ""
+        rows.append([name, _percent(line["score"], spread=spread), *beside, *describe_costs({cost: line[cost] for cost in COSTS})])
+    return to_table(["", measure, f"beside {next(iter(lines))}", "p", *COSTS], rows)
 
 
-def _percent(interval: Interval, sign: str = "") -> str:
+def _percent(interval: Mapping[str, float], sign: str = "", spread: str = "") -> str:
     """Return a share and the ends of its interval in percent."""
-    value, low, high = (f"{100 * number:{sign}.2f}" for number in (interval.value, interval.low, interval.high))
-    return f"{value} ({low} to {high})"
+    value, low, high = (f"{100 * interval[end]:{sign}.2f}" for end in ("value", "low", "high"))
+    return f"{value}{spread} ({low} to {high})"

@@ -22,36 +22,60 @@ class Interval:
     high: float
 
 
+@dataclass(frozen=True)
+class Difference(Interval):
+    """A difference, the ends of its interval, and `p`, the two-sided probability of one as large if there were none."""
+
+    p: float
+
+
 def paired_intervals(
     counts: Sequence[ArrayLike], resamples: int = 1000, seed: int = 42, level: float = 0.95
-) -> list[tuple[Interval, Interval]]:
+) -> list[tuple[Interval, Difference]]:
     """Return for each of several models its score, and how far it is from the first one's, with percentile intervals.
 
     The paired bootstrap (Efron and Tibshirani 1993; Koehn 2004 for the scores of language tools): rows are drawn with replacement, the
-    same ones for all models.
+    same ones for all models. Of models that were trained with S seeds the score is the mean, and seeds are drawn too, S - 1 of them, as a
+    draw of S would take the spread for smaller than it is (Rao and Wu 1988). p is the share of resamples on the other side of zero, twice.
 
     Args:
-        counts (`Sequence`): For each model what `LabelledRows.counts` gives for the same N rows, (N, 2).
+        counts (`Sequence`): For each model what `LabelledRows.counts` gives for the same N rows, (N, 2), or for each of its S trainings,
+            (S, N, 2). One without trainings of its own stands beside every one of the others'.
         resamples (`int`): Draws of N rows.
         seed (`int`): Seed of the draws.
         level (`float`): Share of the draws within an interval.
 
     Raises:
-        ValueError: There are fewer than two rows.
+        ValueError: There are fewer than two rows, or models with different numbers of trainings.
     """
-    # (M, N, 2)
-    stacked = np.stack([np.asarray(each) for each in counts])
-    rows = stacked.shape[1]
+    arrays = [np.asarray(each) if np.ndim(each) == 3 else np.asarray(each)[None] for each in counts]
+    trainings, rows = max(len(each) for each in arrays), arrays[0].shape[1]
     if rows < 2:
         raise ValueError(f"An interval needs two rows at least, got {rows}. Pass another --test_file.")
+    if others := [len(each) for each in arrays if len(each) not in (1, trainings)]:
+        raise ValueError(f"Models are trained with as many seeds each, got {trainings} and {others[0]}. Pass as many of each.")
+    # (M, S, N, 2)
+    stacked = np.stack([np.broadcast_to(each, (trainings, rows, 2)) for each in arrays])
 
-    def statistic(drawn: np.ndarray, axis: int = -1) -> np.ndarray:
-        # (M, R): rows that are drawn, (R, N), are the same for all models
-        scores = score_of(stacked[:, drawn])
-        return np.concatenate([scores, scores - scores[:1]])
+    def statistic(drawn: np.ndarray, seeds: np.ndarray | None = None, axis: int = -1) -> np.ndarray:
+        # (M, S, R): rows that are drawn, (R, N), and seeds, (R, S), are the same for all models
+        scores = score_of(stacked[:, :, drawn])
+        if seeds is not None:
+            scores = np.take_along_axis(scores, seeds.T[None, 1:], axis=1)
+        return beside_first(scores.mean(1))
 
-    options = {"vectorized": True, "batch": max(1, HELD // rows), "method": "percentile", "confidence_level": level}
-    found = bootstrap((np.arange(rows),), statistic, n_resamples=resamples, rng=np.random.default_rng(seed), **options)
-    ends = found.confidence_interval
-    intervals = [Interval(*map(float, three)) for three in zip(statistic(np.arange(rows)), ends.low, ends.high, strict=True)]
-    return list(zip(intervals[: len(stacked)], intervals[len(stacked) :], strict=True))
+    data = (np.arange(rows), np.arange(trainings)) if trainings > 1 else (np.arange(rows),)
+    options = {"vectorized": True, "batch": max(1, HELD // (rows * trainings)), "method": "percentile", "confidence_level": level}
+    found = bootstrap(data, statistic, n_resamples=resamples, rng=np.random.default_rng(seed), **options)
+    ends, values = found.confidence_interval, beside_first(score_of(stacked).mean(1))
+    drawn = found.bootstrap_distribution
+    sides = np.minimum((drawn <= 0).sum(-1), (drawn >= 0).sum(-1))
+    numbers = zip(values, ends.low, ends.high, np.minimum(2 * (sides + 1) / (resamples + 1), 1), strict=True)
+    lines = [Difference(*map(float, four)) for four in numbers]
+    scores = (Interval(line.value, line.low, line.high) for line in lines)
+    return list(zip(scores, lines[len(stacked) :], strict=False))
+
+
+def beside_first(scores: np.ndarray) -> np.ndarray:
+    """Return scores of M models, (M, ...), and behind them what each is above the first one's, (2M, ...)."""
+    return np.concatenate([scores, scores - scores[:1]])

@@ -1,6 +1,7 @@
 """`hf-rnn compare` puts folders, exports, other architectures, recipes and settings into one table and one picture."""
 
 import json
+from pathlib import Path
 
 import pytest
 from runs import SAMPLES
@@ -44,7 +45,7 @@ def test_everything_in_one_table(data, classifier, tmp_path, monkeypatch, capsys
     right = [answer["label"] == row["label"] for answer, row in zip(answers, read_rows(str(data / "test.jsonl")), strict=True)]
     assert lines["lstm"]["score"]["value"] == pytest.approx(sum(right) / len(right))
     exported = lines["onnx/model.onnx"]
-    assert exported["difference"] == {"value": 0, "low": 0, "high": 0}
+    assert exported["difference"] == {"value": 0, "low": 0, "high": 0, "p": 1}
     assert exported["parameters"] == pytest.approx(lines["lstm"]["parameters"], rel=0.01)
     assert lines["onnx/model_quantized.onnx"]["MiB"] < exported["MiB"]
     for line in lines.values():
@@ -65,6 +66,32 @@ def test_everything_in_one_table(data, classifier, tmp_path, monkeypatch, capsys
         compare.main([*argv, "--names", "lstm", "onnx", "bert", "gru", "small"])
     (data / "train.jsonl").write_text(rows)
     assert len(trained) == 1
+
+
+def test_seeds(data, classifier, tmp_path, monkeypatch, capsys):
+    """Settings are trained with each seed, from that of --seed or of the recipe on; a folder stands beside them as it is."""
+    trained = []
+
+    def train(task, options):
+        trained.append((options["seed"], options["output_dir"]))
+        Path(options["output_dir"]).parent.mkdir(parents=True, exist_ok=True)
+        Path(options["output_dir"]).symlink_to(classifier[0])
+
+    monkeypatch.setattr(compare, "train_by_options", train)
+    source, files = str(classifier[0]), ["--test_file", str(data / "test.jsonl"), "--output_dir", str(tmp_path / "out")]
+    (tmp_path / "gru.json").write_text(json.dumps({"cell_type": "gru", "seed": 7, "train_file": str(data / "train.jsonl")}))
+    argv = [source, str(tmp_path / "gru.json"), *files, "--seeds", "3", "--resamples", "100"]
+    lines = compare.main(argv)
+    assert [seed for seed, _ in trained] == [7, 8, 9]
+    assert len({folder for _, folder in trained}) == 3
+    name = "gru.json"
+    assert lines[name]["scores"] == [lines[source.rpartition("/")[2]]["score"]["value"]] * 3
+    assert "mean of 3 seeds ± standard deviation" in capsys.readouterr().out
+    table = (tmp_path / "out" / "comparison.tex").read_text()
+    assert r"\pm$ 0.00" in table and table.count(r"\\") == 3
+    trained.clear()
+    compare.main([*argv, "--seed", "1"])
+    assert [seed for seed, _ in trained] == [1, 2, 3]
 
 
 def test_taggers(tagger, tmp_path):

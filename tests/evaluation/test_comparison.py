@@ -79,6 +79,37 @@ def test_intervals_are_those_of_a_plain_loop(held, monkeypatch):
     assert (found[0][1].low, found[0][1].high) == (0, 0)
 
 
+def test_intervals_over_seeds_are_those_of_a_plain_loop():
+    """Rows and all seeds but one are drawn, the same for all models; a model of one training stands beside each."""
+    draw = np.random.default_rng(3)
+    trained = np.stack([np.stack([draw.random(60) < right, np.ones(60)], 1) for right in (0.6, 0.7, 0.8, 0.9)])
+    counts = [trained[0, ::-1], trained, trained[::-1, ::-1]]
+    generator = np.random.default_rng(7)
+    rows, seeds = generator.integers(0, 60, (300, 60)), generator.integers(0, 4, (300, 4))
+    differences = []
+    for row_draw, seed_draw in zip(rows, seeds, strict=True):
+        alone = np.mean([counts[0][row, 0] for row in row_draw])
+        means = [np.mean([[each[seed, row, 0] for row in row_draw] for seed in seed_draw[1:]]) for each in counts[1:]]
+        differences.append([mean - alone for mean in means])
+    found = paired_intervals(counts, 300, 7)
+    assert found[1][0].value == pytest.approx(trained[..., 0].mean())
+    for index, (_, difference) in enumerate(found[1:]):
+        drawn = np.array(differences)[:, index]
+        assert [difference.low, difference.high] == pytest.approx(np.percentile(drawn, (2.5, 97.5)))
+        assert difference.p == pytest.approx(min(1, 2 * (1 + min((drawn <= 0).sum(), (drawn >= 0).sum())) / 301))
+    with pytest.raises(ValueError, match="as many seeds each, got 4 and 3"):
+        paired_intervals([trained, trained[:3]])
+
+
+def test_the_spread_of_a_mean_over_seeds():
+    """Of rows that never vary the draws of a mean of S seeds spread as its standard error does."""
+    right = np.random.default_rng(0).normal(0.7, 0.1, 10)
+    counts = np.stack([np.tile([share, 1.0], (9, 1)) for share in right])
+    ((score, _),) = paired_intervals([counts], 4000)
+    error = right.std(ddof=1) / np.sqrt(10)
+    assert score.high - score.low == pytest.approx(2 * norm.ppf(0.975) * error, rel=0.1)
+
+
 def test_intervals_of_many_rows_are_those_of_the_normal_distribution():
     """A share's interval is Wald's; that of a difference is narrower where models err on the same rows."""
     draw = np.random.default_rng(0)
