@@ -73,7 +73,10 @@ class TextArguments:
     )
     objective: str = option("masked or causal.", "masked", choices=["masked", "causal"], essential=True)
     mlm_probability: float = option("Share of the pieces to predict, if masked.", 0.2, within="(0, 1)")
-    validation_rows: int = option("Rows held out for --do_eval, drawn with --split_seed.", 5000, within="[1, inf)")
+    validation_rows: int | None = option(
+        "Rows held out for --do_eval, drawn with --split_seed; by default 5000, or a tenth where there are fewer than 50,000.",
+        within="[1, inf)",
+    )
 
 
 @dataclass
@@ -112,11 +115,12 @@ def _run(texts_args: SimpleNamespace, model_args: ModelArguments, training: Pret
     objective = OBJECTIVES[texts_args.objective]
     choose_metric(training, "loss", False, ["accuracy"])
     texts = load_texts(texts_args, training)
+    held_out = count_held_out(texts, texts_args.validation_rows) if training.do_eval else 0
     resume = resume_point(training)
     tokenizer = _make_tokenizer(texts, model_args, texts_args.max_length)
     objective.prepare(tokenizer)
     encode = partial(objective.encode, tokenizer=tokenizer, max_length=texts_args.max_length)
-    encoded = _encode(texts, encode, texts_args, texts_args.validation_rows if training.do_eval else 0)
+    encoded = _encode(texts, encode, texts_args, held_out)
     defaults = {**DEFAULTS, **objective.defaults}
     model = build_model(objective.auto_class, model_args, tokenizer, objective.config_fields(tokenizer), defaults)
     trainer = make_trainer(
@@ -281,15 +285,19 @@ def _as_texts(batch: dict[str, list], rows: list[int], column: str) -> dict[str,
     return {"text": [text for text in texts if text.strip()]}
 
 
+def count_held_out(texts: AnyDataset, wanted: int | None) -> int:
+    """Return how many texts are for validation; raise a DataError if none would be left to train on."""
+    held_out = wanted or max(1, min(5000, len(texts) // 10))
+    if held_out >= len(texts):
+        raise DataError(f"`validation_rows` must be fewer than the {len(texts)} texts, got {held_out}. Pass a smaller --validation_rows.")
+    return held_out
+
+
 def _encode(texts: AnyDataset, encode: Callable[..., dict[str, list]], arguments: SimpleNamespace, held_out: int) -> Splits:
     """Hold rows out and tokenise the splits."""
     splits: Splits = IterableDatasetDict(train=texts)
     if isinstance(texts, Dataset):
         splits = DatasetDict(train=texts)
-        if held_out >= len(texts):
-            raise DataError(
-                f"`validation_rows` must be fewer than the {len(texts)} texts, got {held_out}. Pass a smaller --validation_rows."
-            )
         if held_out:
             train, validation = carve_validation(texts, None, held_out / len(texts), arguments.split_seed)
             splits = DatasetDict(train=train, validation=validation)

@@ -67,6 +67,10 @@ def summary(trainer: Trainer, outputs: dict[str, PredictionOutput], task: str, e
     folder = shlex.quote(trainer.args.output_dir)
     if task.endswith("-classification"):
         following = f"hf-rnn predict --model_name_or_path {folder} --text {shlex.quote(example)}"
+    elif task == "text-generation":
+        call = f"pipeline({task!r}, {trainer.args.output_dir!r})({example!r})"
+        code = f"import hf_rnn; from transformers import pipeline; print({call}[0]['generated_text'])"
+        following = f"python -c {shlex.quote(code)}"
     else:
         following = f"hf-rnn text-classification --model_name_or_path {folder} --train_file FILE --do_train --do_eval"
     return f"Score: {_score(trainer, outputs)}\nModel: {folder} (card in README.md, curves in curves.png)\nNext:  {following}"

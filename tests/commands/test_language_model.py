@@ -3,6 +3,9 @@
 import gzip
 import json
 import math
+import shlex
+from contextlib import redirect_stdout
+from io import StringIO
 
 import pytest
 import torch
@@ -13,7 +16,7 @@ from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelFo
 
 from hf_rnn import RnnConfig, RnnForMaskedLM
 from hf_rnn.commands import cli, language_model
-from hf_rnn.data.files.readers import read_rows
+from hf_rnn.data.files.readers import DataError, read_rows
 
 
 @pytest.mark.parametrize("cell_type", ["lstm", "gru"])
@@ -117,11 +120,39 @@ def test_the_body_serves_a_classifier(pretrained, tmp_path):
 
 @pytest.fixture(scope="module")
 def causal(tmp_path_factory):
-    """Train a tiny causal language model; return its folder and metrics."""
+    """Train a tiny causal language model; return its folder and metrics; what it printed is beside it."""
     folder = tmp_path_factory.mktemp("causal") / "body"
-    files = ["--train_files", str(SAMPLES / "nsmc_test.tsv"), "--validation_rows", "100", "--max_length", "20"]
+    files = ["--train_files", str(SAMPLES / "nsmc_test.tsv"), "--max_length", "20"]
     run = ["--do_train", "--do_eval", "--output_dir", str(folder), "--num_train_epochs", "2"]
-    return folder, language_model.main(["--objective", "causal", *files, *run, *TINY])
+    with redirect_stdout(StringIO()) as printed:
+        metrics = language_model.main(["--objective", "causal", *files, *run, *TINY])
+    (folder.parent / "printed.txt").write_text(printed.getvalue(), encoding="utf-8")
+    return folder, metrics
+
+
+def test_the_last_line_generates(causal, capsys):
+    """What is printed as the next command goes on with a text of the data."""
+    *_, following = (causal[0].parent / "printed.txt").read_text(encoding="utf-8").splitlines()
+    python, option, code = shlex.split(following.removeprefix("Next:"))
+    assert (python, option) == ("python", "-c")
+    exec(code, {})
+    prompt = code.partition(")('")[2].partition("'")[0]
+    assert prompt and capsys.readouterr().out.startswith(prompt)
+
+
+@pytest.mark.parametrize(("texts", "wanted", "held_out"), [(400, None, 40), (9, None, 1), (90_000, None, 5000), (400, 399, 399)])
+def test_texts_held_out(texts, wanted, held_out):
+    """A tenth of few texts, 5,000 of many."""
+    assert language_model.count_held_out(range(texts), wanted) == held_out
+
+
+def test_nothing_is_left_to_train_on(tmp_path, monkeypatch):
+    """That is said before a tokenizer is trained."""
+    (tmp_path / "texts.txt").write_text("one\ntwo\n")
+    monkeypatch.setattr(language_model, "train_tokenizer", None)
+    run = ["--train_files", str(tmp_path / "texts.txt"), "--do_train", "--do_eval", "--output_dir", str(tmp_path / "out")]
+    with pytest.raises(DataError, match="`validation_rows` must be fewer than the 2 texts, got 2. Pass a smaller --validation_rows"):
+        language_model.main([*run, "--validation_rows", "2"])
 
 
 def test_causal_metrics_are_those_of_the_next_piece(causal):
