@@ -10,8 +10,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted((ROOT / "scripts" / "notebooks").glob("*.py"))
-# runs for a minute, as it trains a teacher and two students
-LONG = {"distilling"}
+# run for a minute: one trains a teacher and two students, one nine small memories
+LONG = {"distilling", "gates"}
 RUNS = [pytest.param(source, id=source.stem, marks=[pytest.mark.slow] * (source.stem in LONG)) for source in SOURCES]
 
 
@@ -25,6 +25,10 @@ def test_source_runs(source, tmp_path, monkeypatch):
         first, last = names["curves"]["lstm"][0], names["curves"]["lstm"][-1]
         assert last[0] > first[0]
         assert last[1] > 0.65
+    if "memory" in names:
+        # over 200 steps, by cell and seed
+        held = {key: shares[names["LENGTHS"].index(200)] for key, shares in names["memory"].items()}
+        assert max(held["rnn", seed] for seed in names["SEEDS"]) + 0.2 < min(held["lstm", seed] for seed in names["SEEDS"])
     if "lines" in names:
         assert names["lines"]["student"]["accuracy"] > names["alone"] + 0.05
 
