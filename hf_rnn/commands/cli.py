@@ -20,6 +20,7 @@ COMMANDS = {
     "distill": ("distill", "teach a small model what an encoder knows, and compare the two"),
     "compare": ("compare", "compare models on the same rows: scores with intervals, sizes, speeds"),
     "tune": ("tune", "look for better options of a classifier or tagger, and write them as a recipe"),
+    "check": ("check", "look for wrong labels and double texts before a model learns them"),
     "train-tokenizer": ("train_tokenizer", "train a tokenizer"),
     "predict": ("predict", "apply a trained model to texts"),
     "explain": ("explain", "show which words make the answer of a classifier"),

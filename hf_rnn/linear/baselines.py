@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 
 from .convergence import TO_THE_END
@@ -38,6 +39,12 @@ def classify_texts(texts: list[str], labels: list[str], others: list[str]) -> li
 
     penalty = _choose(texts, labels, REGRESSION_PENALTIES, score)
     return _regression(penalty).fit(texts, labels).predict(others).tolist()
+
+
+def out_of_fold(texts: list[str], labels: list[str], folds: int, seed: int) -> np.ndarray:
+    """Return the probabilities of the labels in their order, (N, C), each row's by TF-IDF with logistic regression of the other folds."""
+    draw = StratifiedKFold(folds, shuffle=True, random_state=seed)
+    return cross_val_predict(_regression(1.0), texts, labels, cv=draw, method="predict_proba")
 
 
 def _shape(word: str) -> str:

@@ -1,7 +1,7 @@
 """Name the rows of splits by file and line in errors."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 
 import numpy as np
@@ -56,6 +56,10 @@ class Places:
             if not place:
                 raise
             raise DataError(f"{path}, {place} ({found[0]}){rest}") from error
+
+    def of_rows(self, split: str, rows: Iterable[int]) -> list[str]:
+        """Return where rows of a split stand in its file, such as "line 7"."""
+        return self._locate(str(self.files[split]), split, list(rows))
 
     def _locate(self, path: str, split: str, rows: list[int]) -> list[str]:
         """Return where rows of a split stand in its file."""

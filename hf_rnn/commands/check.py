@@ -1,0 +1,84 @@
+"""Look for errors in labelled texts before a model learns them: wrong labels, texts that stand twice, classes that are confused.
+
+Example:
+    hf-rnn check --train_file reviews.csv --test_file test.csv --output_dir outputs/check
+"""
+
+import csv
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from datasets import disable_progress_bars
+
+from ..arguments import DataArguments, LabelledTrainingArguments
+from ..data.visible import visible
+from ..data.writing import check_output_dir, written_whole
+from ..evaluation.checking import Findings, check_rows
+from ..evaluation.findings import FIELDS, findings_page, lines_of
+from ..options import check_given, option, parse_arguments, pick
+from ..training.outputs import SAME_COMMAND, writing_to
+
+TABLE, PAGE = "check.csv", "check.html"
+SHOWN = 10
+
+
+@dataclass
+class CheckArguments:
+    """How labels are judged."""
+
+    folds: int = option("Parts of the training rows, each judged by a model of the others.", 5, within="[2, 100]")
+
+
+READ = ("text_column_name", "label_column_name", "label_names", "missing_labels", "annotators")
+KINDS = (
+    pick(DataArguments, "train_file", "validation_file", "test_file", "split_seed", *READ),
+    CheckArguments,
+    pick(LabelledTrainingArguments, output_dir="check"),
+)
+
+
+def main(argv: list[str] | None = None) -> Findings:
+    """Run the command; return what is found."""
+    data, checking, run = parse_arguments(argv, __doc__, *KINDS)
+    check_given(data, train_file="labelled rows to check")
+    files = {split: path for split in ("train", "validation", "test") if (path := getattr(data, f"{split}_file"))}
+    reading = DataArguments(**{name: getattr(data, name) for name in READ}).reading
+    check_output_dir(run.output_dir, "output_dir", *files.values(), written=(TABLE, PAGE))
+    if not sys.stderr.isatty():
+        disable_progress_bars()
+    with writing_to(run.output_dir, SAME_COMMAND):
+        findings = check_rows(files, reading, checking.folds, data.split_seed)
+        folder = Path(run.output_dir)
+        with written_whole(folder / TABLE) as file:
+            writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(lines_of(findings))
+        with written_whole(folder / PAGE) as file:
+            file.write(findings_page(findings))
+        print("\n".join(visible(line) for line in describe(findings)))
+        print(f"Wrote {TABLE} and {PAGE} to {folder}.")
+    return findings
+
+
+def describe(findings: Findings) -> list[str]:
+    """Return what is found, in lines."""
+    count = findings.counts["train"]
+    told = [f"{findings.accuracy:.1%} of the training rows have the label that a linear model of the others gives them."]
+    wrong = findings.wrong_labels
+    told.append(f"{len(wrong):,} of {count:,} labels are likely errors{', such as' if wrong else '.'}")
+    told += [f"  {each.row.where}: {each.row.label}, not {each.suggested}?  {each.row.text[:80]}" for each in wrong[:SHOWN]]
+    for kind, what in (("other label", "the same text with different labels"), ("both splits", "the same text in two splits")):
+        twins = [each for each in findings.twins if each.kind == kind]
+        told.append(f"{len(twins):,} times {what}{', such as' if twins else '.'}")
+        for each in twins[:SHOWN]:
+            places = " and ".join(f"{row.split} {row.where} ({row.label})" for row in (each.first, each.second))
+            texts = each.first.text[:80] if each.similarity == 1 else f"{each.first.text[:60]} | {each.second.text[:60]}"
+            told.append(f"  {places}: {texts}")
+    if findings.confused:
+        told.append("Taken for each other most often:")
+        told += [f"  {label} for {answer}: {number:,} of {size:,}" for label, answer, number, size in findings.confused]
+    if findings.unjudged:
+        few = ", ".join(f"{label} {number}" for label, number in list(findings.unjudged.items())[:SHOWN])
+        told.append(f"Of too few rows to be judged: {few}.")
+    return told

@@ -1,0 +1,73 @@
+"""What is wrong with labelled rows, as a table and as a page in one file that needs no network."""
+
+import html
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from .checking import Findings, Row
+
+FIELDS = ("finding", "split", "where", "label", "text", "suggested", "score", "other_split", "other_where", "other_label", "other_text")
+STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 70rem; padding: 0 1rem; color: #222; background: #fff }
+table { border-collapse: collapse; width: 100% }
+th, td { text-align: left; vertical-align: top; padding: .35rem .7rem .35rem 0; border-top: 1px solid #ddd; overflow-wrap: break-word }
+th { color: #555; font-weight: 600 }
+@media (prefers-color-scheme: dark) { body { color: #ddd; background: #181818 } th { color: #aaa } th, td { border-color: #444 } }
+"""
+# more rows than anybody reads make a page slow
+MOST_ROWS = 1000
+
+
+def lines_of(findings: Findings) -> Iterator[dict[str, Any]]:
+    """Return a dictionary with some of FIELDS for each likely error and each pair of the same text."""
+    for wrong in findings.wrong_labels:
+        yield {"finding": "label", **_cells(wrong.row), "suggested": wrong.suggested, "score": f"{wrong.score:.4f}"}
+    for twins in findings.twins:
+        second = {f"other_{name}": cell for name, cell in _cells(twins.second).items()}
+        yield {"finding": twins.kind, **_cells(twins.first), **second, "score": f"{twins.similarity:.4f}"}
+
+
+def _cells(row: Row) -> dict[str, str]:
+    return {"split": row.split, "where": row.where, "label": row.label, "text": row.text}
+
+
+def findings_page(findings: Findings) -> str:
+    """Return the page: likely errors, texts that stand twice, and classes that are taken for each other."""
+    wrong = [
+        (each.row.where, each.row.label, each.suggested, f"{each.score:.3f}", each.row.text) for each in findings.wrong_labels[:MOST_ROWS]
+    ]
+    twins = [
+        (*(f"{row.split}, {row.where}: {row.label}: {row.text}" for row in (each.first, each.second)), f"{each.similarity:.2f}")
+        for each in findings.twins[:MOST_ROWS]
+    ]
+    confused = [(label, answer, f"{count:,}", f"{count / size:.1%}") for label, answer, count, size in findings.confused]
+    rows = ", ".join(f"{count:,} rows of {split}" for split, count in findings.counts.items())
+    told = f"{rows}. {findings.accuracy:.1%} of the training rows have the label that a linear model of the others gives them."
+    parts = [
+        f"<h1>Labelled rows, checked</h1><p>{html.escape(told)}</p>",
+        _section(
+            f"Labels that are likely errors ({len(findings.wrong_labels):,})",
+            "A model that has not seen the row gives its label little and another one much. The likeliest errors come first.",
+            ("where", "label", "suggested", "share given to the label", "text"),
+            wrong,
+        ),
+        _section(
+            f"Texts that stand twice ({len(findings.twins):,})",
+            "With different labels one of them is wrong; in two splits the score says too much.",
+            ("one", "the other", "similarity"),
+            twins,
+        ),
+        _section("Classes that are taken for each other", "By the same model.", ("label", "answered", "rows", "share"), confused),
+    ]
+    view = '<meta name="viewport" content="width=device-width, initial-scale=1">'
+    return f'<!doctype html><html lang="en"><meta charset="utf-8">{view}<title>Check</title><style>{STYLE}</style>{"".join(parts)}</html>'
+
+
+def _section(title: str, words: str, header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    """Return a table under a heading; of no rows the heading alone."""
+    heading = f"<h2>{html.escape(title)}</h2>"
+    if not rows:
+        return heading
+    names = "".join(f"<th>{html.escape(name)}</th>" for name in header)
+    body = "".join(f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    return f"{heading}<p>{html.escape(words)}</p><table><tr>{names}</tr>{body}</table>"

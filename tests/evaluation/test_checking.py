@@ -1,0 +1,133 @@
+"""Labels that are wrong, texts that stand twice and confused classes are found, each with its place in the file."""
+
+import csv
+import json
+import random
+
+import numpy as np
+import pytest
+
+from hf_rnn.commands import check, cli
+from hf_rnn.data.files.reading import AS_IS
+from hf_rnn.evaluation.checking import MOST_COMPARED, Row, check_rows, find_twins, likely_errors
+
+WORDS = {"good": "great lovely fine superb charming".split(), "bad": "awful boring poor dull dreadful".split()}
+OTHER = {"good": "bad", "bad": "good"}
+
+
+def reviews(count=200, wrong=()):
+    """Return rows of a word that tells the label and words that do not; some have the other label."""
+    draw = random.Random(0)
+    rows = []
+    for number in range(count):
+        label = draw.choice(list(WORDS))
+        text = f"film {draw.randrange(10**6)} was {draw.choice(WORDS[label])} and {draw.choice(WORDS[label])}"
+        rows.append({"text": text, "label": OTHER[label] if number in wrong else label})
+    return rows
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Write rows of which five have the wrong label, two are the same with two labels, and one stands in the test file too."""
+    train = reviews(wrong=(3, 50, 51, 120, 199))
+    train += [
+        {"text": "It is WHAT it is!", "label": "good"},
+        {"text": "it is what it is", "label": "bad"},
+        {"text": "odd", "label": "rare"},
+    ]
+    test = [*reviews(5), {"text": train[10]["text"].replace("film", "Film") + ".", "label": train[10]["label"]}]
+    for name, rows in (("train", train), ("test", test[-1:])):
+        with open(tmp_path / f"{name}.csv", "w", newline="") as file:
+            writer = csv.DictWriter(file, ["text", "label"])
+            writer.writeheader()
+            writer.writerows(rows)
+    return {name: str(tmp_path / f"{name}.csv") for name in ("train", "test")}
+
+
+def test_what_is_wrong_is_found(files):
+    """With the line of the file, the label that fits, and what is too rare to be judged."""
+    found = check_rows(files, AS_IS)
+    assert found.counts == {"train": 203, "test": 1}
+    # a header stands above the rows
+    lines = {each.row.where: each.suggested for each in found.wrong_labels}
+    assert len({f"line {number + 2}" for number in (3, 50, 51, 120, 199)} & set(lines)) >= 4
+    assert len(lines) <= 6
+    assert [each.score for each in found.wrong_labels] == sorted(each.score for each in found.wrong_labels)
+    assert all(each.suggested != each.row.label for each in found.wrong_labels)
+    twins = [(each.kind, each.first.where, each.second.split, each.second.where, each.similarity) for each in found.twins]
+    assert twins == [("other label", "line 202", "train", "line 203", 1.0), ("both splits", "line 12", "test", "line 2", 1.0)]
+    assert found.unjudged == {"rare": 1}
+    assert found.accuracy > 0.9
+    assert sum(count for _, _, count, _ in found.confused) == round((1 - found.accuracy) * 202)
+
+
+def test_confident_learning_is_that_of_the_paper():
+    """A row is taken for an error where the best other class reaches the mean of the rows that have it (Northcutt et al. 2021, eq. 2)."""
+    probabilities = np.array([[0.9, 0.1], [0.7, 0.3], [0.1, 0.9], [0.45, 0.55], [0.05, 0.95], [0.2, 0.8]])
+    given = np.array([0, 0, 0, 0, 1, 1])
+    # thresholds: class 0 (0.9 + 0.7 + 0.1 + 0.45) / 4, class 1 (0.95 + 0.8) / 2 = 0.875
+    assert likely_errors(probabilities, given).tolist() == [2]
+    assert likely_errors(probabilities, np.array([1, 0, 0, 0, 1, 1])).tolist() == [0, 2]
+
+
+def test_precision_where_labels_were_made_wrong(tmp_path):
+    """Of rows of which a twentieth got another label, those that come first are the wrong ones."""
+    wrong = set(random.Random(1).sample(range(1000), 50))
+    path = tmp_path / "rows.jsonl"
+    path.write_text("\n".join(map(json.dumps, reviews(1000, wrong))))
+    found = check_rows({"train": str(path)}, AS_IS).wrong_labels[:50]
+    assert sum(int(each.row.where.removeprefix("line ")) - 1 in wrong for each in found) >= 45
+
+
+def test_twins():
+    """The same text a hundred times is told once for each two kinds of rows; nearly the same texts are found by their n-grams."""
+    rows = [Row("train", f"line {number}", "Good film!", "good") for number in range(100)]
+    rows += [Row("test", "line 1", "good film", "bad"), Row("test", "line 2", "one of the best films that I have ever seen", "good")]
+    rows += [Row("train", "line 101", "one of the best films that i have ever seenn", "good"), Row("train", "line 102", "...", "bad")]
+    twins = find_twins(rows)
+    assert [(each.kind, each.first.where, each.second.where) for each in twins] == [
+        ("other label", "line 0", "line 1"),
+        ("both splits", "line 2", "line 101"),
+    ]
+    assert 0.9 <= twins[1].similarity < 1
+    assert find_twins([Row("train", "1", "!", "a"), Row("train", "2", "?", "b")]) == []
+
+
+def test_many_texts_are_compared_by_their_letters_alone(monkeypatch, caplog):
+    """All pairs of many texts would take hours; a line says that they are not compared."""
+    monkeypatch.setattr("hf_rnn.evaluation.checking.MOST_COMPARED", 1)
+    assert MOST_COMPARED == 20_000
+    rows = [Row("train", "line 1", "a fine film it is", "good"), Row("test", "line 1", "a fine film it iss", "good")]
+    assert find_twins(rows) == []
+    assert "only those that are the same but for case" in caplog.text
+
+
+def test_the_command(files, tmp_path, capsys):
+    """It prints what it finds, and writes it as a table and a page."""
+    folder = tmp_path / "out"
+    found = check.main(["--train_file", files["train"], "--test_file", files["test"], "--output_dir", str(folder)])
+    printed = capsys.readouterr().out
+    assert "1 times the same text with different labels, such as\n  train line 202 (good) and train line 203 (bad)" in printed
+    assert "Of too few rows to be judged: rare 1." in printed
+    with open(folder / "check.csv", newline="") as file:
+        table = list(csv.DictReader(file))
+    assert len(table) == len(found.wrong_labels) + len(found.twins)
+    assert (table[-1]["finding"], table[-1]["where"], table[-1]["other_split"]) == ("both splits", "line 12", "test")
+    page = (folder / "check.html").read_text()
+    assert page.count("<tr>") == len(table) + len(found.confused) + 3
+    assert "Labels that are likely errors" in page
+
+
+def test_wrong_calls(files, tmp_path, capsys):
+    """One line says what is wrong."""
+    (tmp_path / "few.csv").write_text("text,label\na,x\nb,y\nc,y\n")
+    (tmp_path / "none.csv").write_text("text,label\na,x\nb,\n")
+    for argv, message in [
+        ([], "`train_file` is needed"),
+        (["--train_file", str(tmp_path / "few.csv")], "labels are judged where two have 5 rows or more each, got 'x' 1, 'y' 2"),
+        (["--train_file", str(tmp_path / "none.csv")], "line 3"),
+        (["--train_file", files["train"], "--folds", "1"], "`folds` must be at least 2 and at most 100, got 1"),
+        (["--train_file", files["train"], "--label_column_name", "sentiment"], "lacks column 'sentiment'"),
+    ]:
+        assert cli.main(["check", *argv, "--output_dir", str(tmp_path / "out")]) in (1, 2)
+        assert message in capsys.readouterr().err
