@@ -1,19 +1,13 @@
 """What is wrong with labelled rows, as a table and as a page in one file that needs no network."""
 
 import html
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
+from ..reports.pages import page, table
 from .checking import Findings, Row
 
 FIELDS = ("finding", "split", "where", "label", "text", "suggested", "score", "other_split", "other_where", "other_label", "other_text")
-STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 70rem; padding: 0 1rem; color: #222; background: #fff }
-table { border-collapse: collapse; width: 100% }
-th, td { text-align: left; vertical-align: top; padding: .35rem .7rem .35rem 0; border-top: 1px solid #ddd; overflow-wrap: break-word }
-th { color: #555; font-weight: 600 }
-@media (prefers-color-scheme: dark) { body { color: #ddd; background: #181818 } th { color: #aaa } th, td { border-color: #444 } }
-"""
 # more rows than anybody reads make a page slow
 MOST_ROWS = 1000
 
@@ -44,7 +38,7 @@ def findings_page(findings: Findings) -> str:
     rows = ", ".join(f"{count:,} rows of {split}" for split, count in findings.counts.items())
     told = f"{rows}. {findings.accuracy:.1%} of the training rows have the label that a linear model of the others gives them."
     parts = [
-        f"<h1>Labelled rows, checked</h1><p>{html.escape(told)}</p>",
+        f"<p>{html.escape(told)}</p>",
         _section(
             f"Labels that are likely errors ({len(findings.wrong_labels):,})",
             "A model that has not seen the row gives its label little and another one much. The likeliest errors come first.",
@@ -59,15 +53,10 @@ def findings_page(findings: Findings) -> str:
         ),
         _section("Classes that are taken for each other", "By the same model.", ("label", "answered", "rows", "share"), confused),
     ]
-    view = '<meta name="viewport" content="width=device-width, initial-scale=1">'
-    return f'<!doctype html><html lang="en"><meta charset="utf-8">{view}<title>Check</title><style>{STYLE}</style>{"".join(parts)}</html>'
+    return page("Labelled rows, checked", "\n".join(parts))
 
 
-def _section(title: str, words: str, header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+def _section(title: str, words: str, header: tuple[str, ...], rows: list[Any]) -> str:
     """Return a table under a heading; of no rows the heading alone."""
     heading = f"<h2>{html.escape(title)}</h2>"
-    if not rows:
-        return heading
-    names = "".join(f"<th>{html.escape(name)}</th>" for name in header)
-    body = "".join(f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
-    return f"{heading}<p>{html.escape(words)}</p><table><tr>{names}</tr>{body}</table>"
+    return f"{heading}<p>{html.escape(words)}</p>{table(header, rows)}" if rows else heading

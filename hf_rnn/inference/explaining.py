@@ -9,6 +9,7 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..models.pooling import AttentionPooling
+from ..reports.pages import page
 from ..tasks.decoding import SpanDecoder, TagDecoder, decoder_class
 from .reading import Reading, read_text
 
@@ -125,36 +126,43 @@ def _attention(model: PreTrainedModel, reading: Reading) -> Tensor | None:
 
 def explanation_page(explanations: Iterable[dict[str, Any]]) -> str:
     """Return an HTML page of explanations: blue words speak for the answer, orange ones against it, the darker the more."""
-    return PAGE.format("\n".join(_paragraph(each) for each in explanations))
+    listed = list(explanations)
+    legend = "".join(f'<span class="word" style="background: {_colour(effect)}">{effect:+.2f}</span> ' for effect in LEGEND)
+    told = f"{legend}Blue words speak for the answer, orange ones against it: what the score loses or gains without the word."
+    if any("attention" in word for each in listed for word in each["words"]):
+        told += " A line below a word is as thick as the attention on it."
+    if any("token" in each for each in listed):
+        told += " A bold word is the one whose tag is explained."
+    return page("Which words make the answer", f"<p>{told}</p>\n" + "\n".join(_paragraph(each) for each in listed), STYLE)
+
+
+def _colour(effect: float) -> str:
+    """Return the colour of an effect, the same whatever stands beside it: of one as large as the whole score it is full."""
+    return f"rgba({'33, 102, 205' if effect > 0 else '226, 112, 10'}, {0.8 * min(abs(effect), 1.0) ** 0.5:.2f})"
 
 
 def _paragraph(explanation: dict[str, Any]) -> str:
     text, end, parts = explanation["text"], 0, []
     target = explanation["words"][explanation["token"]]["start"] if "token" in explanation else None
-    most = max((abs(word["effect"]) for word in explanation["words"]), default=0.0) or 1.0
     for word in explanation["words"]:
-        colour = "33, 102, 205" if word["effect"] > 0 else "226, 112, 10"
-        style = f"background: rgba({colour}, {0.75 * abs(word['effect']) / most:.2f})"
+        style = f"background: {_colour(word['effect'])}"
         if "attention" in word:
-            style += f"; border-bottom: {round(12 * word['attention'])}px solid #333"
+            style += f"; border-bottom: {round(12 * word['attention'])}px solid currentColor"
         title = f"{word['effect']:+.4f}" + (f", attention {word['attention']:.4f}" if "attention" in word else "")
-        is_target = word["start"] == target
-        parts.append(html.escape(text[end : word["start"]]))
         shown = html.escape(text[word["start"] : word["end"]])
-        parts.append(f'<span style="{style}" title="{title}">{f"<b>{shown}</b>" if is_target else shown}</span>')
+        shown = f"<b>{shown}</b>" if word["start"] == target else shown
+        number = f"<sub>{word['effect']:+.2f}</sub>" if abs(word["effect"]) >= SHOWN else ""
+        parts += [html.escape(text[end : word["start"]]), f'<span class="word" style="{style}" title="{title}">{shown}{number}</span>']
         end = word["end"]
-    told = explanation.get("label", "")
     score = explanation.get("score", explanation.get("prediction", 0.0))
-    return f"<p>{''.join(parts)}{html.escape(text[end:])}<br><small>{html.escape(told)} {score:.4f}</small></p>"
+    heading = f"<h2>{html.escape(explanation.get('label', ''))} <small>{score:.4f}</small></h2>"
+    return f'{heading}<p class="text">{"".join(parts)}{html.escape(text[end:])}</p>'
 
 
-PAGE = """<!doctype html>
-<html><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>Explanations</title>
-<style>body {{ max-width: 44rem; margin: 2rem auto; padding: 0 1rem; font: 17px/2 system-ui, sans-serif; color: #1c1e26; }}
-span {{ border-radius: .3rem; padding: .15rem .1rem; }} small {{ color: #5c6070; }}
-p {{ white-space: pre-wrap; overflow-wrap: anywhere; }}</style></head>
-<body><p><small>Blue words speak for the answer, orange ones against it: what the score loses or gains without the word.
-A line below a word is as thick as the attention on it. A bold word is the one whose tag is explained.</small></p>
-{}
-</body></html>
+LEGEND = (-0.5, -0.1, -0.02, 0.02, 0.1, 0.5)
+# effects from which on a word has its number
+SHOWN = 0.02
+STYLE = """
+.word { border-radius: .3rem; padding: .15rem .1rem } .text { line-height: 2.2; white-space: pre-wrap; overflow-wrap: anywhere }
+sub { font-size: .65em; margin-left: .15em }
 """

@@ -1,24 +1,27 @@
 """A page that shows texts with the spans of the data and those of a model, in one file that needs no network."""
 
 import html
+import json
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
 from ..tasks.span_scores import Span, SpanCounts
+from .pages import SCRIPT, label_choice, page
 
 # more texts than anybody reads make a page slow
 MOST_TEXTS = 1000
 STYLE = """
-body { font: 16px/1.9 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem; padding: 0 1rem; color: #222; background: #fff }
-article { border-top: 1px solid #ddd; padding: .6rem 0 }
-p { margin: .2rem 0; white-space: pre-wrap; overflow-wrap: anywhere }
-p::before { content: attr(data-name); display: inline-block; width: 4rem; color: #777; font-size: .8rem }
-mark { padding: .15em .3em; border-radius: .3em; color: #111 }
-mark small { font-size: .65em; font-weight: bold; margin-left: .4em; vertical-align: middle }
+article { border-top: 1px solid var(--line); padding: .6rem 0 }
+article p { display: flex; gap: .7rem; margin: .2rem 0; line-height: 1.9 }
+article p > small { flex: 0 0 3.2rem }
+article p > span { white-space: pre-wrap; overflow-wrap: anywhere; min-width: 0 }
+mark small { font-size: .65em; font-weight: bold; margin-left: .4em; vertical-align: middle; color: #333 }
 mark.wrong { outline: 2px solid #c00 }
-pre { background: #f5f5f5; padding: .8rem; overflow-x: auto; line-height: 1.4 }
+@media (min-width: 70rem) { article.long { display: grid; grid-template-columns: 1fr 1fr; gap: 1.5rem } body { max-width: 80rem } }
 """
+# letters from which on both versions of a text stand side by side, where there is room
+LONG = 400
 
 
 def write_span_report(
@@ -42,15 +45,23 @@ def write_span_report(
     for index in islice(order, MOST_TEXTS):
         expected, given = gold[index], found[index]
         shown = [("data", expected, given), ("model", given, expected)] if errors[index] else [("both", expected, given)]
-        lines = [f'<p data-name="{name}">{_draw(texts[index], spans, set(others), colours)}</p>' for name, spans, others in shown]
-        parts.append(f"<article>{''.join(lines)}</article>")
+        lines = [
+            f"<p><small>{name}</small><span>{_draw(texts[index], spans, set(others), colours)}</span></p>" for name, spans, others in shown
+        ]
+        named = html.escape(json.dumps(sorted({label for _, _, label in set(expected) ^ set(given)}), ensure_ascii=False))
+        kind = ' class="long"' if len(texts[index]) > LONG and errors[index] else ""
+        parts.append(f'<article{kind} data-labels="{named}">{"".join(lines)}</article>')
     wrong = sum(count > 0 for count in errors)
-    summary = f"{wrong} of {len(texts)} texts differ, those with most differences first; what only one of the two has is framed."
+    missed, spurious = (
+        sum(len(set(one) - set(other)) for one, other in zip(*pair, strict=True)) for pair in ((gold, found), (found, gold))
+    )
+    summary = f"{wrong} of {len(texts)} texts differ, those with most differences first; what only one of the two has is framed. "
+    summary += f"The model misses {missed:,} spans, and finds {spurious:,} that the data does not have."
     if len(texts) > MOST_TEXTS:
-        summary += f" The first {MOST_TEXTS} of them are shown."
-    table = html.escape(SpanCounts.count(gold, found).report())
-    head = f'<!doctype html><meta charset="utf-8"><title>{html.escape(title)}</title><style>{STYLE}</style>'
-    path.write_text(f"{head}<h1>{html.escape(title)}</h1><p>{summary}</p><pre>{table}</pre>" + "\n".join(parts), encoding="utf-8")
+        summary += f" The first {MOST_TEXTS} of the texts are shown."
+    body = f"<p>{summary}</p><pre>{html.escape(SpanCounts.count(gold, found).report())}</pre>"
+    choice = label_choice(labels).replace("Show", "Show differences in") if wrong else ""
+    path.write_text(page(title, body + choice + "\n".join(parts), STYLE, SCRIPT if wrong else ""), encoding="utf-8")
 
 
 def _draw(text: str, spans: Sequence[Span], others: set[Span], colours: dict[str, str]) -> str:

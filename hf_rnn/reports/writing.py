@@ -10,6 +10,7 @@ from transformers.utils import logging
 
 from ..data.writing import written_whole
 from ..tasks.report import Report
+from .mistake_report import write_mistake_report
 from .plots import plot_confusion_matrix
 from .span_report import write_span_report
 
@@ -28,9 +29,12 @@ def write_report(report: Report, folder: Path, split: str) -> None:
     if report.scores is not None:
         with optional("The report"):
             (folder / "report.txt").write_text(f"{split}\n\n{report.scores()}", encoding="utf-8")
+    title = f"{folder.resolve().name}: {split}"
+    if report.answered is not None and report.scores is not None:
+        with optional("The page of mistakes"):
+            write_mistake_report(folder / "report.html", title, report.answered(), report.scores())
     if report.spans is not None:
         with optional("The report of spans"):
-            title = f"{folder.resolve().name}: {split}"
             write_span_report(folder / "report.html", title, report.spans.texts, report.spans.gold, report.spans.found)
     if report.confusion is not None:
         with optional("The confusion matrix"):

@@ -25,6 +25,16 @@ class Confusion:
 
 
 @dataclass(frozen=True)
+class Answered:
+    """A text, its label in the data, the label that a model gives it, and the score of that."""
+
+    text: str
+    label: str
+    answer: str
+    score: float
+
+
+@dataclass(frozen=True)
 class SpanPairs:
     """Texts with the spans of the data and those that a model found."""
 
@@ -42,9 +52,11 @@ class Report:
         scores (`Callable`, *optional*): Returns a table of the scores of each label.
         confusion (`Confusion`, *optional*): Which classes are taken for which.
         spans (`SpanPairs`, *optional*): Texts to show.
+        answered (`Callable`, *optional*): Returns all rows with their labels and answers.
     """
 
     predictions: Iterable[dict[str, Any]]
     scores: Callable[[], str] | None = None
     confusion: Confusion | None = None
     spans: SpanPairs | None = None
+    answered: Callable[[], list[Answered]] | None = None

@@ -21,7 +21,7 @@ from ..data.rows.labels import collect_labels, feature_names
 from ..data.rows.splits import LABEL_COLUMNS, TEXT_COLUMNS, AnyDataset, Splits, choose_column, iterate_cells
 from .defaults import Size, classifier_defaults, student_defaults
 from .metrics import ClassificationMetric, MultiLabelMetric, RegressionMetric, load_metric
-from .report import Confusion, Report
+from .report import Answered, Confusion, Report
 from .task import Columns, Task, TaskOptions, keep_labels, known_labels
 
 logger = logging.get_logger(__name__)
@@ -170,8 +170,16 @@ class TextClassification(Task):
         def scores() -> str:
             return classification_report(output.label_ids, answers, labels=ids, target_names=labels, digits=4, zero_division=0)
 
-        is_single = self.problem == "single_label_classification"
-        return Report(written, scores, Confusion(output.label_ids, answers, labels) if is_single else None)
+        if self.problem == "multi_label_classification":
+            return Report(written, scores)
+
+        def answered() -> list[Answered]:
+            named = ((labels[int(label)], labels[int(answer)]) for label, answer in zip(output.label_ids, answers, strict=True))
+            likeliest = softmax(output.predictions, -1).max(-1).tolist()
+            cells = (str(text) for text in iterate_cells(rows, self.columns.text))
+            return [Answered(text, *pair, score) for text, pair, score in zip(cells, named, likeliest, strict=True)]
+
+        return Report(written, scores, Confusion(output.label_ids, answers, labels), answered=answered)
 
     def _names(self, label: Any) -> Any:
         """Turn an answer or a reference into label names, or leave a number as it is."""

@@ -1,5 +1,7 @@
 """Effects of words are what really happens without them."""
 
+import re
+
 import pytest
 import torch
 
@@ -35,7 +37,23 @@ def test_long_empty_and_odd_texts(classifier):
     page = explanation_page([predictor.explain("<script>alert(1)</script> 영화")])
     assert "<script>" not in page
     assert "&lt;script&gt;" in page
-    assert page.count("<span") == 2
+    _, _, words = page.partition("</p>")
+    assert words.count("<span") == 2
+
+
+def test_colours_are_the_same_on_every_page():
+    """An effect has its colour whatever stands beside it, and its number; the legend tells of what is there."""
+
+    def shown(*effects, **more):
+        words = [{"word": "w", "start": 2 * i, "end": 2 * i + 1, "effect": effect, **more} for i, effect in enumerate(effects)]
+        return explanation_page([{"text": "w " * len(effects), "label": "good", "score": 0.9, "words": words}])
+
+    alone, beside = shown(0.25), shown(0.25, -1.0, 0.001)
+    assert 'rgba(33, 102, 205, 0.40)" title="+0.2500">w<sub>+0.25</sub>' in alone
+    assert 'rgba(33, 102, 205, 0.40)" title="+0.2500">w<sub>+0.25</sub>' in beside
+    assert 'title="+0.0010">w</span>' in beside
+    assert "<h2>good <small>0.9000</small></h2>" in alone
+    assert "attention" not in alone and "A line below a word" in shown(0.1, attention=0.5)
 
 
 def test_command(classifier, tagger, tmp_path, capsys):
@@ -44,7 +62,7 @@ def test_command(classifier, tagger, tmp_path, capsys):
     assert cli.main([*arguments, "--output_file", str(tmp_path / "words.html")]) == 0
     printed = capsys.readouterr().out
     assert all(word in printed for word in TEXT.split())
-    assert "아깝다</span>" in (tmp_path / "words.html").read_text()
+    assert re.search(r"아깝다(<sub>[^<]*</sub>)?</span>", (tmp_path / "words.html").read_text())
     assert cli.main([*arguments, "--label", "great"]) == 1
     assert "`label` must be one of ['negative', 'positive'], got 'great'" in capsys.readouterr().err
     assert cli.main(["explain", "--model_name_or_path", str(tagger[0]), "--texts", "We flew home"]) == 0
