@@ -15,10 +15,11 @@ from ..arguments import DataArguments
 from ..data.files.cells import as_number, place
 from ..data.files.locations import Places
 from ..data.files.readers import DataError
+from ..data.files.rows import TEXT_COLUMNS
 from ..data.rows.encoding import drop_truncated, encode_texts, map_splits
 from ..data.rows.label_columns import JOINED, read_labels
 from ..data.rows.labels import collect_labels, feature_names
-from ..data.rows.splits import LABEL_COLUMNS, TEXT_COLUMNS, AnyDataset, Splits, choose_column, iterate_cells
+from ..data.rows.splits import LABEL_COLUMNS, AnyDataset, Splits, choose_column, iterate_cells
 from .defaults import Size, classifier_defaults, student_defaults
 from .metrics import ClassificationMetric, MultiLabelMetric, RegressionMetric, load_metric
 from .report import Confusion, Report

@@ -14,10 +14,11 @@ from transformers.trainer_utils import PredictionOutput
 from ..arguments import DataArguments
 from ..data.files.locations import Places
 from ..data.files.readers import DataError
+from ..data.files.rows import TOKEN_COLUMNS
 from ..data.rows.encoding import encode_tokens, map_splits
 from ..data.rows.label_columns import read_lists, read_tags
 from ..data.rows.labels import collect_labels, feature_names
-from ..data.rows.splits import TAG_COLUMNS, TOKEN_COLUMNS, AnyDataset, Splits, choose_column, column_names, iterate_cells
+from ..data.rows.splits import TAG_COLUMNS, AnyDataset, Splits, choose_column, column_names, iterate_cells
 from ..models.tags import first_violation, guess_scheme
 from .defaults import Size, student_defaults, tagger_defaults
 from .metrics import SpanMetric, TokenMetric, load_metric

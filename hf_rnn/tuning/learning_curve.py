@@ -17,8 +17,9 @@ from transformers.utils import logging
 from ..data.files.cells import as_text, as_tokens, place
 from ..data.files.locations import Places
 from ..data.files.readers import DataError
+from ..data.files.rows import TEXT_COLUMNS, TOKEN_COLUMNS
 from ..data.rows.labels import label_values, one_label
-from ..data.rows.splits import LABEL_COLUMNS, TAG_COLUMNS, TEXT_COLUMNS, TOKEN_COLUMNS, choose_column, load_splits
+from ..data.rows.splits import LABEL_COLUMNS, TAG_COLUMNS, choose_column, load_splits
 from ..data.writing import check_output_dir, written_whole
 from ..distillation.training import train_by_options
 from ..linear.baselines import classify_texts, tag_sentences

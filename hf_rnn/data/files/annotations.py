@@ -52,6 +52,7 @@ class Annotations:
         empty (`list`): Usual columns of spans that were empty somewhere.
         has_work (`bool`): Whether any row is of a tool.
         shared (`int`): Rows that several annotators did.
+        predicted (`int`): Tasks of Label Studio that hold answers of a model and no annotations.
         votes (`dict`): What each of Prodigy's annotators made of a task, by its number, with their names.
     """
 
@@ -63,6 +64,7 @@ class Annotations:
     empty: list[str] = field(default_factory=list)
     has_work: bool = False
     shared: int = 0
+    predicted: int = 0
     votes: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
 
     @classmethod
@@ -107,6 +109,8 @@ class Annotations:
                 f"{path}: {self.shared} rows have several annotations, of which {self.reading.annotators!r} counts. "
                 f"--annotators {' or '.join(others)} chooses otherwise."
             )
+        if self.predicted:
+            logger.warning_once(f"{path}: {self.predicted} tasks have no annotations but predictions of a model, which are read as those.")
         if len(self.answers) > 1 and any("reject" in answers for answers in self.answers.values()):
             logger.warning_once(f"{path}: rows whose label was rejected are left out: they tell no label.")
 
@@ -138,6 +142,7 @@ class Annotations:
     def _observe_task(self, row: Row) -> None:
         work = studio.finished(row)
         self.has_work = True
+        self.predicted += studio.is_predicted(row)
         _add(self.empty, "spans")
         self.shared += len(work) > 1
         spans, choices = studio.decide(work, self.reading.annotators)
