@@ -38,10 +38,6 @@ def test_other_columns_come_back(classifier, reviews, tmp_path, caplog):
     assert [list(row) for row in rows] == [["number", "place", "text", "label", "score"]] * 3
     told = [("1", "Seoul", "good, very"), ("2", "", 'bad "film"'), ("3", "Busan", "")]
     assert [(row["number"], row["place"], row["text"]) for row in rows] == told
-        ("1", "Seoul", "good, very"),
-        ("2", "", 'bad "film"'),
-        ("3", "Busan", ""),
-    ]
     assert caplog.text.count("column 'label' of the input has the name of 'label' of the answer, and does not come back") == 1
     (row, *_) = run(classifier[0], reviews, tmp_path / "out.jsonl", "--keep_columns", "place", "review")
     assert list(row) == ["place", "review", "text", "label", "score"] and row["review"] == row["text"]
