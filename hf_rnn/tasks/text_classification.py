@@ -6,7 +6,6 @@ from typing import Any, ClassVar
 import evaluate
 import numpy as np
 from scipy.special import expit, softmax
-from sklearn.metrics import classification_report
 from transformers import AutoModelForSequenceClassification, EvalPrediction, PreTrainedTokenizerBase
 from transformers.trainer_utils import PredictionOutput
 from transformers.utils import logging
@@ -22,7 +21,7 @@ from ..data.rows.labels import collect_labels, feature_names
 from ..data.rows.splits import LABEL_COLUMNS, AnyDataset, Splits, choose_column, iterate_cells
 from .defaults import Size, classifier_defaults, student_defaults
 from .metrics import ClassificationMetric, MultiLabelMetric, RegressionMetric, load_metric
-from .report import Confusion, Report
+from .report import Confusion, Report, class_table
 from .task import Columns, Task, TaskOptions, keep_labels, known_labels
 
 logger = logging.get_logger(__name__)
@@ -169,7 +168,7 @@ class TextClassification(Task):
         labels, ids = list(self.labels), list(range(len(self.labels)))
 
         def scores() -> str:
-            return classification_report(output.label_ids, answers, labels=ids, target_names=labels, digits=4, zero_division=0)
+            return class_table(output.label_ids, answers, ids, labels)
 
         is_single = self.problem == "single_label_classification"
         return Report(written, scores, Confusion(output.label_ids, answers, labels) if is_single else None)

@@ -52,6 +52,11 @@ class RnnTrainer(Trainer):
         self.add_callback(TotalLoss())
         if getattr(self.model, "needs_piece_types", False) and getattr(self.processing_class, "is_fast", False):
             self.model.set_piece_types(self.processing_class)
+        if self.args.torch_compile and self.model.config.model_type == "hf_rnn":
+            raise ValueError(
+                "`torch_compile` unrolls a recurrence step by step, for every length of rows anew, and does not end; got true. Leave "
+                "--torch_compile out: the layers have kernels of their own."
+            )
         if self.label_smoother is not None and getattr(self.model.config, "use_crf", False):
             raise ValueError(
                 f"`label_smoothing_factor` smooths independent classes, but `use_crf` is on; got {self.args.label_smoothing_factor}. "

@@ -87,6 +87,12 @@ def test_what_may_not_change(begun, tmp_path, options, told):
     assert load_file(tmp_path / "run" / "model.safetensors").keys() == load_file(begun / "model.safetensors").keys()
 
 
+def test_compiling_is_refused(tmp_path):
+    """It does not end, so that it is not begun."""
+    with pytest.raises(ValueError, match="`torch_compile` unrolls a recurrence .* Leave --torch_compile out"):
+        train(tmp_path / "run", torch_compile=True)
+
+
 def test_checkpoints_without_a_note(begun, tmp_path):
     """Those of older versions, and damaged notes, tell nothing of their options."""
     arguments = TrainingArguments(output_dir=str(tmp_path), use_cpu=True)
