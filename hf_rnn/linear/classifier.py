@@ -30,8 +30,8 @@ logger = logging.get_logger(__name__)
 
 # inverse strengths of the L2 penalty to choose from, the number of folds, and the rows that are enough to choose by
 PENALTIES, FOLDS, ENOUGH_ROWS = (4.0, 16.0, 64.0), 5, 6000
-# the penalty where choosing takes too long
-USUAL_PENALTY = 16.0
+# the penalty where choosing takes too long, as it always does with so many classes
+USUAL_PENALTY, MANY_CLASSES = 16.0, 500
 # weights that a fit without being asked for may have; features that are worth while; what an evaluation of the loss may take, of which
 # a fit takes tens, and a quarter of what those of a choice may: products of a value of a row with a weight, and as many for each weight
 MOST_WEIGHTS, LEAST_FEATURES, MOST_PRODUCTS, OF_WEIGHT = 2**24, 2**13, 4 * 10**9, 64
@@ -271,7 +271,7 @@ class WideFit:
                 return None
             folds = max(1, min(FOLDS, ENOUGH_ROWS // len(labels)))
             choice = len(PENALTIES) * folds * (products * min(1.0, ENOUGH_ROWS / len(labels)) + weights)
-            is_quick = choice <= 4 * MOST_PRODUCTS
+            is_quick = choice <= 4 * MOST_PRODUCTS and self.model.config.num_labels < MANY_CLASSES
             self.penalty = choose_penalty(design, labels, self.model.config.num_labels) if is_quick else USUAL_PENALTY
         weight, bias = fit_regression(design, labels, self.penalty, self.model.config.num_labels)
         path.weight[1:], path.bias[:] = torch.tensor(weight), torch.tensor(bias)
