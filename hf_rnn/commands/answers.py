@@ -3,16 +3,20 @@
 import json
 import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from ..data.files.readers import DataError
+from ..data.files.errors import DataError
+from ..data.files.writers import Rows, json_line, write_jsonl
 from ..data.locking import held
 from ..data.writing import disk_problem, written_whole
-from ..inference.predictor import Text
+from .input_rows import InputRow
 
+# writes a file from what gives its rows
+Convert = Callable[[str | Path, Rows], None]
 START_AGAIN = "Pass --resume false to start again."
 
 
@@ -21,7 +25,9 @@ class OtherRunError(DataError):
 
 
 @contextmanager
-def answers_to(path: str, run: dict[str, Any], resume: bool | None, rank: int = 0, world_size: int = 1) -> Iterator["AnswerFile"]:
+def answers_to(
+    path: str, run: dict[str, Any], resume: bool | None, rank: int = 0, world_size: int = 1, convert: Convert | None = None
+) -> Iterator["AnswerFile"]:
     """Give an `AnswerFile`; put the file in its place at the end, or say how to go on from what is answered.
 
     Args:
@@ -30,13 +36,15 @@ def answers_to(path: str, run: dict[str, Any], resume: bool | None, rank: int = 
         resume (`bool`, *optional*): Whether to go on with parts that are there, or to start again; if it is left out, there must be none.
         rank (`int`): This process.
         world_size (`int`): Processes; window i belongs to process i modulo their number.
+        convert (`Callable`, *optional*): Writes a path from the rows in order, which it may ask for several times; by default they are
+            written as JSON lines.
 
     Raises:
         DataError: There are parts and `resume` is left out, or they belong to another run, which is left as it is; or another process
             writes there; or no more can be read or written.
     """
     with held(Path(path).with_name(f".{Path(path).name}.lock"), path, "output_file"):
-        answers = AnswerFile(path, run, resume, rank, world_size)
+        answers = AnswerFile(path, run, resume, rank, world_size, convert)
         try:
             yield answers
             answers.finish()
@@ -61,8 +69,10 @@ class AnswerFile:
         rows (`int`): Rows of this process that are in its part.
     """
 
-    def __init__(self, path: str, run: dict[str, Any], resume: bool | None, rank: int, world_size: int) -> None:
-        self.path, self.rank, self.world_size = Path(path), rank, world_size
+    def __init__(
+        self, path: str, run: dict[str, Any], resume: bool | None, rank: int = 0, world_size: int = 1, convert: Convert | None = None
+    ) -> None:
+        self.path, self.rank, self.world_size, self.convert = Path(path), rank, world_size, convert
         self.sizes: list[int] = []
         self.rows = 0
         self.run = {**run, "processes": world_size}
@@ -112,18 +122,18 @@ class AnswerFile:
         with written_whole(self.note) as file:
             json.dump(self.run, file)
 
-    def has(self, window: list[Text]) -> bool:
+    def has(self, window: list[InputRow]) -> bool:
         """Return whether the part goes on with the answers to a window.
 
         Raises:
-            OtherRunError: It goes on with answers to other texts.
+            OtherRunError: It goes on with answers to other texts, or with other columns beside them.
         """
         if self.known is None:
             return False
         lines = [self.known.readline() for _ in window]
-        for line, text in zip(lines, window, strict=True):
+        for line, row in zip(lines, window, strict=True):
             # the last one may have been cut off
-            if line.endswith(b"\n") and not _answers(line, text):
+            if line.endswith(b"\n") and not _answers(line, row):
                 raise OtherRunError(f"{self.part} holds answers to other texts. {START_AGAIN}")
         if not lines[-1].endswith(b"\n"):
             self.known.close()
@@ -137,7 +147,7 @@ class AnswerFile:
         """Write the answers to a window, in place of those that are there in part."""
         if self.file is None:
             self._open()
-        rest = memoryview("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in answers).encode())
+        rest = memoryview("".join(map(json_line, answers)).encode())
         while rest and self.file is not None:
             rest = rest[self.file.write(rest) :]
         self.rows += len(answers)
@@ -168,17 +178,20 @@ class AnswerFile:
         self._meet()
 
     def _put_together(self) -> None:
-        if self.world_size == 1:
+        if self.world_size == 1 and self.convert is None:
             os.replace(self.part, self.path)
         else:
-            parts = [open(self._part(rank), "rb") for rank in range(self.world_size)]  # noqa: SIM115
-            with written_whole(self.path) as file:
-                for index, size in enumerate(self.sizes):
-                    file.writelines(parts[index % self.world_size].readline().decode() for _ in range(size))
-            for rank, part in enumerate(parts):
-                part.close()
+            (self.convert or write_jsonl)(self.path, lambda: map(json.loads, self._lines()))
+            for rank in range(self.world_size):
                 self._part(rank).unlink()
         self.note.unlink()
+
+    def _lines(self) -> Iterator[bytes]:
+        """Yield the lines of all parts in the order of the rows."""
+        with ExitStack() as stack:
+            parts = [stack.enter_context(open(self._part(rank), "rb")) for rank in range(self.world_size)]
+            for index, size in enumerate(self.sizes):
+                yield from islice(parts[index % self.world_size], size)
 
     def close(self) -> None:
         """Close what is open; take away what this run made if no answer is in it."""
@@ -197,8 +210,9 @@ class AnswerFile:
             PartialState(cpu=True).wait_for_everyone()
 
 
-def _answers(line: bytes, text: Text) -> bool:
+def _answers(line: bytes, row: InputRow) -> bool:
     with suppress(ValueError, AttributeError):
-        row = json.loads(line)
-        return text in (row.get("text"), row.get("tokens")) or (isinstance(text, list) and row.get("text") == " ".join(text))
+        told, text = json.loads(line), row.text
+        is_text = text in (told.get("text"), told.get("tokens")) or (isinstance(text, list) and told.get("text") == " ".join(text))
+        return is_text and {name: told.get(name) for name in row.others} == row.others
     return False

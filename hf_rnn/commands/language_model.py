@@ -28,10 +28,9 @@ from ..arguments import CONFIG_DEFAULTS, CardArguments, DataArguments, ModelArgu
 from ..data.files.cells import as_text, place
 from ..data.files.locations import Places
 from ..data.files.readers import DataError
+from ..data.files.rows import TEXT_COLUMNS, TOKEN_COLUMNS
 from ..data.rows.collator import RnnCollator
 from ..data.rows.splits import (
-    TEXT_COLUMNS,
-    TOKEN_COLUMNS,
     AnyDataset,
     Splits,
     carve_validation,

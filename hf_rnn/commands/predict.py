@@ -7,40 +7,61 @@ Example:
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from types import SimpleNamespace
+from typing import TypeAlias
 
 from ..arguments import DataArguments, LoadArguments, UseArguments
-from ..data.files.cells import as_text, as_tokens, place
-from ..data.files.readers import DataError, Row, read_rows
+from ..data.files.cells import as_text
+from ..data.files.reading import ReadingOptions
+from ..data.files.rows import TEXT_COLUMNS, TOKEN_COLUMNS, Row
+from ..data.files.writers import Rows, check_ending, write_rows
 from ..data.fingerprints import fingerprint
-from ..data.rows.splits import TEXT_COLUMNS, TOKEN_COLUMNS
 from ..data.visible import visible_json
 from ..data.writing import check_output_file
-from ..inference.bulk import windows
 from ..inference.loading import load
-from ..inference.predictor import Predictor, Text
+from ..inference.predictor import Predictor
+from ..inference.shapes import FIELDS, SHAPES, TAKEN
 from ..options import check_given, option, pick, read_arguments
 from .answers import answers_to
+from .input_rows import InputRow, Keeping, read_input, row_windows
+
+Answer: TypeAlias = Callable[[list[InputRow]], list[Row]]
+Shape: TypeAlias = Callable[[Row], Row]
+JSON_LINES = (".jsonl", ".ndjson", "")
+# endings of the shapes of tools
+ENDINGS = {"jsonl": JSON_LINES, "label_studio": (".json",), "doccano": (*JSON_LINES, ".json"), "prodigy": (*JSON_LINES, ".json")}
 
 
 @dataclass
 class PredictArguments:
-    """What to predict with which model."""
+    """What to predict with which model, and what to write."""
 
     text: str | None = option("One text, or tokens separated by spaces for a tagger.", essential=True)
     input_file: str | None = option(
         "File with a text a line (.txt), or csv, tsv, json, jsonl, parquet, conll or conllu; - for lines of the input.", essential=True
     )
     resume: bool | None = option("Go on with an output that was not finished, or, if false, start it again.", essential=True)
+    keep_columns: list[str] | None = option(  # noqa: RUF009
+        "Columns of the input that come back beside the answers: names, all or none; by default all but those named like what is answered.",
+        essential=True,
+    )
+    scores: str | None = option("Scores of a classifier: of the best label (top), of all, or of so many of the best.", essential=True)
+    format: str | None = option(
+        "Shape of --output_file: label_studio (.json), doccano, prodigy or jsonl; by default its ending says it: jsonl, json, csv, tsv, "
+        "parquet.",
+        choices=list(ENDINGS),
+        essential=True,
+    )
 
 
 KINDS = (
     PredictArguments,
     LoadArguments,
     pick(UseArguments, "device", "output_file", batch_size=256),
-    pick(DataArguments, "text_column_name"),
+    pick(DataArguments, "text_column_name", "label_column_name", "sentence_column_name"),
 )
 
 
@@ -53,54 +74,103 @@ def main(argv: list[str] | None = None) -> None:
         raise ValueError(f"Give exactly one of --text and --input_file, got {got}.")
     if arguments.output_file is not None:
         check_output_file(arguments.output_file, "output_file", arguments.input_file, arguments.model_name_or_path)
+        check_ending(arguments.output_file, "output_file", ENDINGS.get(arguments.format))
+    most = read_scores(arguments.scores)
     predictor = load(arguments.model_name_or_path, arguments.trust_remote_code, arguments.device)
-    if arguments.input_file is None:
-        texts: Iterable[Text] = [as_text(arguments.text, "--text")]
-    else:
-        decoder = predictor.decoder
-        own = [decoder.text_column] if decoder.text_column else []
-        usual = (*own, *TEXT_COLUMNS, *decoder.more_columns, *TOKEN_COLUMNS)
-        texts = read_texts(arguments.input_file, arguments.text_column_name, usual)
+    _check_kind(predictor.decoder.kind, arguments.format, most)
+    rows = _input_rows(predictor, arguments)
+
+    def answer(window: list[InputRow]) -> list[Row]:
+        answers = predictor.predict([row.text for row in window], arguments.batch_size, all_scores=most is not None)
+        return [{**row.others, **cut_scores(told, most)} for row, told in zip(window, answers, strict=True)]
+
+    shape = shaper(predictor, arguments.format)
     if arguments.output_file is None:
-        _print(predictor, texts, arguments.batch_size)
+        _print(answer, rows, shape)
     else:
-        _write(predictor, texts, arguments)
+        _write(answer, rows, shape, arguments)
 
 
-def _print(predictor: Predictor, texts: Iterable[Text], batch_size: int) -> None:
-    # what a terminal or a pipe has no letters for is spelt out as well
-    is_plain = (sys.stdout.encoding or "utf-8").lower() not in ("utf-8", "utf8")
-    for window in windows(texts):
-        for row in predictor.predict(window, batch_size):
-            print(visible_json(json.dumps(row, ensure_ascii=is_plain)))
+def _input_rows(predictor: Predictor, arguments: SimpleNamespace) -> Iterable[InputRow]:
+    """Return what is to be answered."""
+    if arguments.input_file is None:
+        return [InputRow(as_text(arguments.text, "--text"))]
+    decoder = predictor.decoder
+    keeping = Keeping(arguments.keep_columns, {*FIELDS[decoder.kind], *TAKEN.get(arguments.format, ())})
+    reading = ReadingOptions(arguments.text_column_name, arguments.label_column_name, arguments.sentence_column_name)
+    own = [decoder.text_column] if decoder.text_column else []
+    return read_input(arguments.input_file, keeping, reading, (*own, *TEXT_COLUMNS, *decoder.more_columns, *TOKEN_COLUMNS))
 
 
-def _write(predictor: Predictor, texts: Iterable[Text], arguments: SimpleNamespace) -> None:
-    """Write a JSON object a line for each text, this process every window that is its own."""
-    model = fingerprint(arguments.model_name_or_path, arguments.trust_remote_code)
-    run = {"model": model, "input": arguments.input_file or arguments.text, "batch_size": arguments.batch_size}
-    rank, world_size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
-    with answers_to(str(arguments.output_file), run, arguments.resume, rank, world_size) as answers:
-        for index, window in enumerate(windows(texts)):
-            answers.sizes.append(len(window))
-            if index % world_size == rank and not answers.has(window):
-                answers.add(predictor.predict(window, arguments.batch_size))
-
-
-def read_texts(path: str, column: str | None = None, usual: Sequence[str] = (*TEXT_COLUMNS, *TOKEN_COLUMNS)) -> Iterator[Text]:
-    """Yield the texts or token lists of a file, from a column or the first of the usual ones; of a .txt file, or of the standard input
-    under the name "-", its lines.
+def read_scores(value: str | None) -> float | None:
+    """Return how many scores `--scores` asks for beside that of the best label: None for no more.
 
     Raises:
-        DataError: A row has no such column, or neither text nor tokens in it.
+        ValueError: It is neither "top", "all" nor a number.
     """
-    rows: Iterator[Row] = ({"text": line.rstrip("\r\n")} for line in sys.stdin) if path == "-" else read_rows(path)
-    for number, row in enumerate(rows):
-        names = [column] if column else [name for name in usual if name in row]
-        if not names or names[0] not in row:
-            raise DataError(f"{path}, row {number}: no column {column or 'of texts'}; it has {list(row)}. Pass --text_column_name.")
-        cell, where = row[names[0]], place(f"{path},", number, names[0])
-        yield as_tokens(cell, where) if isinstance(cell, list) else as_text(cell, where)
+    if value in (None, "top"):
+        return None
+    if value == "all":
+        return float("inf")
+    if not str(value).isdecimal() or int(str(value)) < 1:
+        raise ValueError(f"`scores` must be top, all or a whole number of at least 1, got {value!r}. Pass another --scores.")
+    return int(str(value))
+
+
+def _check_kind(kind: str, shape: str | None, most: float | None) -> None:
+    """Raise a ValueError if what a model answers has no such scores, or no place in a shape."""
+    if most is not None and kind not in ("label", "labels"):
+        raise ValueError("`scores` of several labels are those of classifiers of texts, and this model is none. Leave --scores out.")
+    if kind == "number" and shape in ("doccano", "prodigy"):
+        raise ValueError(f"`format` {shape!r} holds labels and spans, but this model answers numbers. Pass --format label_studio or jsonl.")
+
+
+def cut_scores(answer: Row, most: float | None) -> Row:
+    """Return an answer with no more than so many of its scores, the best of them first; all of them in the order of the labels."""
+    scores = answer.get("scores")
+    if most is None or scores is None or len(scores) <= most:
+        return answer
+    best = sorted(scores.items(), key=lambda item: -item[1])[: int(most)]
+    return {**answer, "scores": dict(best)}
+
+
+def shaper(predictor: Predictor, name: str | None) -> Shape:
+    """Return what makes a row of a shape of a row that is read and answered."""
+    if name not in SHAPES:
+        return lambda row: row
+    own, labels = FIELDS[predictor.decoder.kind], predictor.decoder.labels
+
+    def shape(row: Row) -> Row:
+        others = {column: cell for column, cell in row.items() if column not in own}
+        return SHAPES[name](others, {column: cell for column, cell in row.items() if column in own}, labels)
+
+    return shape
+
+
+def _print(answer: Answer, rows: Iterable[InputRow], shape: Shape) -> None:
+    # what a terminal or a pipe has no letters for is spelt out as well
+    is_plain = (sys.stdout.encoding or "utf-8").lower() not in ("utf-8", "utf8")
+    for window in row_windows(rows):
+        for row in answer(window):
+            print(visible_json(json.dumps(shape(row), ensure_ascii=is_plain)))
+
+
+def _write(answer: Answer, rows: Iterable[InputRow], shape: Shape, arguments: SimpleNamespace) -> None:
+    """Write a row for each text, this process every window that is its own."""
+    model = fingerprint(arguments.model_name_or_path, arguments.trust_remote_code)
+    names = ("batch_size", "keep_columns", "scores")
+    run = {"model": model, "input": arguments.input_file or arguments.text, **{name: getattr(arguments, name) for name in names}}
+    rank, world_size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    is_as_answered = arguments.format not in SHAPES and Path(arguments.output_file).suffix.lower() in JSON_LINES
+
+    def convert(path: str | Path, answered: Rows) -> None:
+        write_rows(path, lambda: map(shape, answered()))
+
+    with answers_to(str(arguments.output_file), run, arguments.resume, rank, world_size, None if is_as_answered else convert) as answers:
+        for index, window in enumerate(row_windows(rows)):
+            answers.sizes.append(len(window))
+            if index % world_size == rank and not answers.has(window):
+                answers.add(answer(window))
 
 
 if __name__ == "__main__":

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from ..arguments import DataArguments, LabelledTrainingArguments, ModelArguments
 from ..data.files.locations import Places
+from ..data.files.rows import TEXT_COLUMNS, TOKEN_COLUMNS
 from ..data.locking import locked
-from ..data.rows.splits import TEXT_COLUMNS, TOKEN_COLUMNS, choose_column, iterate_texts, load_splits
+from ..data.rows.splits import choose_column, iterate_texts, load_splits
 from ..data.tokenizers.training import train_tokenizer
 from ..data.writing import check_output_dir
 from ..options import option, pick, read_arguments

@@ -33,18 +33,24 @@ def disk_problem(error: Exception, path: str | Path) -> str | None:
 
 
 @contextmanager
-def written_whole(path: str | Path) -> Iterator[TextIO]:
-    """Open a file for text that takes its place only when the block ends well; what stood there before stays until then."""
+def replacing(path: str | Path) -> Iterator[Path]:
+    """Give the path of a file to write beside another one, whose place it takes only when the block ends well."""
     path = Path(path)
     beside = path.with_name(f"{path.name}.partial")
     try:
-        with open(beside, "w", encoding="utf-8") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
+        yield beside
         os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+@contextmanager
+def written_whole(path: str | Path, newline: str | None = None) -> Iterator[TextIO]:
+    """Open a file for text that takes its place only when the block ends well; what stood there before stays until then."""
+    with replacing(path) as beside, open(beside, "w", encoding="utf-8", newline=newline) as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def check_output_file(path: str, name: str, *inputs: str | None) -> None:

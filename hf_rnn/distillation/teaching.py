@@ -12,8 +12,9 @@ from transformers.utils.logging import get_logger
 
 from ..arguments import DistillationArguments, LabelledTrainingArguments
 from ..data.files.readers import DataError, read_rows
+from ..data.files.rows import TEXT_COLUMNS, TOKEN_COLUMNS
 from ..data.rows.labels import feature_names, label_values, named_cell
-from ..data.rows.splits import TEXT_COLUMNS, TOKEN_COLUMNS, Splits, choose_column, load_splits
+from ..data.rows.splits import Splits, choose_column, load_splits
 from ..data.tokenizers.encoder_vectors import find_similar
 from ..sharing.cards import code
 from ..tasks.task import Columns, Task

@@ -15,9 +15,10 @@ from ..data.files.cells import as_text, place
 from ..data.files.locations import Places
 from ..data.files.readers import DataError
 from ..data.files.reading import ReadingOptions
+from ..data.files.rows import TEXT_COLUMNS
 from ..data.rows.label_columns import read_labels
 from ..data.rows.labels import feature_names, label_values, named_cell, one_label
-from ..data.rows.splits import LABEL_COLUMNS, TEXT_COLUMNS, choose_column, load_splits
+from ..data.rows.splits import LABEL_COLUMNS, choose_column, load_splits
 from ..linear.baselines import out_of_fold
 
 logger = logging.get_logger(__name__)

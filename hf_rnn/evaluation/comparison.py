@@ -12,10 +12,11 @@ from transformers.utils.logging import get_logger
 from ..data.files.cells import as_text, as_tokens, place
 from ..data.files.locations import Places
 from ..data.files.readers import DataError
+from ..data.files.rows import TEXT_COLUMNS, TOKEN_COLUMNS
 from ..data.rows.annotated import annotated_texts
 from ..data.rows.label_columns import read_lists, read_tags
 from ..data.rows.labels import feature_names, label_values, named_cell, one_label
-from ..data.rows.splits import LABEL_COLUMNS, TAG_COLUMNS, TEXT_COLUMNS, TOKEN_COLUMNS, choose_column, load_splits
+from ..data.rows.splits import LABEL_COLUMNS, TAG_COLUMNS, choose_column, load_splits
 from ..inference.predictor import Predictor
 from ..models.tags import guess_scheme
 from ..tasks.decoding import Decoder, Text

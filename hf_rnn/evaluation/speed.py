@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from transformers import PreTrainedModel
 
-from ..inference.predictor import Predictor, Text
+from ..inference.predictor import Predictor
+from ..tasks.decoding import Text
 
 COSTS = ("parameters", "MiB", "texts/s alone", "texts/s in batches")
 # texts whose answers are timed, one by one and in batches

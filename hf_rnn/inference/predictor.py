@@ -1,16 +1,17 @@
 """From texts to answers: labels with scores, tags and spans, and why."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from ..tasks.decoding import Decoder, Text, decoder_of
+from ..data.files.rows import TEXT_COLUMNS, TOKEN_COLUMNS
+from ..tasks.decoding import Decoder, decoder_of
 from .bulk import batches, size, windows
 from .explaining import explain
 from .gates import trace_gates
+from .texts import Texts, iterate_texts
 
 
 @dataclass(frozen=True)
@@ -30,28 +31,36 @@ class Predictor:
         """Return what makes answers of the model's outputs."""
         return decoder_of(self.model, self.tokenizer)
 
-    def __call__(self, texts: Text | Iterable[Text], batch_size: int = 64) -> list[dict[str, Any]]:
+    def __call__(self, texts: Texts, batch_size: int = 64) -> list[dict[str, Any]]:
         """Answer texts, as `predict` does."""
         return self.predict(texts, batch_size)
 
-    def predict(self, texts: Text | Iterable[Text], batch_size: int = 64) -> list[dict[str, Any]]:
+    def predict(self, texts: Texts, batch_size: int = 64, all_scores: bool = False) -> list[dict[str, Any]]:
         """Answer texts, in their order; those of similar length together, in bounded memory.
 
         Args:
-            texts (`str` or `Iterable`): One text or several; each a string, or a list of tokens.
+            texts: One text or several, each a string, a list of tokens, or a row (a dictionary) with the column of texts or tokens that
+                the model was trained on, or a usual one; or a `DataFrame`, a `Series`, a `Dataset`, a dictionary of columns, an array, or
+                what yields texts one by one.
             batch_size (`int`): Texts at a time, at most; long ones are fewer.
+            all_scores (`bool`): Whether a classifier of one label tells the `scores` of all labels too.
 
         Returns:
             `list`: A dictionary for each text. Of a classifier `text` with `label` and `score` (one label), `scores` (several labels)
             or `prediction` (regression); of a tagger `tokens` and `tags`, for a string also its `text` and `spans` as pipelines give
             them (`start`, `end`, `entity_group`, `score`, `word`), and `intent` if the model has any. A tagger of raw text gives
             `text` and `spans`, and for a list of tokens, which it reads joined by spaces, `tokens` and their BIO `tags`.
+
+        Raises:
+            ValueError: What is given, or one of its texts, is none of these; says which and of what type.
         """
+        decoder = replace(self.decoder, all_scores=True) if all_scores else self.decoder
+        own = [decoder.text_column] if decoder.text_column else []
         answers: list[dict[str, Any]] = []
-        for window in windows([texts] if isinstance(texts, str) else texts):
+        for window in windows(iterate_texts(texts, (*own, *TEXT_COLUMNS, *decoder.more_columns, *TOKEN_COLUMNS))):
             found: list[dict[str, Any]] = [{}] * len(window)
             for rows in batches([size(text) for text in window], batch_size):
-                for row, answer in zip(rows, self.decoder.answer([window[row] for row in rows]), strict=True):
+                for row, answer in zip(rows, decoder.answer([window[row] for row in rows]), strict=True):
                     found[row] = answer
             answers += found
         return answers

@@ -40,5 +40,5 @@ def choose_linear_fit(
     if not chosen or not has_one_label:
         return None
     if is_classifier:
-        return WideFit(model, tokenizer, chosen, TAUGHT if is_taught else FROM_LABELS)
+        return WideFit(model, tokenizer, chosen, TAUGHT if is_taught else FROM_LABELS, is_asked=size is not None)
     return TaggerFit(model, tokenizer, chosen)

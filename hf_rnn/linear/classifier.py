@@ -30,6 +30,11 @@ logger = logging.get_logger(__name__)
 
 # inverse strengths of the L2 penalty to choose from, the number of folds, and the rows that are enough to choose by
 PENALTIES, FOLDS, ENOUGH_ROWS = (4.0, 16.0, 64.0), 5, 6000
+# the penalty where choosing takes too long, as it always does with so many classes
+USUAL_PENALTY, MANY_CLASSES = 16.0, 500
+# weights that a fit without being asked for may have; features that are worth while; what an evaluation of the loss may take, of which
+# a fit takes tens, and a quarter of what those of a choice may: products of a value of a row with a weight, and as many for each weight
+MOST_WEIGHTS, LEAST_FEATURES, MOST_PRODUCTS, OF_WEIGHT = 2**24, 2**13, 4 * 10**9, 64
 # logit of a class that no row has
 ABSENT = -30.0
 
@@ -195,21 +200,37 @@ class WideFit:
         tokenizer (`PreTrainedTokenizerBase`): Says what its ids spell.
         size (`int`): Largest number of features.
         prior (`Prior`): Of the factors.
+        is_asked (`bool`): Whether it is fitted however long that takes; else it is left out, with a word, where classes are too many.
     """
 
     def __init__(
-        self, model: RnnForSequenceClassification, tokenizer: PreTrainedTokenizerBase, size: int, prior: Prior = FROM_LABELS
+        self,
+        model: RnnForSequenceClassification,
+        tokenizer: PreTrainedTokenizerBase,
+        size: int,
+        prior: Prior = FROM_LABELS,
+        is_asked: bool = True,
     ) -> None:
         self.model = model
         self.characters = torch.tensor(piece_characters(tokenizer), dtype=torch.int32)
-        self.size = size
+        most = MOST_WEIGHTS // model.config.num_labels
+        self.size = size if is_asked else min(size, most)
         self.prior = prior
+        self.is_asked = is_asked
+        self.is_left_out = not is_asked and most < LEAST_FEATURES
         self.penalty: float | None = None
         self.factor = 1.0
 
     def fit(self, train: Dataset, validation: Dataset | None) -> None:
         """Fit the path on training rows, then weigh it against the recurrence on rows that neither has seen, if there are any."""
         path = self._fit_path(train)
+        if path is None:
+            self.is_left_out = True
+            logger.warning(
+                f"{len(train):,} rows of {self.model.config.num_labels:,} classes take a linear model too long: it is left "
+                "out. --wide_size asks for one all the same, such as --wide_size 20000."
+            )
+            return
         factors = self.prior.factors
         if validation is not None:
             linear = design_matrix(path, validation["input_ids"]) @ path.weight[1:].numpy() + path.bias.numpy()
@@ -225,7 +246,8 @@ class WideFit:
 
     def refit(self, *parts: Dataset) -> None:
         """Fit the path again on more rows; penalty and factors stay."""
-        self._attach(self._fit_path(concatenate_datasets(parts)))
+        if not self.is_left_out and (path := self._fit_path(concatenate_datasets(parts))) is not None:
+            self._attach(path)
 
     @torch.no_grad()
     def _answer(self, rows: list[list[int]]) -> np.ndarray:
@@ -234,14 +256,23 @@ class WideFit:
         answers = [self.model.eval()(ids.to(device), mask.to(device)).logits.float().cpu() for ids, mask in pad_batches(rows)]
         return torch.cat(answers).numpy()
 
-    def _fit_path(self, rows: Dataset) -> WidePath:
+    def _fit_path(self, rows: Dataset) -> WidePath | None:
+        """Return the path for some rows; None if that would take too long."""
+        if self.is_left_out:
+            return None
         labels = np.array(rows["labels"])
         path = WidePath(len(self.characters), 0, self.model.config.num_labels)
         path.characters = self.characters
         choose_features(path, rows["input_ids"], self.size)
         design = design_matrix(path, rows["input_ids"])
         if self.penalty is None:
-            self.penalty = choose_penalty(design, labels, self.model.config.num_labels)
+            products, weights = (count * self.model.config.num_labels for count in (design.nnz, OF_WEIGHT * design.shape[1]))
+            if products + weights > MOST_PRODUCTS and not self.is_asked:
+                return None
+            folds = max(1, min(FOLDS, ENOUGH_ROWS // len(labels)))
+            choice = len(PENALTIES) * folds * (products * min(1.0, ENOUGH_ROWS / len(labels)) + weights)
+            is_quick = choice <= 4 * MOST_PRODUCTS and self.model.config.num_labels < MANY_CLASSES
+            self.penalty = choose_penalty(design, labels, self.model.config.num_labels) if is_quick else USUAL_PENALTY
         weight, bias = fit_regression(design, labels, self.penalty, self.model.config.num_labels)
         path.weight[1:], path.bias[:] = torch.tensor(weight), torch.tensor(bias)
         return path

@@ -82,6 +82,8 @@ class RnnConfig(PreTrainedConfig):
         columns (`dict`, *optional*): Names of the columns that it was trained on, by what they hold: `"text"`, `"labels"`, `"intents"`.
         pad_token_id (`int`, *optional*): Row of the embedding that stays zero.
         bos_token_id, eos_token_id (`int`, *optional*): Tokens that begin and end a text of a causal language model.
+        unk_token_id, word_mark_id (`int`, *optional*): Unknown piece, and piece that is only a mark of a word's start: the stock
+            pipeline takes words apart at both, for which the tags of a tagger make up.
         initializer_range (`float`): Standard deviation of linear layers.
         embedding_initializer_range (`float`): Standard deviation of embeddings.
         tie_word_embeddings (`bool`): Whether the output layer of a language model is the matrix of its embeddings.
@@ -118,6 +120,8 @@ class RnnConfig(PreTrainedConfig):
     pad_token_id: int | None = 0
     bos_token_id: int | None = None
     eos_token_id: int | None = None
+    unk_token_id: int | None = None
+    word_mark_id: int | None = None
     initializer_range: float | int = 0.02
     embedding_initializer_range: float | int = 0.1
     tie_word_embeddings: bool = True

@@ -4,6 +4,7 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
+from transformers import PreTrainedTokenizerBase
 
 # older loaders copy only what this file names: F401 marks what is here for them
 from .backends import run_layer  # noqa: F401
@@ -23,8 +24,9 @@ from .losses import cross_entropy, sequence_loss
 from .masked import Compaction, take_positions
 from .onednn import onednn_lstm  # noqa: F401
 from .packing import Packing
-from .piece_tags import PieceTags
-from .pieces import SPACE, piece_types  # noqa: F401
+from .piece_tags import PieceTags, WordTags
+from .pieces import BYTE_MARK, SPACE, WORD_MARK
+from .pieces import piece_types as read_piece_types  # noqa: F401
 from .pooling import Pooling
 from .prepared import prepared  # noqa: F401
 from .pretrained import RnnHeadOutput, RnnModelOutput, RnnPreTrainedModel
@@ -218,8 +220,10 @@ class RnnForTokenClassification(RnnPreTrainedModel):
             self.wide = WideEmissions(config.vocab_size, config.wide_size, config.num_labels)
         if config.use_crf:
             self.crf = LinearChainCRF(config.num_labels)
+        labels = [config.id2label[index] for index in range(config.num_labels)]
         if config.units == "raw":
-            self.piece_tags = PieceTags([config.id2label[index] for index in range(config.num_labels)])
+            self.piece_tags = PieceTags(labels)
+        self.word_tags = WordTags(labels)
         if config.intents:
             self.intent_pooling = Pooling(config.pooling, config.hidden_size, config.num_directions)
             self.intent_classifier = nn.Linear(config.hidden_size, len(config.intents))
@@ -242,7 +246,8 @@ class RnnForTokenClassification(RnnPreTrainedModel):
 
         With a CRF the logits are emissions while training and max-marginals in evaluation: at each word's first piece, and
         repeated on its other pieces, their arg max is the Viterbi path over the words of the row. With `config.units="raw"` other
-        pieces say that they go on with a span, and white space whether it is inside one.
+        pieces say that they go on with a span, and white space whether it is inside one; so do, with `config.word_mark_id` or
+        `config.unk_token_id`, pieces at which the stock pipeline takes words apart.
 
         Args:
             labels (`Tensor`, *optional*): Tag ids, (B, T), -100 where there is none, as on all but the first piece of a word.
@@ -268,6 +273,9 @@ class RnnForTokenClassification(RnnPreTrainedModel):
             logits = decode(self.crf, logits, *self.model.words(input_ids, mask), self._is_masked)
         if self.config.units == "raw" and not self.training:
             logits = self.piece_tags.spread(logits, *self.model.words(input_ids, mask), self.model.spaces(input_ids, mask))
+        elif self._is_taken_apart and input_ids is not None and not self.training:
+            marks = self.config.word_mark_id, self.config.unk_token_id
+            logits = self.word_tags.join(logits, input_ids, *self.model.words(input_ids, mask), *marks)
         intent_logits = None
         if self.config.intents:
             pooled = self.intent_pooling(encoded.last_hidden_state, self.model.units(input_ids, mask))
@@ -280,6 +288,19 @@ class RnnForTokenClassification(RnnPreTrainedModel):
             loss=loss, logits=logits, intent_logits=intent_logits, state=encoded.state, hidden_states=encoded.hidden_states
         )
         return output if _wants_dict(return_dict, self.config) else output.to_tuple()
+
+    def set_piece_types(self, piece_types: list[int] | PreTrainedTokenizerBase) -> None:
+        """Say of each piece whether it starts a word, and which ones the stock pipeline takes words apart at."""
+        super().set_piece_types(piece_types)
+        if not isinstance(piece_types, list):
+            known = piece_types.get_vocab()
+            self.config.word_mark_id = next((known[mark] for mark in (WORD_MARK, BYTE_MARK) if mark in known), None)
+            self.config.unk_token_id = piece_types.unk_token_id
+
+    @property
+    def _is_taken_apart(self) -> bool:
+        """Return whether words that begin a span may be taken apart."""
+        return any(self.word_tags.begins) and (self.config.word_mark_id is not None or self.config.unk_token_id is not None)
 
 
 class _RnnLanguageModel(RnnPreTrainedModel):

@@ -1,4 +1,4 @@
-"""What the pieces of raw text say, given the tags of its units: pieces that continue a unit, and white space between units."""
+"""What pieces say, given the tags of words or of units of raw text: pieces that continue one, and white space between units."""
 
 from collections.abc import Sequence
 
@@ -65,3 +65,49 @@ class PieceTags:
         goes_on = (count > 0) & (count < starts.sum(1, keepdim=True)) & (inside[tags] == following) & (following != self.outside)
         spread = torch.where((starts | special).unsqueeze(2), scores, continued)
         return torch.where((spaces & ~goes_on).unsqueeze(2), nothing, spread)
+
+
+class WordTags:
+    """Let words that the stock pipeline takes apart say `I-X` from there on, where they say `B-X`, so that it joins them again.
+
+    Where the vocabulary has no mark of continuations, the pipeline starts a word at every unknown piece, and at what follows a space; a
+    mark of a word's start that is a piece of its own makes two words of one.
+
+    Args:
+        labels (`Sequence`): Names of the C tags.
+    """
+
+    def __init__(self, labels: Sequence[str]) -> None:
+        index = {label: place for place, label in enumerate(labels)}
+        # of each tag that begins a span the one that goes on with it, and the other way round; of others themselves
+        self.partner = list(range(len(labels)))
+        self.begins = [label.startswith("B-") and f"I-{label[2:]}" in index for label in labels]
+        for label in (label for label, begins in zip(labels, self.begins, strict=True) if begins):
+            inside = index[f"I-{label[2:]}"]
+            self.partner[index[label]], self.partner[inside] = inside, index[label]
+
+    def join(self, scores: Tensor, ids: Tensor, starts: Tensor, special: Tensor, mark: int | None, unknown: int | None) -> Tensor:
+        """Return scores of all positions, (B, T, C).
+
+        Args:
+            scores (`Tensor`): Of all positions, (B, T, C); those of a word stand at its first piece.
+            ids (`Tensor`): Pieces, (B, T).
+            starts (`Tensor`): True at the first piece of a word, (B, T), and perhaps of what is special.
+            special (`Tensor`): True at special tokens and where there is nothing, (B, T).
+            mark (`int`, *optional*): Piece that is nothing but a mark of a word's start.
+            unknown (`int`, *optional*): Unknown piece.
+        """
+        starts = starts & ~special
+        # (B, T): how many words begin up to here, and where the word at hand does
+        count = starts.cumsum(1)
+        first = take_positions(Compaction.from_mask(starts).order, (count - 1).clamp(min=0))
+        after_mark = (ids == mark).roll(1, 1) & starts.roll(1, 1) if mark is not None else torch.zeros_like(starts)
+        is_unknown = ids == unknown if unknown is not None else torch.zeros_like(starts)
+        broken = ((after_mark | is_unknown) & ~starts & ~special & (count > 0)).cumsum(1)
+        is_after = (broken > take_positions(broken, first)) & ~special
+        # (B, T, C)
+        of_word = take_positions(scores, first)
+        begins = torch.tensor(self.begins, device=scores.device)[of_word.argmax(2)]
+        partner = torch.tensor(self.partner, device=scores.device)
+        told = torch.where(begins.unsqueeze(2), of_word.index_select(2, partner), of_word)
+        return torch.where(is_after.unsqueeze(2), told, scores)

@@ -37,6 +37,7 @@ class Decoder(ABC):
     Args:
         model (`PreTrainedModel`): A classifier or tagger.
         tokenizer (`PreTrainedTokenizerBase`): Its tokenizer.
+        all_scores (`bool`): Whether a classifier of one label tells the `scores` of all labels beside that of the best.
     """
 
     task: ClassVar[str]
@@ -47,6 +48,7 @@ class Decoder(ABC):
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
+    all_scores: bool = False
 
     @cached_property
     def labels(self) -> list[str]:
@@ -90,10 +92,15 @@ class ClassDecoder(TextDecoder):
     kind = "label"
 
     def answer(self, texts: Sequence[Text]) -> list[dict[str, Any]]:
-        """Return `text`, `label` and `score`."""
-        best = self.logits(texts).softmax(-1).max(-1)
+        """Return `text`, `label` and `score`, and the `scores` of all labels if they are asked for."""
+        probabilities = self.logits(texts).softmax(-1)
+        best = probabilities.max(-1)
         rows = zip(texts, best.indices.tolist(), best.values.tolist(), strict=True)
-        return [{"text": joined(text), "label": self.labels[index], "score": score} for text, index, score in rows]
+        answers: list[dict[str, Any]] = [{"text": joined(text), "label": self.labels[index], "score": score} for text, index, score in rows]
+        if self.all_scores:
+            for answer, row in zip(answers, probabilities.tolist(), strict=True):
+                answer["scores"] = dict(zip(self.labels, row, strict=True))
+        return answers
 
 
 class LabelsDecoder(TextDecoder):

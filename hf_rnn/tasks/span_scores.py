@@ -51,5 +51,8 @@ class SpanCounts:
         for name, chosen in rows:
             precision, recall, f1 = self.scores(chosen)
             support = sum(self.gold[label] for label in (labels if chosen is None else chosen))
-            lines.append(f"{name:{width}}  {precision:9.4f}  {recall:6.4f}  {f1:6.4f}  {support:7}")
+            # of what is not there nothing can be found
+            told = (precision, recall, f1) if support else ()
+            cells = [f"{score:.4f}" for score in told] or ["n/a"] * 3
+            lines.append(f"{name:{width}}  {cells[0]:>9}  {cells[1]:>6}  {cells[2]:>6}  {support:7}")
         return "\n".join(lines) + "\n"

@@ -6,7 +6,6 @@ from typing import Any, ClassVar
 import evaluate
 import numpy as np
 from scipy.special import expit, softmax
-from sklearn.metrics import classification_report
 from transformers import AutoModelForSequenceClassification, EvalPrediction, PreTrainedTokenizerBase
 from transformers.trainer_utils import PredictionOutput
 from transformers.utils import logging
@@ -15,13 +14,14 @@ from ..arguments import DataArguments
 from ..data.files.cells import as_number, place
 from ..data.files.locations import Places
 from ..data.files.readers import DataError
+from ..data.files.rows import TEXT_COLUMNS
 from ..data.rows.encoding import drop_truncated, encode_texts, map_splits
 from ..data.rows.label_columns import JOINED, read_labels
 from ..data.rows.labels import collect_labels, feature_names
-from ..data.rows.splits import LABEL_COLUMNS, TEXT_COLUMNS, AnyDataset, Splits, choose_column, iterate_cells
+from ..data.rows.splits import LABEL_COLUMNS, AnyDataset, Splits, choose_column, iterate_cells
 from .defaults import Size, classifier_defaults, student_defaults
 from .metrics import ClassificationMetric, MultiLabelMetric, RegressionMetric, load_metric
-from .report import Answered, Confusion, Report
+from .report import Answered, Confusion, Report, class_table
 from .task import Columns, Task, TaskOptions, keep_labels, known_labels
 
 logger = logging.get_logger(__name__)
@@ -168,7 +168,7 @@ class TextClassification(Task):
         labels, ids = list(self.labels), list(range(len(self.labels)))
 
         def scores() -> str:
-            return classification_report(output.label_ids, answers, labels=ids, target_names=labels, digits=4, zero_division=0)
+            return class_table(output.label_ids, answers, ids, labels)
 
         if self.problem == "multi_label_classification":
             return Report(written, scores)

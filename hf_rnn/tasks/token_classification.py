@@ -7,21 +7,21 @@ from typing import Any, ClassVar
 import evaluate
 import numpy as np
 from seqeval.metrics import classification_report as span_report
-from sklearn.metrics import classification_report
 from transformers import AutoModelForTokenClassification, EvalPrediction, PreTrainedTokenizerBase
 from transformers.trainer_utils import PredictionOutput
 
 from ..arguments import DataArguments
 from ..data.files.locations import Places
 from ..data.files.readers import DataError
+from ..data.files.rows import TOKEN_COLUMNS
 from ..data.rows.encoding import encode_tokens, map_splits
 from ..data.rows.label_columns import read_lists, read_tags
 from ..data.rows.labels import collect_labels, feature_names
-from ..data.rows.splits import TAG_COLUMNS, TOKEN_COLUMNS, AnyDataset, Splits, choose_column, column_names, iterate_cells
+from ..data.rows.splits import TAG_COLUMNS, AnyDataset, Splits, choose_column, column_names, iterate_cells
 from ..models.tags import first_violation, guess_scheme
 from .defaults import Size, student_defaults, tagger_defaults
 from .metrics import SpanMetric, TokenMetric, load_metric
-from .report import Confusion, Report
+from .report import Confusion, Report, class_table, without_undefined
 from .task import Columns, Task, TaskOptions, keep_labels, known_intents, known_labels
 
 # options of rows with several labels
@@ -185,9 +185,9 @@ class TokenClassification(Task):
 
         def scores() -> str:
             if self.scheme:
-                return span_report(references, predictions, digits=4, zero_division=0)
-            flat = [[tag for tags in part for tag in tags] for part in (references, predictions)]
-            return classification_report(*flat, labels=list(self.labels), digits=4, zero_division=0)
+                return without_undefined(span_report(references, predictions, digits=4, zero_division=0))
+            right, answered = ([tag for tags in part for tag in tags] for part in (references, predictions))
+            return class_table(right, answered, self.labels, self.labels)
 
         return Report(written, scores, Confusion(given[given != -100], answers[given != -100], list(self.labels)))
 

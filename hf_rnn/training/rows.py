@@ -15,6 +15,7 @@ from transformers.utils import logging
 from ..arguments import DataArguments, RnnTrainingArguments
 from ..data.files.locations import Places
 from ..data.files.readers import DataError
+from ..data.files.studio import WORK
 from ..data.rows.splits import Splits, draw_validation, first_rows, load_splits, row_labels
 from ..tasks.defaults import validation_share
 
@@ -53,7 +54,7 @@ def files_of(rows: Mapping[str, Any]) -> Iterator[dict[str, str]]:
 def _records(rows: Any, split: str) -> Iterable[Mapping[str, Any]]:
     """Return rows as dictionaries."""
     if isinstance(rows, (Dataset, IterableDataset)):
-        return rows
+        return map(_without_gaps, rows) if is_export(rows) else rows
     if hasattr(rows, "to_dict") and hasattr(rows, "columns"):
         # what a frame has no value for is missing, not a number
         return rows.astype(object).where(rows.notna(), None).to_dict("records")
@@ -68,6 +69,19 @@ def _records(rows: Any, split: str) -> Iterable[Mapping[str, Any]]:
         f"`{split}` must be a file name, a Dataset, a DataFrame, a list of dictionaries or a dictionary of columns, got "
         f"{type(rows).__name__}{' of nothing' if rows == [] else ''}. Pass one of these."
     )
+
+
+def is_export(rows: Any) -> bool:
+    """Return whether a data set in memory has the columns of an annotation tool, whose rows have to be judged as those of a file."""
+    names = set(getattr(rows, "column_names", None) or ()) if isinstance(rows, Dataset) else set()
+    return {"accept", "options"} <= names or "cats" in names or ("data" in names and not names.isdisjoint(WORK))
+
+
+def _without_gaps(value: Any) -> Any:
+    """Return a row without the empty places that a table has for what other rows hold."""
+    if isinstance(value, Mapping):
+        return {name: _without_gaps(each) for name, each in value.items() if each is not None}
+    return [_without_gaps(each) for each in value] if isinstance(value, list) else value
 
 
 def _plain(value: Any) -> Any:

@@ -33,7 +33,7 @@ from .finishing import choose_example, finish
 from .outputs import writing_to
 from .progress import line_of
 from .provenance import describe_data
-from .rows import add_validation, files_of, load_task_splits
+from .rows import add_validation, files_of, is_export, load_task_splits
 from .running import choose_metric, make_trainer, run, set_up
 from .trainer import RnnTrainer
 
@@ -182,7 +182,7 @@ def train(
     # what is named stands before what a dictionary of splits holds
     rows = {**given_splits, **{name: value for name, value in (("validation", validation), ("test", test)) if value is not None}}
     rows = {split: str(value) if isinstance(value, PathLike) else value for split, value in rows.items()}
-    sets = {split: value for split, value in rows.items() if isinstance(value, (Dataset, IterableDataset))}
+    sets = {split: value for split, value in rows.items() if isinstance(value, (Dataset, IterableDataset)) and not is_export(value)}
     asked = {"do_train": True, "do_eval": True, "do_predict": "test" in rows, **options}
     asked |= {f"{split}_file": value for split, value in rows.items() if isinstance(value, str)}
     if task in TASKS and (unused := sorted(asked.keys() & TASKS[task].without.keys())):

@@ -17,6 +17,7 @@ from transformers.utils import logging
 from ..sharing import hub
 from .checkpoints import checkpoint_problem, last_complete_checkpoint, write_checksums
 from .regularization import AdversarialEmbeddings
+from .resuming import BATCHING, KeptRates, changed_options, check_shape, describe_changes, one_line, write_options
 from .samplers import LengthGroupedSampler, TokenBudgetSampler, row_lengths
 from .stopping import is_best
 from .total_loss import TotalLoss
@@ -44,9 +45,18 @@ class RnnTrainer(Trainer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._train_counts: Tensor | None = None
+        # options that are not those of the checkpoint that it goes on from
+        self._changed: dict[str, tuple[Any, Any]] = {}
+        # steps that other batches took more than those of now would have
+        self._offset = 0
         self.add_callback(TotalLoss())
         if getattr(self.model, "needs_piece_types", False) and getattr(self.processing_class, "is_fast", False):
             self.model.set_piece_types(self.processing_class)
+        if self.args.torch_compile and self.model.config.model_type == "hf_rnn":
+            raise ValueError(
+                "`torch_compile` unrolls a recurrence step by step, for every length of rows anew, and does not end; got true. Leave "
+                "--torch_compile out: the layers have kernels of their own."
+            )
         if self.label_smoother is not None and getattr(self.model.config, "use_crf", False):
             raise ValueError(
                 f"`label_smoothing_factor` smooths independent classes, but `use_crf` is on; got {self.args.label_smoothing_factor}. "
@@ -187,7 +197,39 @@ class RnnTrainer(Trainer):
         super()._save_checkpoint(model, trial)
         self.accelerator.wait_for_everyone()
         if self.args.should_save:
-            write_checksums(Path(self._get_output_dir(trial)) / f"checkpoint-{self.state.global_step}")
+            folder = Path(self._get_output_dir(trial)) / f"checkpoint-{self.state.global_step}"
+            write_options(folder, self.args, self._offset)
+            write_checksums(folder)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
+        check_shape(Path(resume_from_checkpoint), self.accelerator.unwrap_model(self.model).config)
+        super()._load_from_checkpoint(resume_from_checkpoint, model)
+
+    def _init_training_state(
+        self, max_steps: int, num_update_steps_per_epoch: int, num_train_epochs: int, resume_from_checkpoint: str | None, trial: Any
+    ) -> tuple[int, int]:
+        steps = num_update_steps_per_epoch
+        with one_line():
+            found = super()._init_training_state(max_steps, steps, num_train_epochs, resume_from_checkpoint, trial)
+        if resume_from_checkpoint is None:
+            return found
+        self._changed, self._offset = changed_options(Path(resume_from_checkpoint), self.args)
+        if self._changed:
+            logger.warning(describe_changes(resume_from_checkpoint, self._changed))
+        if self._changed.keys() & set(BATCHING) and self.state.epoch is not None:
+            # an epoch is as many rows as before, in other steps; their number goes on, since checkpoints are called after it
+            self._offset = self.state.global_step - round(self.state.epoch * steps)
+        if not self._offset:
+            return found
+        self.state.max_steps += self._offset
+        place = self.state.global_step - self._offset
+        return place // steps, place % steps * self.args.gradient_accumulation_steps
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        kept = KeptRates(self.optimizer, self.lr_scheduler) if checkpoint is not None and self._changed else None
+        super()._load_optimizer_and_scheduler(checkpoint)
+        if kept is not None:
+            kept.restore(self.state.global_step - self._offset)
 
     def _run_epoch(self, **kwargs: Any) -> None:
         # a checkpoint of a run that had stopped early: to train on would end elsewhere than the run itself

@@ -17,8 +17,9 @@ from transformers.utils import logging
 from ..data.files.cells import as_text, as_tokens, place
 from ..data.files.locations import Places
 from ..data.files.readers import DataError
-from ..data.rows.labels import label_values, one_label
-from ..data.rows.splits import LABEL_COLUMNS, TAG_COLUMNS, TEXT_COLUMNS, TOKEN_COLUMNS, choose_column, load_splits
+from ..data.files.rows import TEXT_COLUMNS, TOKEN_COLUMNS
+from ..data.rows.labels import feature_names, label_values, named_cell, one_label
+from ..data.rows.splits import LABEL_COLUMNS, TAG_COLUMNS, choose_column, load_splits
 from ..data.writing import check_output_dir, written_whole
 from ..distillation.training import train_by_options
 from ..linear.baselines import classify_texts, tag_sentences
@@ -88,8 +89,9 @@ class LearningCurve:
         read: list[tuple[Any, Any]] = []
         for column in (text_column, label_column):
             choose_column(rows, split, column, (), "label_column_name" if column == label_column else "text_column_name")
+        names = feature_names(rows, label_column)
         for row, (cell, given) in enumerate(zip(rows[text_column], rows[label_column], strict=True)):
-            labels = label_values(given, label_column, split, row)
+            labels = label_values(named_cell(given, names), label_column, split, row)
             where = place(split, row, text_column)
             text = as_tokens(cell, where) if self.is_tagged else as_text(cell, where)
             if self.is_tagged and len(text) != len(labels):

@@ -4,6 +4,7 @@ import json
 from types import SimpleNamespace
 
 import pytest
+from datasets import ClassLabel, Dataset, Features, Value
 
 from hf_rnn.commands import learning_curve
 from hf_rnn.data.files.readers import DataError
@@ -44,6 +45,15 @@ def test_points_table_and_picture(rows, tmp_path, monkeypatch):
     assert len(calls) == 4
     assert "| 30   | 100.0 ± 0.0 | 50.0 ± 0.0 |      -50.0 |" in (tmp_path / "out" / curves.TABLE).read_text()
     assert (tmp_path / "out" / curves.PICTURE).stat().st_size > 1000
+
+
+def test_names_of_classes(tmp_path):
+    """Classes that a file declares go by their names."""
+    features = Features({"text": Value("string"), "label": ClassLabel(names=["bad", "good"])})
+    rows = Dataset.from_list([{"text": row["text"], "label": int(row["label"])} for row in TEXTS], features=features)
+    rows.to_parquet(tmp_path / "rows.parquet")
+    path = str(tmp_path / "rows.parquet")
+    assert {label for _, label in curves.LearningCurve(path, path, str(tmp_path / "out")).train} == {"bad", "good"}
 
 
 def test_samples_are_nested(tmp_path):

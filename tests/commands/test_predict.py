@@ -160,7 +160,7 @@ def test_what_is_refused_or_interrupted_loses_nothing(classifier, unfinished, mo
     write(unfinished / "in.jsonl", WORDS[:35])
     before = state(unfinished)
 
-    def interrupted(*_):
+    def interrupted(*_, **__):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:

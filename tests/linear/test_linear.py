@@ -18,9 +18,14 @@ TEXTS = ["good film", "very good", "good good acting", "fine film", "bad film", 
 LABELS = [0, 0, 0, 0, 1, 1, 1, 1] * 3
 
 
+def make_tokenizer():
+    """Return a small tokenizer."""
+    return train_tokenizer(TEXTS, "bpe", 60)
+
+
 def make_fit(num_labels=2):
     """Return a small classifier with what fits its linear model, and its rows."""
-    tokenizer = train_tokenizer(TEXTS, "bpe", 60)
+    tokenizer = make_tokenizer()
     config = RnnConfig(vocab_size=len(tokenizer), embedding_size=4, hidden_size=4, num_labels=num_labels, pad_token_id=0)
     model = RnnForSequenceClassification(config).eval()
     model.set_piece_types(tokenizer)
@@ -84,6 +89,23 @@ def test_fit_and_refit():
     assert fit.penalty == penalty
     assert fit.model.wide is not first
     assert fit.model.config.wide_size == len(fit.model.wide.keys)
+
+
+@pytest.mark.parametrize(("name", "most"), [("MOST_PRODUCTS", 100), ("MOST_WEIGHTS", 2**14 - 1)])
+def test_many_classes(name, most, monkeypatch, caplog):
+    """Where classes and rows are too many none is fitted, with a word, unless it is asked for; the recurrence stays as it is."""
+    fit, rows = make_fit()
+    monkeypatch.setattr(linear, name, most)
+    before = fit.model.classifier.weight.clone()
+    open_fit = linear.WideFit(fit.model, make_tokenizer(), 10_000, is_asked=False)
+    open_fit.fit(rows, None)
+    open_fit.refit(rows, rows)
+    assert not hasattr(fit.model, "wide") and torch.equal(fit.model.classifier.weight, before)
+    assert caplog.text.count("24 rows of 2 classes take a linear model too long: it is left out. --wide_size") == 1
+    fit.fit(rows, None)
+    assert fit.model.config.wide_size
+    # a choice would take too long as well
+    assert fit.penalty == linear.USUAL_PENALTY or name == "MOST_WEIGHTS"
 
 
 def test_validation_rows_choose_the_factors(monkeypatch):

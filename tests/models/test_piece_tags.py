@@ -1,6 +1,7 @@
 """Pieces of raw text group into the spans of their units, as the stock pipeline groups them."""
 
 import itertools
+import re
 
 import pytest
 import torch
@@ -8,7 +9,8 @@ from tiny import RAW_LABELS, make
 from transformers import TokenClassificationPipeline
 
 from hf_rnn import RnnConfig, RnnForTokenClassification
-from hf_rnn.models.piece_tags import PieceTags
+from hf_rnn.data.tokenizers.training import train_tokenizer
+from hf_rnn.models.piece_tags import PieceTags, WordTags
 from hf_rnn.models.pieces import CONTINUATION, SPACE, SPECIAL, WORD_START
 
 # pieces of a text: two spaces, a unit of two, a space, a unit, a unit of three, two spaces, a unit, a space
@@ -90,3 +92,46 @@ def test_labels_of_another_scheme_are_refused():
     labels = {0: "NOUN", 1: "VERB"}
     with pytest.raises(ValueError, match="'NOUN' is not of the BIO scheme"):
         RnnForTokenClassification(RnnConfig(units="raw", id2label=labels, label2id={name: index for index, name in labels.items()}))
+
+
+NAMES = "Anna Bob Carla Seoul Paris Zoe 서울 부산".split()
+LEARNT = [f"{a} met {b} in {c}" for a in NAMES for b in NAMES for c in NAMES]
+# rare letters and unknown ones at the beginning, in the middle, at the end; a word that holds nothing else
+SENTENCE = "Qanna met Ωbob and Zo\u00f8e €€ in Pari§ 헤서울 x"
+
+
+@pytest.mark.parametrize("tag", ["B-X", "I-X", "O"])
+@pytest.mark.parametrize("strategy", ["first", "average", "max"])
+@pytest.mark.parametrize("kind", ["unigram", "bpe", "wordpiece", "word", "char"])
+def test_the_pipeline_joins_words(kind, strategy, tag):
+    """Every word that begins a span is one entity that covers it, whatever pieces it has; spans that go on are one, and others none."""
+    tokenizer = train_tokenizer(LEARNT, kind, vocab_size=120)
+    labels = dict(enumerate(RAW_LABELS))
+    config = RnnConfig(
+        **{"vocab_size": len(tokenizer), "embedding_size": 8, "hidden_size": 8, "num_hidden_layers": 1, "word_pooling": "rnn"},
+        **{"id2label": labels, "label2id": {name: index for index, name in labels.items()}},
+    )
+    model = RnnForTokenClassification(config).eval()
+    model.set_piece_types(tokenizer)
+    model.classifier.bias.data[RAW_LABELS.index(tag)] = 20.0
+    entities = TokenClassificationPipeline(model=model, tokenizer=tokenizer, aggregation_strategy=strategy)(SENTENCE)
+    words = [match.span() for match in re.finditer(r"\S+", SENTENCE)]
+    expected = {"B-X": words, "I-X": [(0, len(SENTENCE))], "O": []}[tag]
+    assert [(entity["start"], entity["end"]) for entity in entities] == expected
+    assert all(entity["entity_group"] == "X" and entity["score"] > 0.99 for entity in entities)
+
+
+def test_only_what_is_taken_apart_changes():
+    """Pieces before the break, words that begin nothing, special tokens and training are left alone; so are labels without a partner."""
+    scores = torch.randn(1, 8, 5)
+    scores[0, :, 1] = 5.0
+    # a mark alone, its word, a word of three with an unknown piece in the middle, what is special
+    ids = torch.tensor([[7, 2, 3, 8, 4, 1, 4, 0]])
+    starts = torch.tensor([[True, False, False, True, False, False, False, True]])
+    special = torch.tensor([[False] * 7 + [True]])
+    joined = WordTags(RAW_LABELS).join(scores, ids, starts, special, 7, 1)
+    assert [RAW_LABELS[index] for index in joined[0].argmax(1)] == ["B-X", "I-X", "I-X", "B-X", "B-X", "I-X", "I-X", "B-X"]
+    assert torch.equal(joined[0, [0, 3, 4, 7]], scores[0, [0, 3, 4, 7]])
+    assert torch.equal(joined[0, 5, [0, 2, 1, 4, 3]], scores[0, 3])
+    assert not any(WordTags(["O", "B-X"]).begins)
+    assert torch.equal(WordTags(RAW_LABELS).join(scores, ids, starts, special, None, None), scores)

@@ -26,6 +26,8 @@ STARTS, ENDS, LABELS = ("start", "start_offset"), ("end", "end_offset"), ("label
 SPELLED = ("[{", "[[", "[(")
 # under which Prodigy says who did which task
 ANNOTATOR_NAMES, TASK_NUMBER = ("_annotator_id", "_session_id"), "_task_hash"
+# under which doccano and Label Studio do, where a row is a text as one of them annotated it
+USER_NAMES = ("user", "username", "annotator", "annotated_by")
 # what a class of spaCy needs at least
 IS_TRUE = 0.5
 
@@ -52,6 +54,7 @@ class Annotations:
         empty (`list`): Usual columns of spans that were empty somewhere.
         has_work (`bool`): Whether any row is of a tool.
         shared (`int`): Rows that several annotators did.
+        predicted (`int`): Tasks of Label Studio that hold answers of a model and no annotations.
         votes (`dict`): What each of Prodigy's annotators made of a task, by its number, with their names.
     """
 
@@ -63,6 +66,7 @@ class Annotations:
     empty: list[str] = field(default_factory=list)
     has_work: bool = False
     shared: int = 0
+    predicted: int = 0
     votes: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
 
     @classmethod
@@ -78,6 +82,7 @@ class Annotations:
         """Keep of the votes those on tasks that several annotators did; call it once all rows are seen."""
         self.votes = {task: votes for task, votes in self.votes.items() if len({name for name, _ in votes}) > 1}
         self.shared += len(self.votes)
+        self.has_work |= bool(self.votes)
 
     @property
     def span_column(self) -> str | None:
@@ -107,6 +112,8 @@ class Annotations:
                 f"{path}: {self.shared} rows have several annotations, of which {self.reading.annotators!r} counts. "
                 f"--annotators {' or '.join(others)} chooses otherwise."
             )
+        if self.predicted:
+            logger.warning_once(f"{path}: {self.predicted} tasks have no annotations but predictions of a model, which are read as those.")
         if len(self.answers) > 1 and any("reject" in answers for answers in self.answers.values()):
             logger.warning_once(f"{path}: rows whose label was rejected are left out: they tell no label.")
 
@@ -116,14 +123,14 @@ class Annotations:
             self._observe_task(row)
             return
         self.has_work |= "answer" in row or is_choice(row) or is_cats(row)
-        annotator = next((row[name] for name in ANNOTATOR_NAMES if row.get(name)), None)
-        if annotator is not None and TASK_NUMBER in row:
-            self.votes.setdefault(str(row[TASK_NUMBER]), []).append((str(annotator), _vote(row)))
+        task, annotator = _task_of(row)
+        if task is not None and annotator is not None:
+            self.votes.setdefault(task, []).append((annotator, _vote(row)))
         if isinstance(row.get("label"), str) and isinstance(row.get("answer"), str) and "spans" not in row:
             _add(self.answers.setdefault(row["label"], []), row["answer"])
         if is_choice(row) and len(row["accept"]) != 1:
             _add(self.many, "accept")
-        if is_cats(row) and sum(value >= IS_TRUE for value in row["cats"].values()) != 1:
+        if is_cats(row) and sum((value or 0) >= IS_TRUE for value in row["cats"].values()) != 1:
             _add(self.many, "cats")
         for name, cell in row.items():
             if name not in NO_SPANS and _holds_spans(_spelled(cell)):
@@ -138,6 +145,7 @@ class Annotations:
     def _observe_task(self, row: Row) -> None:
         work = studio.finished(row)
         self.has_work = True
+        self.predicted += studio.is_predicted(row)
         _add(self.empty, "spans")
         self.shared += len(work) > 1
         spans, choices = studio.decide(work, self.reading.annotators)
@@ -158,7 +166,7 @@ class Annotations:
         """
         seen: Counter[str] = Counter()
         for row in rows:
-            task = str(row.get(TASK_NUMBER))
+            task = _task_of(row)[0] or ""
             seen[task] += task in self.votes
             if task in self.votes and seen[task] != self._chosen(task):
                 continue
@@ -196,7 +204,7 @@ class Annotations:
             row = {**row, "label": _one_or_many(row["accept"], "accept" in self.many)}
             return {name: cell for name, cell in row.items() if name not in ("accept", "options")}
         if is_cats(row):
-            found = [name for name, value in row["cats"].items() if value >= IS_TRUE]
+            found = [name for name, value in row["cats"].items() if (value or 0) >= IS_TRUE]
             return {**{name: cell for name, cell in row.items() if name != "cats"}, "label": _one_or_many(found, "cats" in self.many)}
         chosen = [name for name, cell in row.items() if isinstance(cell, dict) and isinstance(cell.get("choices"), list)]
         return {**row, **{name: row[name]["choices"] for name in chosen}} if chosen else row
@@ -205,6 +213,9 @@ class Annotations:
         name = str(self.span_column)
         cell = _spelled(row.get(name))
         texts = [each for each in (self.reading.text_column, *TEXTS) if each is not None and isinstance(row.get(each), str)]
+        if not texts and _is_tokens(row.get("tokens")) and (not cell or _holds_spans(cell)):
+            others = {key: value for key, value in row.items() if key != name and _is_flat(value)}
+            return {**others, "tags": self._token_tags(row["tokens"], [_as_span(each) for each in cell or []])}
         if not texts or (cell and not _holds_spans(cell)):
             if cell and not any(each in row for each in NO_SPANS):
                 what = "no text in any of" if not texts else f"something else in {name!r} beside the columns"
@@ -213,11 +224,45 @@ class Annotations:
         others = {key: value for key, value in row.items() if key != name and not self.spans[key] and _is_flat(value)}
         return {**others, "text": row[texts[0]], "spans": [_as_span(each) for each in cell or []]}
 
+    def _token_tags(self, tokens: list[str], spans: list[Row]) -> list[str]:
+        """Return the BIO tags of tokens of which spans say the first and the one after the last, as SpERT has them."""
+        tags = ["O"] * len(tokens)
+        if self.reading.overlapping_spans == "longest":
+            spans = sorted(spans, key=lambda span: span["start"] - span["end"])
+        for span in spans:
+            start, end = span["start"], span["end"]
+            where = f"The span [{start}, {end}) {span['label']!r} of {len(tokens)} tokens {str(tokens)[:80]}"
+            if not isinstance(start, int) or not isinstance(end, int) or not 0 <= start < end <= len(tokens) or not span["label"]:
+                raise DataError(f"{where} needs a label, and numbers of tokens, the last excluded. Correct or remove it.")
+            if any(tag != "O" for tag in tags[start:end]):
+                if self.reading.overlapping_spans == "error":
+                    raise DataError(f"{where} overlaps another. Remove one, or pass --overlapping_spans longest or first.")
+                continue
+            tags[start:end] = [f"B-{span['label']}", *[f"I-{span['label']}"] * (end - start - 1)]
+        return tags
+
+
+def _task_of(row: Row) -> tuple[str | None, str | None]:
+    """Return what tells the tasks of a file apart, and who did this one, where a row says both."""
+    if TASK_NUMBER in row:
+        annotator = next((str(row[name]) for name in ANNOTATOR_NAMES if row.get(name)), None)
+        return str(row[TASK_NUMBER]), annotator
+    user = next((row[name] for name in USER_NAMES if isinstance(row.get(name), str | int)), None)
+    text = next((row[name] for name in TEXTS if isinstance(row.get(name), str)), None)
+    if user is None or text is None or not isinstance(row.get("id"), str | int):
+        return None, None
+    return json.dumps([row["id"], text]), str(user)
+
+
+def _is_tokens(cell: Any) -> bool:
+    return isinstance(cell, list) and all(isinstance(token, str) for token in cell)
+
 
 def _vote(row: Row) -> str:
     """Return what a row of Prodigy says, comparable between annotators."""
     spans = [(span.get("start"), span.get("end"), span.get("label")) for span in row.get("spans") or [] if isinstance(span, dict)]
-    return json.dumps([row.get("answer"), row.get("label"), row.get("accept"), sorted(map(str, spans))], default=str)
+    told = [row.get(name) for name in ("answer", "label", "labels", "entities", "accept")]
+    return json.dumps([*told, sorted(map(str, spans))], default=str)
 
 
 def read_annotations(rows: Iterable[Row], reading: ReadingOptions = AS_IS) -> Iterator[Row]:
@@ -234,7 +279,9 @@ def is_choice(row: Row) -> bool:
 def is_cats(row: Row) -> bool:
     """Return whether a row has spaCy's categories."""
     cats = row.get("cats")
-    return isinstance(cats, dict) and bool(cats) and all(isinstance(value, int | float) for value in cats.values())
+    # a table has a place for every category in every row
+    given = [value for value in cats.values() if value is not None] if isinstance(cats, dict) else []
+    return bool(given) and all(isinstance(value, int | float) for value in given)
 
 
 def _add(names: list[str], name: str) -> None:

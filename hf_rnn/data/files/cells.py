@@ -21,6 +21,11 @@ def shown(value: Any) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
+def typed(value: Any) -> str:
+    """Return a value as an error shows it, with its type."""
+    return f"{shown(value)} ({type(value).__name__})"
+
+
 def as_text(cell: Any, where: str) -> str:
     """Return the text of a cell, tokens joined by spaces.
 
@@ -31,7 +36,7 @@ def as_text(cell: Any, where: str) -> str:
         return whole_text(cell)
     if _is_tokens(cell):
         return whole_text(" ".join(cell))
-    raise DataError(f"{where}: expected text, got {shown(cell)}. Mend or remove the row, or choose another --text_column_name.")
+    raise DataError(f"{where}: expected text, got {typed(cell)}. Mend or remove the row, or choose another --text_column_name.")
 
 
 def as_tokens(cell: Any, where: str) -> list[str]:
@@ -43,7 +48,7 @@ def as_tokens(cell: Any, where: str) -> list[str]:
     if _is_tokens(cell):
         return [whole_text(token) for token in cell]
     raise DataError(
-        f"{where}: expected a list of tokens, got {shown(cell)}. Split it into tokens, or choose another column with --text_column_name."
+        f"{where}: expected a list of tokens, got {typed(cell)}. Split it into tokens, or choose another column with --text_column_name."
     )
 
 

@@ -36,6 +36,28 @@ def infer_features(path: str, rows: Iterable[dict[str, Any]]) -> Features:
     return Features({name: _feature(kind) for name, kind in columns.items()})
 
 
+def loose_features(rows: Iterable[dict[str, Any]]) -> tuple[Features, set[str]]:
+    """Return features that hold whatever rows have, and the columns that are text because their values are of no one kind."""
+    columns: dict[str, Kind] = {}
+    mixed: set[str] = set()
+    for row in rows:
+        for name, cell in row.items():
+            try:
+                columns[name] = _merge(columns.get(name, NOTHING), _kind(cell)) if name not in mixed else TEXT
+            except _KindError:
+                columns[name] = TEXT
+                mixed.add(name)
+    mixed |= {name for name, kind in columns.items() if _is_hollow(kind)}
+    return Features({name: _feature(TEXT if name in mixed else kind) for name, kind in columns.items()}), mixed
+
+
+def _is_hollow(kind: Kind) -> bool:
+    """Return whether a kind has an object without a name in it, for which a table has no column."""
+    if isinstance(kind, list):
+        return _is_hollow(kind[0])
+    return isinstance(kind, dict) and (not kind or any(map(_is_hollow, kind.values())))
+
+
 def _kind(value: Any, depth: int = 0) -> Kind:
     if depth > DEEPEST:
         raise _KindError(f"lists and objects nested more than {DEEPEST} deep. Flatten them")

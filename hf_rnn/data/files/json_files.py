@@ -33,13 +33,16 @@ def read_jsonl(source: Source) -> Iterator[Row]:
     replaced = 0
     with source.lines() as lines:
         for number, line in enumerate(whole_lines(lines), start=1):
+            # marks of byte order that files put together have left
+            line = line.lstrip("\ufeff")
             if not line.strip():
                 continue
             try:
                 row, count = _parse(line)
                 row = as_object(row)
             except json.JSONDecodeError as error:
-                raise source.error(number, f"not JSON ({error.msg} at column {error.colno}): {line.strip()[:80]!r}.") from None
+                remedy = " If the file is one list of objects, name it .json." if number == 1 and line.startswith("[") else ""
+                raise source.error(number, f"not JSON ({error.msg} at column {error.colno}): {line.strip()[:80]!r}.{remedy}") from None
             except ValueError as error:
                 raise source.error(number, f"{error}: {line.strip()[:80]!r}.") from None
             if not isinstance(row, dict):

@@ -24,6 +24,9 @@ BINARY = {
     b"BZh": "compressed by bzip2. Unpack it, or compress it by gzip",
     b"\xfd7zXZ": "compressed by xz. Unpack it, or compress it by gzip",
     b"%PDF": "a PDF. Save its text as .txt",
+    b"version https://": "a pointer of Git LFS to it. Fetch the file by `git lfs pull`",
+    b"<!doctype html": "a web page. Download the file itself",
+    b"<html": "a web page. Download the file itself",
 }
 
 
@@ -69,7 +72,7 @@ def open_text(path: str, encoding: str | None = None, errors: str = "strict", ne
     """
     check_file(path)
     for start, what in BINARY.items():
-        if first_bytes(path).startswith(start):
+        if first_bytes(path).startswith(start) or first_bytes(path).lower().startswith(start):
             raise DataError(f"{path}: its content is not text but {what}.")
     try:
         encoding = encoding or _say(path, find_encoding(path, opener_of(path)))

@@ -9,6 +9,8 @@ from .rows import Row
 # under which a region has its labels, and a choice what was chosen
 REGION_LABELS = ("labels", "hypertextlabels", "paragraphlabels")
 CHOICES = ("choices", "rating", "number", "taxonomy")
+# newer exports, older ones, and what a model answered, which counts where there is nothing else
+WORK = ("annotations", "completions", "predictions")
 
 
 def is_task(row: Any) -> bool:
@@ -16,8 +18,9 @@ def is_task(row: Any) -> bool:
     return isinstance(row, dict) and isinstance(row.get("data"), dict) and any(isinstance(row.get(name), list) for name in WORK)
 
 
-# newer exports, older ones
-WORK = ("annotations", "completions")
+def is_predicted(task: Row) -> bool:
+    """Return whether a task has the answers of a model, and no place for what people made of it."""
+    return not any(isinstance(task.get(name), list) for name in WORK[:-1])
 
 
 def finished(task: Row) -> list[list[Row]]:

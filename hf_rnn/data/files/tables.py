@@ -60,7 +60,7 @@ class Dialect:
         reader, widths = self.reader(lines), Counter[int]()
         width = 0
         try:
-            width = len(_trim(next(reader, []), 1))
+            width = len(_trim(next(filter(None, reader), []), 1))
             widths.update(len(_trim(row, width)) for row in reader if row)
         except csv.Error:
             widths[0] += 1
@@ -89,7 +89,7 @@ def find_dialect(source: Source) -> Dialect:
     """Return how a whole file separates and quotes its cells; say so if its ending does not tell."""
     usual = "\t" if source.path.lower().removesuffix(".gz").endswith((".tsv", ".txt", ".tab")) else ","
     with source.lines() as lines:
-        header = lines.readline()
+        header = next(filter(str.strip, lines), "")
     told = header.strip().strip('"').removeprefix("sep=")
     skip = int((header.strip().strip('"').startswith("sep=") and told in SEPARATORS) or header.strip().strip('"') == "sep=")
     if skip:
@@ -97,8 +97,7 @@ def find_dialect(source: Source) -> Dialect:
         return dialect if _fits(source, dialect) else Dialect(dialect.separator, None, skip=1)
     if _is_plain(source, usual):
         return Dialect(usual, None if usual == "\t" else '"')
-    with source.lines() as lines:
-        names = next(csv.reader(lines), [])
+    names = next(csv.reader([header]), [])
     fits = {}
     for separator in dict.fromkeys((usual, *SEPARATORS)):
         if separator == usual or separator in header:
@@ -177,10 +176,11 @@ def _quoted(cell: str, style: Callable[[str], bool]) -> str:
 
 def _read_cells(source: Source, reader: Any, skip: int) -> Iterator[Row]:
     try:
-        header = next(reader, None)
+        # blank lines may stand before it
+        header = next(filter(None, reader), None)
     except csv.Error as error:
         raise source.error(1 + skip, f"{error}. {_remedy(error)}") from None
-    if not header:
+    if not header or not any(map(str.strip, header)):
         raise DataError(f"{source.path}: the file is empty, expected a header line with the names of the columns.")
     header = _trim(header, 1)
     names = check_header(source.path, header, 1 + skip)
@@ -206,7 +206,8 @@ def _read_cells(source: Source, reader: Any, skip: int) -> Iterator[Row]:
 
 def check_header(path: str, header: Sequence[Any], line: int = 1) -> list[str]:
     """Return the names of columns without white space around them; raise a DataError where one stands twice."""
-    names = [str("" if name is None else name).strip() for name in header]
+    # marks of byte order that files put together have left
+    names = [str("" if name is None else name).strip().strip("\ufeff").strip() for name in header]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise DataError(

@@ -9,9 +9,10 @@ from ..files.annotations import SPAN_COLUMNS, TEXTS, read_annotations
 from ..files.detokenization import join_tokens
 from ..files.errors import DataError
 from ..files.reading import ReadingOptions
+from ..files.rows import TOKEN_COLUMNS
 from .labels import feature_names, named_cell
 from .spans import Span, check_spans, token_spans
-from .splits import LABEL_COLUMNS, TAG_COLUMNS, TOKEN_COLUMNS, AnyDataset, choose_column, column_names
+from .splits import LABEL_COLUMNS, TAG_COLUMNS, AnyDataset, choose_column, column_names
 
 logger = get_logger(__name__)
 

@@ -17,7 +17,7 @@ from ..files.cells import place, shown
 from ..files.errors import DataError
 from ..files.locations import Places
 from ..files.reading import ReadingOptions
-from .labels import count_labels, describe_alike, describe_counts, describe_lack, feature_names, is_missing, label_values
+from .labels import count_labels, describe_alike, describe_counts, describe_lack, describe_odd, feature_names, is_missing, label_values
 from .schemes import Scheme, find_scheme, is_usual, odd_tags
 from .splits import AnyDataset, Splits, choose_column, column_names
 
@@ -381,6 +381,10 @@ def say_labels(splits: Splits, column: str, what: str = "rows") -> None:
     if "train" not in counts:
         return
     logger.warning(describe_counts(counts["train"], f"training {what}"))
-    for line in (describe_alike(counts["train"]), describe_lack(counts["train"], counts.get("validation", counts["train"]))):
+    for line in (
+        describe_odd(counts["train"], column),
+        describe_alike(counts["train"]),
+        describe_lack(counts["train"], counts.get("validation", counts["train"])),
+    ):
         if line is not None:
             logger.warning(line)

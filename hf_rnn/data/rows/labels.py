@@ -157,6 +157,10 @@ def describe_counts(counts: Mapping[str, int], what: str = "training rows") -> s
     return f"Labels of the {what}: {shown_labels}{rest}."
 
 
+# how tables spell cells without a value, and rows that are enough to tell a column of labels from another
+LIKE_NOTHING, ROWS_TO_TELL = ("nan", "null", "none", "n/a", "na", "#n/a", "<na>", "undefined"), 20
+
+
 def describe_alike(counts: Mapping[str, int]) -> str | None:
     """Return a line about labels that differ in nothing but their spelling, or None if there are none."""
     groups: dict[str, list[str]] = {}
@@ -168,6 +172,18 @@ def describe_alike(counts: Mapping[str, int]) -> str | None:
     return (
         f"Labels that differ only in case, form of characters, separators or form of numbers are different labels: {'; '.join(alike[:10])}."
     )
+
+
+def describe_odd(counts: Mapping[str, int], column: str) -> str | None:
+    """Return a line about labels that look like none, or as many as if the column were another one; None if there are no such."""
+    empty = [str(label) for label in counts if str(label).strip().lower() in LIKE_NOTHING]
+    told = (
+        [f"Labels {empty} look like what is missing, but are labels like others: leave such cells empty if they are none."] if empty else []
+    )
+    rows = sum(counts.values())
+    if rows >= ROWS_TO_TELL and 2 * len(counts) > rows:
+        told.append(f"Column {column!r} holds {len(counts):,} labels in {rows:,} rows. Is it the --label_column_name?")
+    return " ".join(told) or None
 
 
 def describe_lack(train: Iterable[str], validation: Iterable[str], split: str = "validation") -> str | None:

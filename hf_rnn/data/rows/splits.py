@@ -21,9 +21,7 @@ from ..files.reading import AS_IS, ReadingOptions
 
 Splits: TypeAlias = DatasetDict | IterableDatasetDict
 AnyDataset: TypeAlias = Dataset | IterableDataset
-TEXT_COLUMNS = ("text", "sentence", "document", "review", "content")
 LABEL_COLUMNS = ("label", "labels", "target", "class")
-TOKEN_COLUMNS = ("tokens", "words", "form", "column_0")
 TAG_COLUMNS = ("tags", "ner_tags", "pos_tags", "upos", "labels")
 
 

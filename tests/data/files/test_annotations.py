@@ -266,3 +266,34 @@ def test_several_annotators_of_prodigy(tmp_path, monkeypatch, annotators, labels
     if annotators == "agreement":
         rows.append(row(1, "w", "A"))
         assert [each["label"] for each in read(tmp_path, "b.jsonl", rows, annotators=annotators)] == ["C"]
+
+
+def test_spans_of_tokens(tmp_path):
+    """Spans that count tokens, as SpERT has them, become tags; none are none; those that overlap are chosen among, or refused."""
+    spans = [{"type": "PER", "start": 0, "end": 2}, {"type": "LOC", "start": 3, "end": 4}]
+    tokens = ["Anna", "Kim", "likes", "Seoul"]
+    rows = [{"tokens": tokens, "entities": spans, "relations": [{"type": "x", "head": 0, "tail": 1}]}, {"tokens": ["No"], "entities": []}]
+    read_back = read(tmp_path, "spert.json", rows)
+    assert [row["tags"] for row in read_back] == [["B-PER", "I-PER", "O", "B-LOC"], ["O"]]
+    assert [row["tokens"] for row in read_back] == [tokens, ["No"]]
+    rows[0]["entities"] = [*spans, {"type": "ORG", "start": 1, "end": 4}]
+    with pytest.raises(DataError, match=r"The span \[1, 4\) 'ORG' of 4 tokens .* overlaps another. Remove one, or pass"):
+        read(tmp_path, "spert.json", rows)
+    assert read(tmp_path, "spert.json", rows, overlapping_spans="longest")[0]["tags"] == ["O", "B-ORG", "I-ORG", "I-ORG"]
+    assert read(tmp_path, "spert.json", rows, overlapping_spans="first")[0]["tags"] == ["B-PER", "I-PER", "O", "B-LOC"]
+    rows[0]["entities"] = [{"type": "PER", "start": 3, "end": 5}]
+    with pytest.raises(DataError, match=r"The span \[3, 5\) 'PER' of 4 tokens .* needs a label, and numbers of tokens"):
+        read(tmp_path, "spert.json", rows)
+
+
+@pytest.mark.parametrize(("annotators", "expected"), [("first", ["LOC", "LOC"]), ("last", ["ORG", "LOC"]), ("agreement", ["ORG", "LOC"])])
+def test_a_row_for_each_user(tmp_path, caplog, annotators, expected):
+    """A text that several users of doccano annotated is one row; others with a user stay, also of one number."""
+    done = [("anna", "LOC", 1, TEXT), ("bob", "ORG", 1, TEXT), ("carla", "ORG", 1, TEXT), ("anna", "LOC", 2, TEXT)]
+    rows = [{"id": number, "text": text, "label": [[11, 16, label]], "username": user} for user, label, number, text in done]
+    found = read(tmp_path, "users.jsonl", rows, annotators=annotators)
+    assert [row["spans"][0]["label"] for row in found] == expected
+    assert "1 rows have several annotations" in caplog.text
+    # a number of something else
+    rows = [{"id": 1, "text": f"{TEXT} {number}", "label": ["x"], "user": number} for number in range(3)]
+    assert len(read(tmp_path, "others.jsonl", rows)) == 3

@@ -160,3 +160,38 @@ def test_types_of_parquet(tmp_path):
     columns = {"text": pyarrow.array(["a", "b"], pyarrow.large_string()), "label": pyarrow.array(["x", "y"]).dictionary_encode()}
     pyarrow.parquet.write_table(pyarrow.table(columns), tmp_path / "a.parquet")
     assert load_splits(files={"train": str(tmp_path / "a.parquet")})["train"][:] == {"text": ["a", "b"], "label": ["x", "y"]}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "rows"),
+    [
+        ("blank_first.csv", b"\n\r\ntext,label\ngood,a\n", [{"text": "good", "label": "a"}]),
+        ("blank_first.tsv", b"\n\ntext\tlabel\ngood, well\ta\n", [{"text": "good, well", "label": "a"}]),
+        ("two_marks.csv", b"\xef\xbb\xbf\xef\xbb\xbftext,label\ngood,a\n", [{"text": "good", "label": "a"}]),
+        ("marks.jsonl", b'\xef\xbb\xbf{"text":"a"}\n\xef\xbb\xbf{"text":"b"}\n', [{"text": "a"}, {"text": "b"}]),
+    ],
+)
+def test_what_files_put_together_have_left(tmp_path, name, content, rows):
+    """Blank lines before a header and marks of byte order inside are no data."""
+    (tmp_path / name).write_bytes(content)
+    assert list(read_rows(str(tmp_path / name))) == rows
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("blank.csv", b"   \n  \n", "the file is empty, expected a header line"),
+        (
+            "lfs.csv",
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:4d\nsize 1\n",
+            "a pointer of Git LFS to it. Fetch",
+        ),
+        ("page.csv", b"<!DOCTYPE html><html><body>404</body>\n</html>\n", "a web page. Download the file itself"),
+        ("list.jsonl", b'[\n{"text":"a"}\n]\n', "line 1: not JSON .* If the file is one list of objects, name it .json"),
+    ],
+)
+def test_what_is_no_data(tmp_path, name, content, message):
+    """It is told what it is, not read."""
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        list(read_rows(str(tmp_path / name)))

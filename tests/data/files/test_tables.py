@@ -6,7 +6,8 @@ from hf_rnn.data.files import tables
 from hf_rnn.data.files.headers import describe_header
 from hf_rnn.data.files.readers import DataError, locate_row, read_rows
 from hf_rnn.data.files.reading import ReadingOptions
-from hf_rnn.data.rows.splits import TEXT_COLUMNS, choose_column, load_splits
+from hf_rnn.data.files.rows import TEXT_COLUMNS
+from hf_rnn.data.rows.splits import choose_column, load_splits
 
 
 def write(tmp_path, name, content):

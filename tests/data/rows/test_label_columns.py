@@ -172,6 +172,18 @@ def test_what_is_said_of_labels(told):
     assert many.startswith("Labels of the training rows: 29 29, 28 28") and many.endswith("and 10 labels of at most 9.")
 
 
+def test_columns_that_look_like_others(told):
+    """Labels that tables have for nothing, and labels that hardly any two rows share, are said to look like a mistake."""
+    say_labels(DatasetDict(train=Dataset.from_dict({"label": ["a", "b", "NaN", "null"]})), "label")
+    assert told[1].startswith("Labels ['NaN', 'null'] look like what is missing, but are labels like others: leave such cells empty")
+    told.clear()
+    say_labels(DatasetDict(train=Dataset.from_dict({"name": [f"text {index}" for index in range(20)]})), "name")
+    assert told[1] == "Column 'name' holds 20 labels in 20 rows. Is it the --label_column_name?"
+    told.clear()
+    say_labels(DatasetDict(train=Dataset.from_dict({"label": ["a", "b"] * 20})), "label")
+    assert len(told) == 1
+
+
 def test_a_label_that_is_spelled_otherwise_in_another_split():
     """The error says which known label it looks like."""
     with pytest.raises(DataError, match="label 'Good' does not occur .*it is spelled like 'good'"):

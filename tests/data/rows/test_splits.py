@@ -7,9 +7,9 @@ import pytest
 from datasets import Dataset, IterableDataset
 
 from hf_rnn.data.files.readers import DataError
+from hf_rnn.data.files.rows import TEXT_COLUMNS
 from hf_rnn.data.rows.splits import (
     LABEL_COLUMNS,
-    TEXT_COLUMNS,
     carve_validation,
     choose_column,
     column_names,
