@@ -8,7 +8,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 
 from ..arguments import DataArguments, LoadArguments, UseArguments
@@ -33,6 +33,10 @@ class PredictArguments:
     input_file: str | None = option(
         "File with a text a line (.txt), or csv, tsv, json, jsonl, parquet, conll or conllu; - for lines of the input.", essential=True
     )
+    threshold: float | None = option(
+        "Score below which the answer is null and spans are left out, 0 for none; that of the model's --promise by default.",
+        within="[0, 1]",
+    )
     resume: bool | None = option("Go on with an output that was not finished, or, if false, start it again.", essential=True)
 
 
@@ -53,7 +57,7 @@ def main(argv: list[str] | None = None) -> None:
         raise ValueError(f"Give exactly one of --text and --input_file, got {got}.")
     if arguments.output_file is not None:
         check_output_file(arguments.output_file, "output_file", arguments.input_file, arguments.model_name_or_path)
-    predictor = load(arguments.model_name_or_path, arguments.trust_remote_code, arguments.device)
+    predictor = replace(load(arguments.model_name_or_path, arguments.trust_remote_code, arguments.device), threshold=arguments.threshold)
     if arguments.input_file is None:
         texts: Iterable[Text] = [as_text(arguments.text, "--text")]
     else:
@@ -79,6 +83,7 @@ def _write(predictor: Predictor, texts: Iterable[Text], arguments: SimpleNamespa
     """Write a JSON object a line for each text, this process every window that is its own."""
     model = fingerprint(arguments.model_name_or_path, arguments.trust_remote_code)
     run = {"model": model, "input": arguments.input_file or arguments.text, "batch_size": arguments.batch_size}
+    run |= {} if arguments.threshold is None else {"threshold": arguments.threshold}
     rank, world_size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
     with answers_to(str(arguments.output_file), run, arguments.resume, rank, world_size) as answers:
         for index, window in enumerate(windows(texts)):

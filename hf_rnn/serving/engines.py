@@ -15,6 +15,7 @@ from ..inference.loading import load
 from ..inference.predictor import Predictor
 from ..onnx.standalone import predictor as standalone
 from ..onnx.standalone import predictor_settings
+from ..tasks.decoding import ClassDecoder
 
 Answer = dict[str, Any]
 BATCH_TEXTS = 64
@@ -85,21 +86,20 @@ def _open_checkpoint(source: Source) -> Engine:
         tensor.data = tensor.data.clone()
     settings = predictor_settings(predictor.model.config, predictor.tokenizer)
     has_one_label = predictor.decoder.kind == "label"
-    answer = _with_scores(predictor, settings.labels) if has_one_label else predictor.predict
+    answer = _with_scores(predictor) if has_one_label else predictor.predict
     return Engine(settings, _digest(Path(source.path) / "model.safetensors"), answer)
 
 
-def _with_scores(predictor: Predictor, labels: list[str]) -> Callable[[list[str]], list[Answer]]:
+def _with_scores(predictor: Predictor) -> Callable[[list[str]], list[Answer]]:
     """Return a function that answers texts with the scores of all labels."""
+    decoder = predictor.decoder
+    assert isinstance(decoder, ClassDecoder)
 
     def answer(texts: list[str]) -> list[Answer]:
         answers: list[Answer] = [{}] * len(texts)
         for rows in batches([size(text) for text in texts], BATCH_TEXTS):
-            probabilities = torch.stack(list(predictor.decoder.logits([texts[row] for row in rows]))).softmax(-1)
-            for row, scores in zip(rows, probabilities.tolist(), strict=True):
-                best = max(range(len(labels)), key=scores.__getitem__)
-                told = dict(zip(labels, scores, strict=True))
-                answers[row] = {"text": texts[row], "label": labels[best], "score": scores[best], "scores": told}
+            for row, told in zip(rows, decoder.answer([texts[row] for row in rows], all_scores=True), strict=True):
+                answers[row] = told
         return answers
 
     return answer

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from .span_scores import Span
+# start, end and label
+Span = tuple[int, int, str]
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,22 @@ class Confusion:
     references: np.ndarray
     answers: np.ndarray
     labels: list[str]
+
+
+@dataclass(frozen=True)
+class ScoredAnswers:
+    """Answers with what the model says of them, whatever they are: labels, or spans.
+
+    Attributes:
+        scores (`np.ndarray`): Probability that it gives each, (N,).
+        right (`np.ndarray`): Whether each is right, (N,).
+    """
+
+    scores: np.ndarray
+    right: np.ndarray
+
+
+NO_ANSWERS = ScoredAnswers(np.zeros(0), np.zeros(0, dtype=bool))
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,11 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-Span = tuple[int, int, str]
+import numpy as np
+
+from .report import ScoredAnswers, Span
 
 
 @dataclass
@@ -53,3 +56,13 @@ class SpanCounts:
             support = sum(self.gold[label] for label in (labels if chosen is None else chosen))
             lines.append(f"{name:{width}}  {precision:9.4f}  {recall:6.4f}  {f1:6.4f}  {support:7}")
         return "\n".join(lines) + "\n"
+
+
+def scored_spans(gold: Iterable[Sequence[Span]], answers: Iterable[dict[str, Any]]) -> ScoredAnswers:
+    """Return the spans of answers to texts with their scores, each right if it is among those of the data."""
+    pairs = [
+        (span["score"], (span["start"], span["end"], span["entity_group"]) in expected)
+        for expected, answer in zip(map(set, gold), answers, strict=True)
+        for span in answer["spans"]
+    ]
+    return ScoredAnswers(np.array([score for score, _ in pairs]), np.array([is_right for _, is_right in pairs], dtype=bool))
