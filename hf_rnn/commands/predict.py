@@ -8,7 +8,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import SimpleNamespace
 
 from ..arguments import DataArguments, LoadArguments, UseArguments
@@ -57,7 +57,7 @@ def main(argv: list[str] | None = None) -> None:
         raise ValueError(f"Give exactly one of --text and --input_file, got {got}.")
     if arguments.output_file is not None:
         check_output_file(arguments.output_file, "output_file", arguments.input_file, arguments.model_name_or_path)
-    predictor = replace(load(arguments.model_name_or_path, arguments.trust_remote_code, arguments.device), threshold=arguments.threshold)
+    predictor = load(arguments.model_name_or_path, arguments.trust_remote_code, arguments.device, arguments.threshold)
     if arguments.input_file is None:
         texts: Iterable[Text] = [as_text(arguments.text, "--text")]
     else:

@@ -83,4 +83,4 @@ def _walk(scores: np.ndarray, first: int) -> np.ndarray:
     if first > len(scores):
         return np.zeros(0, dtype=int)
     counts = np.array([*range(first, len(scores), max(1, len(scores) // STEPS)), len(scores)])
-    return np.searchsorted(-scores, -scores[counts - 1], side="right")
+    return np.asarray(np.searchsorted(-scores, -scores[counts - 1], side="right"))
