@@ -104,3 +104,14 @@ def test_spans_keep_promises(tmp_path):
     with torch.no_grad():
         strict = hf_rnn.inference.predictor.Predictor(result.model, result.tokenizer, threshold=1.0)(text)[0]
     assert strict["tags"] == ["O", "O", "B-place", "O"] and strict["spans"] == []
+
+
+def test_several_labels_and_numbers(tmp_path):
+    """Of several labels each has a score that is compared; numbers have none."""
+    rows = [{"text": f"{word} {number}", "label": [word], "value": number} for number in range(12) for word in ("good", "bad")]
+    options = {**SMALL, "wide_size": 0, "validation": rows[:8]}
+    several = hf_rnn.train(train=rows, output_dir=str(tmp_path / "a"), problem_type="multi_label_classification", **options)
+    assert 0 <= several.metrics["eval_brier"] <= 1 and (several.folder / "reliability.png").is_file()
+    options |= {"label_column_name": "value", "problem_type": "regression"}
+    numbers = hf_rnn.train(train=rows, output_dir=str(tmp_path / "b"), **options)
+    assert "eval_ece" not in numbers.metrics and not (numbers.folder / "reliability.png").exists()
