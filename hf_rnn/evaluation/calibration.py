@@ -4,8 +4,8 @@ import numpy as np
 
 from ..tasks.report import ScoredAnswers
 
-# bins of equal mass, draws of answers of a calibrated model, and their seed
-BINS, DRAWS, SEED = 15, 200, 0
+# bins of equal mass, draws of answers of a calibrated model, fewer where they are more numbers than this, and their seed
+BINS, DRAWS, MOST_NUMBERS, SEED = 15, 200, 2**25, 0
 
 
 def reliability(answers: ScoredAnswers, bins: int = BINS) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -30,7 +30,7 @@ def measure_calibration(answers: ScoredAnswers, draws: int = DRAWS) -> dict[str,
 
     Args:
         answers (`ScoredAnswers`): N answers with scores.
-        draws (`int`): Draws of N answers.
+        draws (`int`): Draws of N answers, fewer of very many.
 
     Returns:
         `dict`: `ece` (Naeini et al. 2015; Nixon et al. 2019 for equal mass), `ece_by_chance`, and `brier`, the mean squared distance of
@@ -42,6 +42,7 @@ def measure_calibration(answers: ScoredAnswers, draws: int = DRAWS) -> dict[str,
     scores, starts = answers.scores[order].astype(float), _edges(len(order), BINS)[:-1]
     distances = answers.right[order] - scores
     random = np.random.default_rng(SEED)
+    draws = min(draws, max(10, MOST_NUMBERS // len(scores)))
     by_chance = [_error((random.random(len(scores)) < scores) - scores, starts) for _ in range(draws)]
     return {
         "ece": _error(distances, starts),

@@ -133,11 +133,11 @@ def train_task(
     places = Places(files, data.reading)
     with writing_to(training.output_dir), places.named():
         rows = read_rows(name, options, places, given, teacher)
+        check_promise(rows.task, training)
         # what is wrong with files and options is said before an earlier run in the folder is
         resume = resume_point(training) if training.do_train else None
         splits, encoded, tokenizer = encode_rows(rows, options, teacher)
         task, defaults = rows.task, rows.defaults
-        check_promise(task, training)
         model = build_task_model(task, options, tokenizer, defaults, splits.get("train"), encoded.get("train"))
         trainer = make_task_trainer(task, training, encoded, tokenizer, teacher, model=model)
         linear = None

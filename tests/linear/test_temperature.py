@@ -21,6 +21,16 @@ def test_a_known_temperature_is_found():
     assert fit_temperature(0.5 * logits, several) == pytest.approx(0.5, rel=0.05)
 
 
+def test_few_rows_leave_good_scores_alone():
+    """Of 50 rows the prior lets a temperature be nearer to the true one, 1, than likelihood alone finds it."""
+    random = np.random.default_rng(1)
+    found = []
+    for _ in range(20):
+        logits = 0.5 * random.normal(size=(50, 2))
+        found.append(fit_temperature(logits, (logits + random.gumbel(size=logits.shape)).argmax(1)))
+    assert np.abs(np.log(found)).max() < 0.8
+
+
 def test_the_output_layer_carries_it():
     """All logits are those from before over one number, with a lower loss; few rows, and none, leave the model as it is."""
     model = build(RnnForSequenceClassification, dtype=torch.float32).eval()
