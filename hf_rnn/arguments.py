@@ -272,6 +272,10 @@ class RnnTrainingArguments(TrainingArguments):
 class LabelledTrainingArguments(RnnTrainingArguments):
     """`RnnTrainingArguments` of the commands that learn from labelled rows: what is left out follows from their number."""
 
+    promise: float | None = option(
+        "Precision to promise, such as 0.97: answers whose scores the validation rows do not show to be right so often are left to people.",
+        within="(0, 1)",
+    )
     # names of labels are an option of the data; those of encoded columns follow from the task
     label_names: list[str] | None = field(default=None, init=False)
 

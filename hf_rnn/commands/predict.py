@@ -43,6 +43,10 @@ class PredictArguments:
     input_file: str | None = option(
         "File with a text a line (.txt), or csv, tsv, json, jsonl, parquet, conll or conllu; - for lines of the input.", essential=True
     )
+    threshold: float | None = option(
+        "Score below which the answer is null and spans are left out, 0 for none; that of the model's --promise by default.",
+        within="[0, 1]",
+    )
     resume: bool | None = option("Go on with an output that was not finished, or, if false, start it again.", essential=True)
     keep_columns: list[str] | None = option(  # noqa: RUF009
         "Columns of the input that come back beside the answers: names, all or none; by default all but those named like what is answered.",
@@ -76,7 +80,7 @@ def main(argv: list[str] | None = None) -> None:
         check_output_file(arguments.output_file, "output_file", arguments.input_file, arguments.model_name_or_path)
         check_ending(arguments.output_file, "output_file", ENDINGS.get(arguments.format))
     most = read_scores(arguments.scores)
-    predictor = load(arguments.model_name_or_path, arguments.trust_remote_code, arguments.device)
+    predictor = load(arguments.model_name_or_path, arguments.trust_remote_code, arguments.device, arguments.threshold)
     _check_kind(predictor.decoder.kind, arguments.format, most)
     rows = _input_rows(predictor, arguments)
 
@@ -160,6 +164,7 @@ def _write(answer: Answer, rows: Iterable[InputRow], shape: Shape, arguments: Si
     model = fingerprint(arguments.model_name_or_path, arguments.trust_remote_code)
     names = ("batch_size", "keep_columns", "scores")
     run = {"model": model, "input": arguments.input_file or arguments.text, **{name: getattr(arguments, name) for name in names}}
+    run |= {} if arguments.threshold is None else {"threshold": arguments.threshold}
     rank, world_size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
     is_as_answered = arguments.format not in SHAPES and Path(arguments.output_file).suffix.lower() in JSON_LINES
 

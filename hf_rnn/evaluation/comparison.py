@@ -1,7 +1,7 @@
 """Measure models on the same labelled rows: what making one smaller costs, and how several compare."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -99,7 +99,8 @@ class LabelledRows:
 
     def answers_of(self, predictor: Predictor) -> list[Any]:
         """Return the answers of a model, in the form of `gold`."""
-        rows = predictor.predict(self.texts)
+        # what a model would leave to people counts as it would have been
+        rows = replace(predictor, threshold=0.0).predict(self.texts)
         if self.kind != "spans":
             return [row[self.kind] for row in rows]
         return [[(span["start"], span["end"], span["entity_group"]) for span in row["spans"]] for row in rows]

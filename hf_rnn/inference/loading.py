@@ -16,13 +16,14 @@ from .predictor import Predictor
 PROBLEMS = {"missing": "lacks", "mismatched": "has, of other sizes than its config says,", "unexpected": "has beside its own"}
 
 
-def load(name: str, trust_remote_code: bool = False, device: str = "auto", **kwargs: Any) -> Predictor:
+def load(name: str, trust_remote_code: bool = False, device: str = "auto", threshold: float | None = None, **kwargs: Any) -> Predictor:
     """Load a classifier or tagger, whichever the checkpoint holds, in evaluation mode, and its tokenizer.
 
     Args:
         name (`str`): Folder or Hub name.
         trust_remote_code (`bool`): Whether to run model code that comes with the checkpoint.
         device (`str`): Where it runs: "auto" for the accelerator if there is one, or "cpu", "cuda" and the like.
+        threshold (`float`, *optional*): Score below which no answer is given; see `Predictor`.
         kwargs: For the `from_pretrained` of the model.
 
     Returns:
@@ -51,7 +52,7 @@ def load(name: str, trust_remote_code: bool = False, device: str = "auto", **kwa
         # models of others may have more to load than they use
         if found and (kind != "unexpected" or model.config.model_type == "hf_rnn"):
             raise ValueError(f"{name!r} is no whole checkpoint: it {problem} the weights {found[:5]}. Save or download it again.")
-    return Predictor(model.to(find_device(device)).eval(), tokenizer)
+    return Predictor(model.to(find_device(device)).eval(), tokenizer, threshold)
 
 
 @contextmanager

@@ -21,15 +21,18 @@ class Predictor:
     Args:
         model (`PreTrainedModel`): In evaluation mode.
         tokenizer (`PreTrainedTokenizerBase`): The one it was trained with.
+        threshold (`float`, *optional*): Score below which no answer is given, 0 to give every one; that of the model's promise by
+            default, if it made one.
     """
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
+    threshold: float | None = None
 
     @cached_property
     def decoder(self) -> Decoder:
         """Return what makes answers of the model's outputs."""
-        return decoder_of(self.model, self.tokenizer)
+        return decoder_of(self.model, self.tokenizer, self.threshold)
 
     def __call__(self, texts: Texts, batch_size: int = 64) -> list[dict[str, Any]]:
         """Answer texts, as `predict` does."""
@@ -50,6 +53,7 @@ class Predictor:
             or `prediction` (regression); of a tagger `tokens` and `tags`, for a string also its `text` and `spans` as pipelines give
             them (`start`, `end`, `entity_group`, `score`, `word`), and `intent` if the model has any. A tagger of raw text gives
             `text` and `spans`, and for a list of tokens, which it reads joined by spaces, `tokens` and their BIO `tags`.
+            Below a threshold the `label` is None, `best` says what it would have been, and spans are left out.
 
         Raises:
             ValueError: What is given, or one of its texts, is none of these; says which and of what type.

@@ -1,11 +1,13 @@
-"""Which linear model stands beside the recurrence of a model."""
+"""What is fitted once a model is trained: a linear model beside its recurrence, or its temperature."""
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging
 
 from ..models.modeling_rnn import RnnForSequenceClassification, RnnForTokenClassification
+from ..tasks.decoding import task_of
 from .classifier import FROM_LABELS, TAUGHT, LinearFit, WideFit
 from .tagger import TaggerFit
+from .temperature import TemperatureFit
 
 logger = logging.get_logger(__name__)
 
@@ -14,6 +16,8 @@ def choose_linear_fit(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, size: int | None, default: int, is_taught: bool
 ) -> LinearFit | None:
     """Take away the linear model that a checkpoint came with, and return what makes one for the rows at hand, if anything does.
+
+    Its factors are fitted by likelihood; classifiers without one get a temperature.
 
     Args:
         model (`PreTrainedModel`): New, or a checkpoint to go on from.
@@ -27,7 +31,7 @@ def choose_linear_fit(
     """
     is_classifier = isinstance(model, RnnForSequenceClassification)
     if not is_classifier and not isinstance(model, RnnForTokenClassification):
-        return None
+        return _temperature(model)
     has_one_label = not is_classifier or model.config.problem_type in (None, "single_label_classification")
     if size and not has_one_label:
         raise ValueError(f"`wide_size` needs one label a row, got {size} with {model.config.problem_type!r}. Leave --wide_size out.")
@@ -38,7 +42,13 @@ def choose_linear_fit(
         logger.warning(f"The linear model of the checkpoint, of {known:,} features, {is_again}.")
     model.set_wide_path(None)
     if not chosen or not has_one_label:
-        return None
+        return _temperature(model)
     if is_classifier:
         return WideFit(model, tokenizer, chosen, TAUGHT if is_taught else FROM_LABELS, is_asked=size is not None)
     return TaggerFit(model, tokenizer, chosen)
+
+
+def _temperature(model: PreTrainedModel) -> TemperatureFit | None:
+    """Return what fits the temperature of a classifier; None for a tagger or a regression."""
+    has_scores = task_of(type(model).__name__) == "text-classification" and model.config.problem_type != "regression"
+    return TemperatureFit(model) if has_scores else None

@@ -183,7 +183,7 @@ def choose_factors(loss: Callable[[np.ndarray], float], prior: Prior) -> np.ndar
 
 
 class LinearFit(Protocol):
-    """What puts a linear model beside a trained recurrence."""
+    """What is fitted once a recurrence is trained: a linear model beside it, or its temperature."""
 
     def fit(self, train: Dataset, validation: Dataset | None) -> None:
         """Fit it, and weigh it against the recurrence on validation rows."""

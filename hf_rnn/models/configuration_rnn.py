@@ -13,6 +13,8 @@ POOLINGS = ("last", "mean", "max", "attention")
 # a config from elsewhere must not keep a loader busy for ever, or fill the memory
 MAX_LAYERS, MAX_LABELS, MAX_WEIGHTS = 1000, 100_000, 2**32
 PROBLEM_TYPES = ("single_label_classification", "multi_label_classification", "regression")
+# shares among what a promise holds
+PROMISED = ("precision", "confidence", "threshold", "answered")
 WORD_POOLINGS = ("first", "mean", "max", "rnn")
 
 
@@ -80,6 +82,9 @@ class RnnConfig(PreTrainedConfig):
         units (`str`, *optional*): `"raw"` for a tagger of raw text, whose spans are to be grouped from the tags of pieces.
         intents (`list`, *optional*): Names of the classes of whole rows, for a tagger that classifies them too.
         columns (`dict`, *optional*): Names of the columns that it was trained on, by what they hold: `"text"`, `"labels"`, `"intents"`.
+        promise (`dict`, *optional*): Which answers are given: those with a score of `"threshold"` at least, of which a share of
+            `"precision"` at least is right with the probability `"confidence"`; so found on `"rows"` held-out answers, of which a share
+            of `"answered"` was given.
         pad_token_id (`int`, *optional*): Row of the embedding that stays zero.
         bos_token_id, eos_token_id (`int`, *optional*): Tokens that begin and end a text of a causal language model.
         unk_token_id, word_mark_id (`int`, *optional*): Unknown piece, and piece that is only a mark of a word's start: the stock
@@ -117,6 +122,7 @@ class RnnConfig(PreTrainedConfig):
     units: str | None = None
     intents: list[str] | tuple[str, ...] | None = None
     columns: dict[str, str] | None = None
+    promise: dict[str, float | int] | None = None
     pad_token_id: int | None = 0
     bos_token_id: int | None = None
     eos_token_id: int | None = None
@@ -220,6 +226,15 @@ class RnnConfig(PreTrainedConfig):
         for name in ("initializer_range", "embedding_initializer_range"):
             if getattr(self, name) < 0:
                 raise ValueError(f"`{name}` must not be negative, got {getattr(self, name)}. Set it in RnnConfig.")
+
+    def validate_promise(self) -> None:
+        """Check that a promise names its threshold, and that whatever is a share is one."""
+        promise = self.promise
+        if promise is not None and not ("threshold" in promise and all(0 <= promise.get(name, 0) <= 1 for name in PROMISED)):
+            raise ValueError(
+                f"`promise` must hold a `threshold`, and {', '.join(PROMISED)} in [0, 1], got {str(promise)[:80]}. "
+                "Train with --promise, or leave it out."
+            )
 
     def validate_crf(self) -> None:
         """Check that constraints come with the CRF that keeps them."""

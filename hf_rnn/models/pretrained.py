@@ -45,7 +45,7 @@ LAST_CHARACTER = (0x10FFFF << FLAG_BITS) + 2**FLAG_BITS - 1
 KEYS = ("word_keys", "ngram_keys", "keys")
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
 # what a training run writes beside a model
-RUN_FILES = ("README.md", "curves.png", "confusion_matrix.png", "report.txt", "eval_results.json", "test_results.json")
+RUN_FILES = ("README.md", "curves.png", "confusion_matrix.png", "reliability.png", "report.txt", "eval_results.json", "test_results.json")
 
 
 @dataclass

@@ -75,6 +75,31 @@ def plot_confusion_matrix(references: ArrayLike, answers: ArrayLike, labels: lis
     return figure
 
 
+def plot_reliability(scores: ArrayLike, right: ArrayLike, sizes: ArrayLike, path: str | Path) -> Figure:
+    """Draw how often answers are right by what their scores say, with 95% intervals by the number of answers; return the figure.
+
+    Args:
+        scores (`ArrayLike`): Mean score of each of K bins.
+        right (`ArrayLike`): Share of its answers that is right.
+        sizes (`ArrayLike`): Number of its answers.
+        path (`str`): Picture to write.
+    """
+    scores, right, sizes = map(np.asarray, (scores, right, sizes))
+    # Wilson 1927
+    centre = (right + 1.92 / sizes) / (1 + 3.84 / sizes)
+    half = 1.96 / (1 + 3.84 / sizes) * np.sqrt(right * (1 - right) / sizes + 0.96 / sizes**2)
+    figure = Figure(figsize=(4.6, 4.4), layout="constrained")
+    axis = figure.subplots()
+    axis.plot([0, 1], [0, 1], ":", color="gray", label="calibrated")
+    axis.errorbar(scores, right, np.abs([right - centre + half, centre + half - right]), fmt="o", capsize=3, markersize=4, label="answers")
+    lowest = min(scores.min(), right.min())
+    axis.set(xlabel="score", ylabel="share that is right", xlim=(lowest - 0.05, 1.02), ylim=(lowest - 0.05, 1.02))
+    axis.grid(alpha=0.3)
+    axis.legend(loc="upper left")
+    figure.savefig(path, dpi=120)
+    return figure
+
+
 def plot_gates(trace: dict[str, Any], path: str | Path) -> Figure:
     """Draw what `trace_gates` returns: a map for each gate and state, units of the layer by steps of the text, a row for each direction;
     return the figure.

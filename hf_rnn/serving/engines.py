@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,7 @@ from typing import Any
 import torch
 
 from ..data.writing import file_digest
-from ..inference.bulk import batches, size
 from ..inference.loading import load
-from ..inference.predictor import Predictor
 from ..onnx.standalone import predictor as standalone
 from ..onnx.standalone import predictor_settings
 
@@ -84,25 +83,8 @@ def _open_checkpoint(source: Source) -> Engine:
         # they lie in the file, which may be written over while it is served
         tensor.data = tensor.data.clone()
     settings = predictor_settings(predictor.model.config, predictor.tokenizer)
-    has_one_label = predictor.decoder.kind == "label"
-    answer = _with_scores(predictor, settings.labels) if has_one_label else predictor.predict
+    answer = partial(predictor.predict, all_scores=True) if predictor.decoder.kind == "label" else predictor.predict
     return Engine(settings, _digest(Path(source.path) / "model.safetensors"), answer)
-
-
-def _with_scores(predictor: Predictor, labels: list[str]) -> Callable[[list[str]], list[Answer]]:
-    """Return a function that answers texts with the scores of all labels."""
-
-    def answer(texts: list[str]) -> list[Answer]:
-        answers: list[Answer] = [{}] * len(texts)
-        for rows in batches([size(text) for text in texts], BATCH_TEXTS):
-            probabilities = torch.stack(list(predictor.decoder.logits([texts[row] for row in rows]))).softmax(-1)
-            for row, scores in zip(rows, probabilities.tolist(), strict=True):
-                best = max(range(len(labels)), key=scores.__getitem__)
-                told = dict(zip(labels, scores, strict=True))
-                answers[row] = {"text": texts[row], "label": labels[best], "score": scores[best], "scores": told}
-        return answers
-
-    return answer
 
 
 def _digest(weights: Path) -> str:

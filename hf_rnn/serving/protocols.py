@@ -138,7 +138,10 @@ def output_tensors(settings: Settings) -> dict[str, tuple[str, list[int]]]:
         if settings.problem == "regression":
             return {"prediction": ("FP32", [-1])}
         scores = {"scores": ("FP32", [-1, len(settings.labels)])}
-        return scores if settings.problem == "multi_label_classification" else {"label": ("BYTES", [-1]), "score": ("FP32", [-1]), **scores}
+        if settings.problem == "multi_label_classification":
+            return scores
+        best = {} if settings.threshold is None else {"best": ("BYTES", [-1])}
+        return {"label": ("BYTES", [-1]), **best, "score": ("FP32", [-1]), **scores}
     return {"spans": ("BYTES", [-1]), **({"intent": ("BYTES", [-1])} if settings.intents else {})}
 
 
@@ -157,7 +160,10 @@ def tell_infer(asked: InferRequest, name: str, engine: Engine, answers: list[Ans
     for output in wanted:
         datatype, shape = tensors[output]
         data: list[Any] = [answer[output] for answer in answers]
-        if output == "scores":
+        if output in ("label", "best"):
+            # a tensor has no null
+            data = [label or "" for label in data]
+        elif output == "scores":
             data = [score for row in data for score in row.values()]
         elif output == "spans":
             data = [json.dumps(row, ensure_ascii=False) for row in data]
@@ -236,7 +242,8 @@ def tell_tasks(asked: StudioTasks, answers: list[Answer], engine: Engine) -> dic
             raise RequestError(422, "A regression has no labels to choose from.")
         else:
             likely = [label for label, value in answer["scores"].items() if value > 0.5]
-            chosen = [answer["label"]] if "label" in answer else likely
+            # one that leaves the text to people proposes what it would have been
+            chosen = [answer.get("best", answer["label"])] if "label" in answer else likely
             score = max(answer["scores"].values())
             regions = [{**names, "type": "choices", "score": score, "value": {"choices": chosen}}]
         results.append({"model_version": engine.version, "score": score, "result": regions})

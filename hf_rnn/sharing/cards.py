@@ -134,6 +134,8 @@ def write_card(
         speed=_describe_speed(model),
         settings=_settings(config, settings),
         has_curves=(folder / "curves.png").is_file(),
+        has_reliability=(folder / "reliability.png").is_file() and is_head,
+        promise=getattr(config, "promise", None) if is_head else None,
         has_matrix=(folder / "confusion_matrix.png").is_file() and is_head,
         licence=_describe_licence("The model", license),
     )

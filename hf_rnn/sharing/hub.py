@@ -37,6 +37,7 @@ SHARED = (
     "generation_config.json",
     "curves.png",
     "confusion_matrix.png",
+    "reliability.png",
     "train_results.json",
     "eval_results.json",
     "test_results.json",

@@ -9,7 +9,13 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
-from transformers import AutoModelForSequenceClassification, AutoModelForTokenClassification, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 
 from ..data.files.detokenization import join_tokens
 from ..data.rows.collator import RnnCollator
@@ -37,6 +43,7 @@ class Decoder(ABC):
     Args:
         model (`PreTrainedModel`): A classifier or tagger.
         tokenizer (`PreTrainedTokenizerBase`): Its tokenizer.
+        threshold (`float`, *optional*): Score below which no answer is given; that of the model's promise by default, if it made one.
         all_scores (`bool`): Whether a classifier of one label tells the `scores` of all labels beside that of the best.
     """
 
@@ -48,7 +55,13 @@ class Decoder(ABC):
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
+    threshold: float | None = None
     all_scores: bool = False
+
+    @cached_property
+    def least_score(self) -> float | None:
+        """Return the score below which no answer is given, or None where every one is."""
+        return promised_threshold(self.model.config) if self.threshold is None else self.threshold
 
     @cached_property
     def labels(self) -> list[str]:
@@ -92,14 +105,14 @@ class ClassDecoder(TextDecoder):
     kind = "label"
 
     def answer(self, texts: Sequence[Text]) -> list[dict[str, Any]]:
-        """Return `text`, `label` and `score`, and the `scores` of all labels if they are asked for."""
+        """Return `text`, `label` and `score`, `best` where the label may be None, and the `scores` of all labels if they are asked for."""
         probabilities = self.logits(texts).softmax(-1)
         best = probabilities.max(-1)
         rows = zip(texts, best.indices.tolist(), best.values.tolist(), strict=True)
-        answers: list[dict[str, Any]] = [{"text": joined(text), "label": self.labels[index], "score": score} for text, index, score in rows]
+        answers = [{"text": joined(text), **decide(self.labels[index], score, self.least_score)} for text, index, score in rows]
         if self.all_scores:
-            for answer, row in zip(answers, probabilities.tolist(), strict=True):
-                answer["scores"] = dict(zip(self.labels, row, strict=True))
+            for answer, scores in zip(answers, probabilities.tolist(), strict=True):
+                answer["scores"] = dict(zip(self.labels, scores, strict=True))
         return answers
 
 
@@ -163,7 +176,8 @@ class TagDecoder(Decoder):
             answer: dict[str, Any] = {"tokens": sentence, "tags": tags}
             if isinstance(text, str):
                 offsets = [match.span() for match in re.finditer(r"\S+", text)]
-                answer = {"text": text, **answer, "spans": group_spans(text, offsets, tags, scores.tolist(), self.labels)}
+                spans = group_spans(text, offsets, tags, scores.tolist(), self.labels)
+                answer = {"text": text, **answer, "spans": keep_sure(spans, self.least_score)}
             rows.append(answer)
         return self._with_intents(rows, intents)
 
@@ -194,10 +208,29 @@ class SpanDecoder(TagDecoder):
             offsets = [encoding["offset_mapping"][index][position] for position in kept]
             tags = [self.labels[tag] for tag in best[index, kept].tolist()]
             spans = group_spans(text, offsets, tags, scores[index, kept].tolist(), self.labels)
+            spans = keep_sure(spans, self.least_score)
             rows.append(
                 {"text": text, "spans": spans} if isinstance(given, str) else {"tokens": given, "tags": tags_of_spans(given, spans)}
             )
         return self._with_intents(rows, output.get("intent_logits"))
+
+
+def promised_threshold(config: PreTrainedConfig) -> float | None:
+    """Return the least score of the answers that a model gives, or None if it promises nothing."""
+    promise = getattr(config, "promise", None)
+    return None if promise is None else promise["threshold"]
+
+
+def decide(label: str, score: float, least: float | None) -> dict[str, Any]:
+    """Return the answer that a score makes of a label: where there is a least score, the label only if it is reached, and `best`."""
+    if least is None:
+        return {"label": label, "score": score}
+    return {"label": label if score >= least else None, "best": label, "score": score}
+
+
+def keep_sure(spans: list[dict[str, Any]], least: float | None) -> list[dict[str, Any]]:
+    """Return the spans whose scores reach the least one, if there is one."""
+    return spans if least is None else [span for span in spans if span["score"] >= least]
 
 
 def tags_of_spans(tokens: list[str], spans: list[dict[str, Any]]) -> list[str]:
@@ -228,7 +261,7 @@ def decoder_class(model: PreTrainedModel) -> type[Decoder] | None:
     return None
 
 
-def decoder_of(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Decoder:
+def decoder_of(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, threshold: float | None = None) -> Decoder:
     """Return the decoder of a model.
 
     Raises:
@@ -237,4 +270,4 @@ def decoder_of(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> De
     kind = decoder_class(model)
     if kind is None:
         raise ValueError(f"Only the answers of classifiers and taggers can be told, got {type(model).__name__}. Load one of these.")
-    return kind(model, tokenizer)
+    return kind(model, tokenizer, threshold)

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import classification_report
 
-from .span_scores import Span
+# start, end and label
+Span = tuple[int, int, str]
 
 # the scores of a line of a table whose support is 0
 UNDEFINED = re.compile(r"(?:( +)(\d\.\d+)){3}(?= +0$)", re.MULTILINE)
@@ -37,6 +38,22 @@ class Answered:
     label: str
     answer: str
     score: float
+
+
+@dataclass(frozen=True)
+class ScoredAnswers:
+    """Answers with what the model says of them, whatever they are: labels, or spans.
+
+    Attributes:
+        scores (`np.ndarray`): Probability that it gives each, (N,).
+        right (`np.ndarray`): Whether each is right, (N,).
+    """
+
+    scores: np.ndarray
+    right: np.ndarray
+
+
+NO_ANSWERS = ScoredAnswers(np.zeros(0), np.zeros(0, dtype=bool))
 
 
 @dataclass(frozen=True)

@@ -21,9 +21,9 @@ from ..data.tokenizers.units import Cuts, find_cuts, share_scripts, train_unit_t
 from ..models.pieces import piece_types
 from ..models.tags import spans_of_tags, split_tag
 from .defaults import Size, tagger_defaults
-from .report import Confusion, Report, SpanPairs
-from .span_scores import Span, SpanCounts
-from .task import Columns, Task, TaskOptions, keep_labels, known_labels
+from .report import NO_ANSWERS, Confusion, Report, ScoredAnswers, SpanPairs
+from .span_scores import Span, SpanCounts, scored_spans
+from .task import Answering, Columns, Task, TaskOptions, keep_labels, known_labels
 from .token_classification import NO_LIMIT, NO_SEVERAL
 
 # n-grams of units with a vector of their own where characters are units
@@ -154,6 +154,10 @@ class SpanLabelling(Task):
     def _unit_spans(self, ids: np.ndarray, label_ids: np.ndarray) -> list[list[Span]]:
         """Return the spans, counted in units, that tag ids (N, T) describe."""
         return [spans_of_tags([self.labels[tag] for tag in row[mask]]) for row, mask in zip(ids, label_ids != -100, strict=True)]
+
+    def scored(self, output: PredictionOutput, rows: AnyDataset, answer: Answering | None = None) -> ScoredAnswers:
+        """Return the spans that are found in texts."""
+        return NO_ANSWERS if answer is None else scored_spans(_gold(rows), answer(list(rows["text"])))
 
     def class_ids(self, output: PredictionOutput) -> tuple[list[int], list[int]]:
         """Return the tags of units."""

@@ -3,8 +3,11 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-Span = tuple[int, int, str]
+import numpy as np
+
+from .report import ScoredAnswers, Span
 
 
 @dataclass
@@ -56,3 +59,13 @@ class SpanCounts:
             cells = [f"{score:.4f}" for score in told] or ["n/a"] * 3
             lines.append(f"{name:{width}}  {cells[0]:>9}  {cells[1]:>6}  {cells[2]:>6}  {support:7}")
         return "\n".join(lines) + "\n"
+
+
+def scored_spans(gold: Iterable[Sequence[Span]], answers: Iterable[dict[str, Any]]) -> ScoredAnswers:
+    """Return the spans of answers to texts with their scores, each right if it is among those of the data."""
+    pairs = [
+        (span["score"], (span["start"], span["end"], span["entity_group"]) in expected)
+        for expected, answer in zip(map(set, gold), answers, strict=True)
+        for span in answer["spans"]
+    ]
+    return ScoredAnswers(np.array([score for score, _ in pairs]), np.array([is_right for _, is_right in pairs], dtype=bool))

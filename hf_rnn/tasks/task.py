@@ -1,7 +1,7 @@
 """What is learnt, as a value: known once rows are read, and never changed after."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
@@ -13,8 +13,12 @@ from ..data.files.locations import Places
 from ..data.loading import load_config
 from ..data.rows.splits import AnyDataset, Splits, iterate_texts
 from ..data.tokenizers.training import train_tokenizer
+from .decoding import Text
 from .defaults import Size
-from .report import Report
+from .report import NO_ANSWERS, Report, ScoredAnswers
+
+# from texts to answers, as `Predictor.predict`
+Answering = Callable[[list[Text]], list[dict[str, Any]]]
 
 
 @dataclass(frozen=True)
@@ -140,7 +144,10 @@ class Task(ABC):
 
     def config_fields(self, options: TaskOptions) -> dict[str, Any]:
         """Return the fields of a model's config that follow from the task: its labels, its columns, and more."""
-        names = {"id2label": dict(enumerate(self.labels)), "label2id": self.label2id}
+        names: dict[str, Any] = {"id2label": dict(enumerate(self.labels)), "label2id": self.label2id}
+        if options.training.do_train:
+            # that of other weights
+            names["promise"] = None
         return {**names, "columns": {name: column for name, column in asdict(self.columns).items() if column is not None}}
 
     @property
@@ -180,6 +187,21 @@ class Task(ABC):
     def score_rows(self, output: PredictionOutput, rows: AnyDataset, encoded: AnyDataset) -> dict[str, float]:
         """Return metrics of a predicted split that need its rows beside predictions and labels."""
         return {}
+
+    @property
+    def can_promise(self) -> bool:
+        """Return whether each answer is one thing, with a score, that is right or wrong."""
+        return True
+
+    def scored(self, output: PredictionOutput, rows: AnyDataset, answer: Answering | None = None) -> ScoredAnswers:
+        """Return the answers to a split with their scores, as far as there are any.
+
+        Args:
+            output (`PredictionOutput`): Predictions, and labels if there are some.
+            rows: The split.
+            answer (`Callable`, *optional*): Answers texts, where scores are not in the predictions; without it there are none then.
+        """
+        return NO_ANSWERS
 
     @abstractmethod
     def class_ids(self, output: PredictionOutput) -> tuple[list[int], list[int]]:

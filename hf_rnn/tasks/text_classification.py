@@ -21,8 +21,8 @@ from ..data.rows.labels import collect_labels, feature_names
 from ..data.rows.splits import LABEL_COLUMNS, AnyDataset, Splits, choose_column, iterate_cells
 from .defaults import Size, classifier_defaults, student_defaults
 from .metrics import ClassificationMetric, MultiLabelMetric, RegressionMetric, load_metric
-from .report import Answered, Confusion, Report, class_table
-from .task import Columns, Task, TaskOptions, keep_labels, known_labels
+from .report import NO_ANSWERS, Answered, Confusion, Report, ScoredAnswers, class_table
+from .task import Answering, Columns, Task, TaskOptions, keep_labels, known_labels
 
 logger = logging.get_logger(__name__)
 
@@ -147,6 +147,19 @@ class TextClassification(Task):
     def score(self, prediction: EvalPrediction) -> dict[str, float]:
         """Return the metric of the problem type from logits (N, C) and labels."""
         return self._scorer().compute(predictions=decide(prediction.predictions, self.problem), references=prediction.label_ids)
+
+    @property
+    def can_promise(self) -> bool:
+        """Return whether rows have one label."""
+        return self.problem == "single_label_classification"
+
+    def scored(self, output: PredictionOutput, rows: AnyDataset, answer: Answering | None = None) -> ScoredAnswers:
+        """Return the likeliest label of each row, or every label of every row where there are several, in their order."""
+        if self.problem == "regression" or output.label_ids is None:
+            return NO_ANSWERS
+        if self.problem == "multi_label_classification":
+            return ScoredAnswers(expit(output.predictions).ravel(), output.label_ids.ravel() > 0.5)
+        return ScoredAnswers(softmax(output.predictions, -1).max(-1), output.predictions.argmax(-1) == output.label_ids)
 
     def class_ids(self, output: PredictionOutput) -> tuple[list[int], list[int]]:
         """Return the classes of rows with one class."""

@@ -11,6 +11,7 @@ from transformers import AutoModelForTokenClassification, EvalPrediction, PreTra
 from transformers.trainer_utils import PredictionOutput
 
 from ..arguments import DataArguments
+from ..data.files.detokenization import join_tokens
 from ..data.files.locations import Places
 from ..data.files.readers import DataError
 from ..data.files.rows import TOKEN_COLUMNS
@@ -18,11 +19,12 @@ from ..data.rows.encoding import encode_tokens, map_splits
 from ..data.rows.label_columns import read_lists, read_tags
 from ..data.rows.labels import collect_labels, feature_names
 from ..data.rows.splits import TAG_COLUMNS, AnyDataset, Splits, choose_column, column_names, iterate_cells
-from ..models.tags import first_violation, guess_scheme
+from ..models.tags import first_violation, guess_scheme, spans_of_tags
 from .defaults import Size, student_defaults, tagger_defaults
 from .metrics import SpanMetric, TokenMetric, load_metric
-from .report import Confusion, Report, class_table, without_undefined
-from .task import Columns, Task, TaskOptions, keep_labels, known_intents, known_labels
+from .report import NO_ANSWERS, Confusion, Report, ScoredAnswers, class_table, without_undefined
+from .span_scores import Span, scored_spans
+from .task import Answering, Columns, Task, TaskOptions, keep_labels, known_intents, known_labels
 
 # options of rows with several labels
 NO_SEVERAL = dict.fromkeys(("problem_type", "label_columns", "label_separator"), "Every word has one tag.")
@@ -167,6 +169,23 @@ class TokenClassification(Task):
     def name_tags(self, ids: np.ndarray, label_ids: np.ndarray) -> list[list[str]]:
         """Turn tag ids (N, T) into names, at the positions that have a label."""
         return [[self.labels[tag] for tag in row[mask]] for row, mask in zip(ids, label_ids != -100, strict=True)]
+
+    def scored(self, output: PredictionOutput, rows: AnyDataset, answer: Answering | None = None) -> ScoredAnswers:
+        """Return the spans that are found in sentences, as texts of tokens parted by spaces."""
+        if answer is None:
+            return NO_ANSWERS
+        given = _tags_of(output.label_ids)
+        pairs = zip(iterate_cells(rows, self.columns.text), self.name_tags(given, given), strict=True)
+        # a token with a space in it is two to those who read texts
+        whole = [(tokens, tags) for tokens, tags in pairs if tokens and all(len(token.split()) == 1 for token in tokens)]
+        gold = [self._spans(tokens, tags) for tokens, tags in whole]
+        return scored_spans(gold, answer([" ".join(tokens) for tokens, _ in whole]))
+
+    def _spans(self, tokens: list[str], tags: list[str]) -> list[Span]:
+        """Return the spans of characters of tokens that are parted by spaces."""
+        offsets = join_tokens(tokens)[1]
+        spans = spans_of_tags(tags) if self.scheme else [(index, index + 1, tag) for index, tag in enumerate(tags)]
+        return [(offsets[first][0], offsets[last - 1][1], kind) for first, last, kind in spans]
 
     def class_ids(self, output: PredictionOutput) -> tuple[list[int], list[int]]:
         """Return the tags of words."""

@@ -18,11 +18,12 @@ from ..data.files.locations import Places
 from ..data.rows.collator import RnnCollator
 from ..data.rows.label_columns import say_labels
 from ..data.rows.splits import AnyDataset, Splits, iterate_cells, iterate_texts, load_splits
+from ..evaluation.calibration import measure_calibration, reliability
 from ..inference.predictor import Predictor
 from ..linear.choice import choose_linear_fit
 from ..options import make_options
 from ..reports.diagnosis import diagnose
-from ..reports.plots import plot_curves
+from ..reports.plots import plot_curves, plot_reliability
 from ..reports.writing import optional, write_report
 from ..tasks.defaults import UNKNOWN, Size, describe, features_beside, fill, fine_tuning_defaults, validation_share
 from ..tasks.registry import TASKS, find_task
@@ -32,6 +33,7 @@ from .checkpoints import resume_point
 from .finishing import choose_example, finish
 from .outputs import writing_to
 from .progress import line_of
+from .promising import check_promise, keep, promise
 from .provenance import describe_data
 from .rows import add_validation, files_of, is_export, load_task_splits
 from .running import choose_metric, make_trainer, run, set_up
@@ -131,6 +133,7 @@ def train_task(
     places = Places(files, data.reading)
     with writing_to(training.output_dir), places.named():
         rows = read_rows(name, options, places, given, teacher)
+        check_promise(rows.task, training)
         # what is wrong with files and options is said before an earlier run in the folder is
         resume = resume_point(training) if training.do_train else None
         splits, encoded, tokenizer = encode_rows(rows, options, teacher)
@@ -143,6 +146,8 @@ def train_task(
             linear = choose_linear_fit(model, tokenizer, options.model.wide_size, size, is_taught=teacher is not None)
         outputs = run(trainer, training, encoded, resume, linear, is_carved="validation" not in rows.given)
         _add_metrics(trainer, task, outputs, splits, encoded)
+        if training.promise is not None:
+            _promise(trainer, task, training.promise, tokenizer, outputs, splits)
         _write_files(trainer, task, outputs, splits, encoded)
         example = choose_example(iterate_cells(splits[list(splits)[-1]], task.columns.text))
         described = describe_data(data, teacher.describe() if teacher else [])
@@ -278,14 +283,36 @@ def _add_metrics(trainer: RnnTrainer, task: Task, outputs: dict[str, PredictionO
     known = {_key(cell) for cell in iterate_cells(train, task.columns.text)} if outputs and isinstance(train, Dataset) else set()
     for split, output in outputs.items():
         unseen = _score_unseen(trainer, task, output, splits[split], split, known)
-        added = task.score_rows(output, splits[split], encoded[split])
+        added = task.score_rows(output, splits[split], encoded[split]) | measure_calibration(task.scored(output, splits[split]))
         prefix = PREFIXES.get(split, split)
-        if not (unseen or added) or output.metrics is None:
-            continue
-        output.metrics.update({f"{prefix}_{name}": value for name, value in {**unseen, **added}.items()})
-        trainer.save_metrics(prefix, output.metrics)
-        if added and trainer.is_world_process_zero():
-            print(line_of({f"{prefix}_{name}": value for name, value in added.items()}))
+        if (unseen or added) and output.metrics is not None:
+            _save_more(trainer, output.metrics, prefix, unseen, is_told=False)
+            _save_more(trainer, output.metrics, prefix, added)
+
+
+def _save_more(trainer: RnnTrainer, metrics: dict[str, float], prefix: str, added: dict[str, float], is_told: bool = True) -> None:
+    """Add scores to the metrics of a split and to its file, and tell them."""
+    named = {f"{prefix}_{name}": value for name, value in added.items()}
+    metrics.update(named)
+    trainer.save_metrics(prefix, metrics)
+    if named and is_told and trainer.is_world_process_zero():
+        print(line_of(named))
+
+
+def _promise(
+    trainer: RnnTrainer,
+    task: Task,
+    precision: float,
+    tokenizer: PreTrainedTokenizerBase,
+    outputs: dict[str, PredictionOutput],
+    splits: Splits,
+) -> None:
+    """Find on validation rows what can be promised, and tell how it is kept on the test rows, if there are any."""
+    answer = Predictor(trainer.model.eval(), tokenizer, threshold=0.0).predict
+    scored = {split: task.scored(output, splits[split], answer) for split, output in outputs.items()}
+    promised = promise(trainer, precision, scored["validation"], "spans" if task.has_tags else "rows")
+    if promised is not None and "test" in scored and len(scored["test"].scores):
+        _save_more(trainer, outputs["test"].metrics or {}, "test", keep(promised, scored["test"]))
 
 
 def _score_unseen(
@@ -324,6 +351,10 @@ def _write_files(trainer: RnnTrainer, task: Task, outputs: dict[str, PredictionO
             plot_curves(trainer.state.log_history, folder / "curves.png", task.metric[0])
     if outputs:
         split, output = list(outputs.items())[-1]
+        scored = task.scored(output, splits[split])
+        if len(scored.scores):
+            with optional("The reliability diagram"):
+                plot_reliability(*reliability(scored), folder / "reliability.png")
         write_report(task.report(output, splits[split], encoded[split]), folder, split)
 
 

@@ -21,6 +21,8 @@ from hf_rnn import RnnConfig
         ({"use_crf": True, "crf_constraints": "iob"}, r"`crf_constraints` must be one of"),
         ({"word_pooling": "rnn", "embedding_size": 5}, r"`embedding_size` must be even .* got 5. Use 6"),
         ({"word_vocab_size": 5}, r"`word_vocab_size` must be 0, or positive with `word_pooling`, got 5 with word_pooling=None"),
+        ({"promise": {"precision": 0.9}}, r"`promise` must hold a `threshold`"),
+        ({"promise": {"threshold": 2}}, r"`promise` must hold a `threshold`, and .* in \[0, 1\], got .*2.*Train with --promise"),
         ({"initializer_range": -1.0}, r"`initializer_range` must not be negative"),
     ],
 )

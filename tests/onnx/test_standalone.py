@@ -22,11 +22,12 @@ TEXTS = [whole_text(text) for text in [*odd_texts(300), *REVIEWS[:150], *ANNOTAT
 BIO, BIOES, POS = ["O", "B-A", "I-A", "B-B", "I-B"], ["O", *(f"{p}-{kind}" for kind in "AB" for p in "BIES")], ["NOUN", "VERB", "O"]
 MODELS = {
     "one label": {"problem_type": "single_label_classification", "labels": ["a", "b", "c"]},
+    "one label or none": {"problem_type": None, "labels": ["a", "b", "c"], "promise": {"threshold": 0.5}},
     "several labels": {"problem_type": "multi_label_classification", "labels": [f"label {index}" for index in range(12)]},
     "regression": {"problem_type": "regression", "labels": ["value"]},
     "spans of tokens": {"labels": BIOES, "use_crf": True, "crf_constraints": "bioes", "word_pooling": "rnn", "intents": ["x", "y"]},
     "tags of tokens": {"labels": POS},
-    "raw text": {"labels": BIO, "units": "raw", "word_pooling": "mean"},
+    "raw text": {"labels": BIO, "units": "raw", "word_pooling": "mean", "promise": {"threshold": 0.3}},
     "raw text with intents": {"labels": BIO, "units": "raw", "word_pooling": "rnn", "use_crf": True, "intents": ["x", "y", "z"]},
 }
 # what may be loaded in a process that runs `predictor.py`, beside the standard library

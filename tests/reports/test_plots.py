@@ -100,3 +100,17 @@ def test_study(greater, best, tmp_path):
     assert list(lines["best so far"].get_ydata()) == best
     assert [label.get_text() for label in figure.axes[1].get_yticklabels()] == ["width", "rate"]
     assert len(plots.plot_study(runs[:1], {}, tmp_path / "s.png", "f1", greater).axes) == 1
+
+
+def test_reliability(tmp_path):
+    """Bins stand at their scores and shares, with intervals that hold them, also where all answers are right."""
+    figure = plots.plot_reliability([0.6, 0.95], [0.5, 1.0], [20, 30], tmp_path / "r.png")
+    assert (tmp_path / "r.png").read_bytes()[:4] == b"\x89PNG"
+    (axis,) = figure.axes
+    points, *_, bars = axis.containers[0].lines
+    assert [tuple(point) for point in points.get_xydata()] == [(0.6, 0.5), (0.95, 1.0)]
+    for (_, share), segment in zip(points.get_xydata(), bars[0].get_segments(), strict=True):
+        assert segment[0][1] - 1e-9 <= share <= segment[1][1] + 1e-9
+    low = bars[0].get_segments()[0][0][1]
+    # Wilson's interval of 10 of 20
+    assert abs(low - 0.2993) < 1e-3

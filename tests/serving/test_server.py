@@ -206,6 +206,17 @@ def test_outputs_of_other_problems(problem, names):
         assert tell_tasks(tasks, [answer], engine)["results"][0]["result"][0]["value"] == {"choices": ["b"]}
 
 
+def test_a_label_that_is_not_given():
+    """Is an empty text beside what it would have been in a tensor, which annotators are shown; all scores are told as ever."""
+    settings = Settings("text-classification", ["a", "b"], None, None, [], 0, None, None, "right", 0.9)
+    answer = {"text": "x", "label": None, "best": "b", "score": 0.7, "scores": {"a": 0.3, "b": 0.7}}
+    engine = Engine(settings, "1", lambda texts: [answer] * len(texts))
+    outputs = tell_infer(InferRequest(["x"], None, None), "m", engine, [answer])["outputs"]
+    assert {each["name"]: each["data"] for each in outputs} == {"label": [""], "best": ["b"], "score": [0.7], "scores": [0.3, 0.7]}
+    assert tell(Question(["x"], False), [answer], settings)[0] == {"label": "b", "score": 0.7}
+    assert tell_tasks(StudioTasks(["x"], "f", "t"), [answer], engine)["results"][0]["result"][0]["value"] == {"choices": ["b"]}
+
+
 def test_label_studio(server):
     """Tasks get choices or regions under the names of the project's configuration; a project without a place for them is told."""
     tasks = [{"id": number, "data": {"review": text}} for number, text in enumerate(REVIEWS[:3])]

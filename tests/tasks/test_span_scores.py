@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from hf_rnn.tasks.span_scores import SpanCounts
+from hf_rnn.tasks.span_scores import SpanCounts, scored_spans
 
 
 def conll_2018(gold, system):
@@ -67,3 +67,11 @@ def test_scores_by_hand():
 def test_nothing_there_and_nothing_found():
     """Texts without spans have scores of 0, not an error."""
     assert set(SpanCounts.count([[], []], [[], []]).metrics().values()) == {0.0}
+
+
+def test_each_span_that_is_found_is_right_or_wrong():
+    """A span counts as right only with both ends and its label; those that are missed have no score."""
+    found = [{"start": 0, "end": 4, "entity_group": "X", "score": 0.9}, {"start": 5, "end": 7, "entity_group": "X", "score": 0.6}]
+    scored = scored_spans([[(0, 4, "X"), (5, 8, "X")], [(0, 1, "Y")]], [{"spans": found}, {"spans": []}])
+    assert scored.scores.tolist() == [0.9, 0.6] and scored.right.tolist() == [True, False]
+    assert len(scored_spans([], []).scores) == 0

@@ -11,7 +11,7 @@ from pathlib import Path
 from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
 from ...models.tags import guess_scheme
-from ...tasks.decoding import task_of
+from ...tasks.decoding import promised_threshold, task_of
 from .predictor import SETTINGS_FILE, Settings
 
 # a tokenizer without a limit has this one, or a larger one
@@ -65,4 +65,5 @@ def predictor_settings(config: PreTrainedConfig, tokenizer: PreTrainedTokenizerB
         unknown=tokenizer.unk_token,
         max_length=tokenizer.model_max_length if tokenizer.model_max_length < NO_LIMIT else None,
         truncation_side=tokenizer.truncation_side,
+        threshold=promised_threshold(config),
     )

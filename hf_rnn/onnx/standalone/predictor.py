@@ -39,6 +39,7 @@ class Settings:
         intents (`list`): Names of the classes of whole texts, for a tagger that has them.
         pad_id (`int`), unknown (`str`, *optional*): What fills rows, and stands for a token that the tokenizer leaves nothing of.
         max_length (`int`, *optional*), truncation_side (`str`): Tokens to which the text of a classifier is cut, and on which side.
+        threshold (`float`, *optional*): Score below which the label is None, `best` is what it would have been, and spans are left out.
     """
 
     task: str
@@ -50,6 +51,7 @@ class Settings:
     unknown: str | None
     max_length: int | None
     truncation_side: str
+    threshold: float | None = None
 
 
 def load(folder: str | Path = Path(__file__).parent, quantized: bool = False, threads: int = 1) -> "Predictor":
@@ -67,14 +69,12 @@ def load(folder: str | Path = Path(__file__).parent, quantized: bool = False, th
     path = str(folder / (QUANTIZED_FILE if quantized else MODEL_FILE))
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    # what a large batch needed is given back
-    options.enable_cpu_mem_arena = False
+    options.enable_cpu_mem_arena = False  # what a large batch needed is given back
     try:
         settings = Settings(**json.loads((folder / SETTINGS_FILE).read_text(encoding="utf-8")))
         tokenizer = Tokenizer.from_file(str(folder / TOKENIZER_FILE))
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    except Exception as error:
-        # the libraries raise nothing narrower
+    except Exception as error:  # the libraries raise nothing narrower
         reason = " ".join(str(error).split())[:200]
         raise ValueError(f"{str(folder)!r} is no whole folder of `hf-rnn export`: {reason}. Export the model again.") from error
     tokenizer.no_padding()
@@ -144,9 +144,11 @@ class Predictor:
             return [{"text": text, "scores": dict(zip(labels, row.tolist(), strict=True))} for text, row in zip(texts, scores, strict=True)]
         answers = []
         for text, row in zip(texts, _softmax(logits).tolist(), strict=True):
-            best = max(row)
-            more = {"scores": dict(zip(labels, row, strict=True))} if all_scores else {}
-            answers.append({"text": text, "label": labels[row.index(best)], "score": best, **more})
+            score = max(row)
+            label, least = labels[row.index(score)], self.settings.threshold
+            told: Answer = {"label": label} if least is None else {"label": label if score >= least else None, "best": label}
+            scores = {"scores": dict(zip(labels, row, strict=True))} if all_scores else {}
+            answers.append({"text": text, **told, "score": score, **scores})
         return answers
 
     def _tag(self, texts: list[Text]) -> list[Answer]:
@@ -211,7 +213,8 @@ class Predictor:
             start, end, tag = offsets[group[0]][0], offsets[group[-1]][1], tags[group[0]]
             score = sum(scores[index] for index in group) / len(group)
             kind = tag.partition("-")[2] if has_scheme else tag
-            spans.append({"entity_group": kind, "score": score, "word": text[start:end], "start": start, "end": end})
+            if score >= (self.settings.threshold or 0):
+                spans.append({"entity_group": kind, "score": score, "word": text[start:end], "start": start, "end": end})
         return spans
 
 

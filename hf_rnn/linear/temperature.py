@@ -1,0 +1,70 @@
+"""Fit the temperature of a trained classifier that has no linear part, whose factors would say as much."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from datasets import Dataset
+from scipy.optimize import minimize_scalar
+from scipy.special import log_expit
+from torch import nn
+from transformers import PreTrainedModel
+from transformers.utils import logging
+
+from ..models.packing import pad_batches
+from .classifier import cross_entropy
+
+logger = logging.get_logger(__name__)
+
+# validation rows below which one number is better left alone, the largest logarithm of a temperature, and its deviation beforehand
+FEWEST_ROWS, LARGEST, WIDTH = 50, 3.0, 0.35
+
+
+def binary_cross_entropy(logits: np.ndarray, labels: np.ndarray) -> float:
+    """Return the summed cross entropy of independent labels, from logits and zeros and ones (N, C)."""
+    return float(-(labels * log_expit(logits) + (1 - labels) * log_expit(-logits)).sum())
+
+
+def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
+    """Return what logits are to be divided by for the likeliest labels (Guo et al. 2017), with a log-normal prior around 1.
+
+    The prior keeps few rows from spoiling scores that are as they should be; many rows overrule it.
+
+    Args:
+        logits (`np.ndarray`): Of rows that the model was not trained on, (N, C).
+        labels (`np.ndarray`): Class ids (N,), or 0 and 1 of several labels (N, C).
+    """
+    loss = cross_entropy if labels.ndim == 1 else binary_cross_entropy
+
+    def posterior(logarithm: float) -> float:
+        return loss(logits * np.exp(-logarithm), labels) + 0.5 * (logarithm / WIDTH) ** 2
+
+    return float(np.exp(minimize_scalar(posterior, bounds=(-LARGEST, LARGEST), method="bounded").x))
+
+
+class TemperatureFit:
+    """Divide weights and biases of the output layer by a temperature, so that whatever runs the model has the same scores.
+
+    Args:
+        model (`PreTrainedModel`): A trained classifier of one label or of several.
+    """
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        self.model = model
+
+    @torch.no_grad()
+    def fit(self, train: Dataset, validation: Any) -> None:
+        """Fit the temperature on validation rows, if they are enough."""
+        if not isinstance(validation, Dataset) or len(validation) < FEWEST_ROWS:
+            return
+        model, device = self.model.eval(), self.model.device
+        batches = pad_batches(validation["input_ids"])
+        logits = torch.cat([model(input_ids=ids.to(device), attention_mask=mask.to(device)).logits.float().cpu() for ids, mask in batches])
+        temperature = fit_temperature(logits.numpy().astype(float), np.array(validation["labels"]))
+        layers = [layer for layer in model.modules() if isinstance(layer, nn.Linear) and layer.out_features == model.config.num_labels]
+        for parameter in layers[-1].parameters():
+            parameter /= temperature
+        logger.warning(f"Scores have a temperature of {temperature:.2f}, fitted on {len(validation)} validation rows.")
+
+    def refit(self, *parts: Dataset) -> None:
+        """Leave it: rows that the model has learnt say nothing of its scores."""
