@@ -174,7 +174,7 @@ class TaggerFit:
 
     def _keys(self, path: WideEmissions, ids: Tensor, mask: Tensor) -> Tensor:
         """Return the keys of the word of each position, (B, T, F)."""
-        keys, word_of = path.features(ids, *self.model.model.words(ids, mask))
+        keys, word_of = path.features(ids, *self.model.model.words(ids, mask), self.model.model.blanks(ids, mask))
         return keys.gather(1, word_of.unsqueeze(2).expand(-1, -1, keys.shape[2]))
 
     def _emit(self, ids: Tensor, mask: Tensor) -> Tensor:
