@@ -63,6 +63,21 @@ def test_a_long_fit_says_that_it_goes_on(caplog, monkeypatch):
     assert "The bowl: 1 iterations in 0 s" in caplog.text
 
 
+def test_a_fit_ends_where_it_no_longer_falls():
+    """Far below what is proven, with a second derivative that is said to be a millionth of what it is."""
+    curvatures, best = torch.logspace(0, 3, 20), torch.linspace(-1, 1, 20)
+    objective, calls = quadratic(curvatures, best), []
+
+    def counted(point):
+        calls.append(point)
+        return objective(point)
+
+    point = convergence.minimize(counted, torch.zeros(20), 1e-9, 1, "The bowl")
+    assert objective(point)[0] < convergence.GAP
+    assert len(calls) < 200
+    assert convergence.has_converged(1.0, 1e-7) and convergence.has_converged(1e-6, 1.0) and not convergence.has_converged(1.0, 1.0)
+
+
 def read(name, split):
     """Return texts and labels of a set: of the package's samples, or of the shared data."""
     if name == "nsmc":

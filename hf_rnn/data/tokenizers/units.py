@@ -214,7 +214,9 @@ def train_unit_tokenizer(
 def _stand_in(script: str, letters: list[str]) -> normalizers.Normalizer:
     """Return what writes one character for all those of a script that are not among letters."""
     known = "".join(letter for letter in letters if script_of(letter) == script)
-    return normalizers.Replace(Regex(f"(?=[{SCRIPTS[script]}])[^{known}{STAND_INS[script]}]"), STAND_INS[script])
+    # parts of syllables make one with their neighbours
+    letter = "가-힣" if script == "Hangul" else SCRIPTS[script]
+    return normalizers.Replace(Regex(f"(?=[{letter}])[^{known}{STAND_INS[script]}]"), STAND_INS[script])
 
 
 @torch.no_grad()
