@@ -67,7 +67,7 @@ SETTINGS = [
     ("tagger", {"use_crf": True}),
     ("classifier", {"word_pooling": "mean", "ngram_vocab_size": 6}),
     ("tagger", {"units": "raw", "word_pooling": "rnn", "word_vocab_size": 4, "ngram_vocab_size": 6}),
-    ("tagger", {"units": "raw", "use_crf": True, "crf_constraints": "bio", "word_pooling": "rnn"}),
+    ("tagger", {"units": "raw", "use_crf": True, "crf_constraints": "bio", "word_pooling": "rnn", "wide_size": 1}),
 ]
 
 
@@ -82,7 +82,8 @@ def add_wide_path(model, dtype=torch.float64):
     if isinstance(model, RnnForTokenClassification):
         path = WideEmissions(len(PIECES), 0, model.num_labels)
         path.characters = characters
-        found = [path.features(row[None], *model.model.words(row[None], torch.ones_like(row[None]).bool()))[0] for row in rows]
+        pairs = [(row[None], torch.ones_like(row[None]).bool()) for row in rows]
+        found = [path.features(ids, *model.model.words(ids, mask), model.model.blanks(ids, mask))[0] for ids, mask in pairs]
         path.set_keys(frequent_keys([keys.numpy().ravel() for keys in found], 1000)[0])
     else:
         path = WidePath(len(PIECES), 0, model.num_labels)

@@ -1,6 +1,8 @@
 """What a model from scratch is measured against: linear models with hand-made features, fitted in seconds."""
 
+import unicodedata
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -9,12 +11,17 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 
+from ..models.tags import spans_of_tags
 from .convergence import TO_THE_END
 
 # L2 penalties to choose from on a tenth of the rows
 REGRESSION_PENALTIES = (1.0, 4.0, 16.0)
 FIELD_PENALTIES = (0.1, 1.0)
 HELD_OUT = 0.1
+# of the CRF over characters
+CHARACTER_OPTIONS = {"c1": 0.05, "c2": 0.05, "max_iterations": 120}
+
+Span = tuple[int, int, str]
 
 
 def _choose(rows: Sequence[Any], labels: Sequence[Any], penalties: Sequence[float], score: Callable[..., float]) -> float:
@@ -75,15 +82,15 @@ def sentence_features(words: list[str]) -> list[list[str]]:
     return features
 
 
-def _fit_field(sentences: list[list[list[str]]], tags: list[list[str]], penalty: float, path: str) -> Any:
-    """Return a tagger of a linear-chain CRF (Lafferty et al. 2001) trained by L-BFGS."""
+def _fit_field(sentences: list[list[list[str]]], tags: list[list[str]], path: str, **options: float) -> Any:
+    """Return a tagger of a linear-chain CRF (Lafferty et al. 2001), trained by L-BFGS with options of CRFsuite."""
     # of the extra `baselines`, which nothing else needs
     import pycrfsuite
 
     trainer = pycrfsuite.Trainer(verbose=False)
     for features, names in zip(sentences, tags, strict=True):
         trainer.append(features, names)
-    trainer.set_params({"c1": 0.0, "c2": penalty, "max_iterations": 100, "feature.possible_transitions": True})
+    trainer.set_params({"max_iterations": 100, "feature.possible_transitions": True, **options})
     trainer.train(path)
     tagger = pycrfsuite.Tagger()
     tagger.open(path)
@@ -105,9 +112,48 @@ def tag_sentences(
     rows = [sentence_features(words) for words in sentences]
 
     def judge(penalty: float, train: list, train_tags: list, test: list, test_tags: list) -> float:
-        field = _fit_field(train, train_tags, penalty, path)
+        field = _fit_field(train, train_tags, path, c1=0.0, c2=penalty)
         return score(test_tags, [field.tag(features) for features in test])
 
     penalty = _choose(rows, tags, FIELD_PENALTIES, judge)
-    field = _fit_field(rows, tags, penalty, path)
+    field = _fit_field(rows, tags, path, c1=0.0, c2=penalty)
     return [field.tag(sentence_features(words)) for words in others]
+
+
+def _kind(character: str) -> str:
+    """Return the script of a letter, as its name begins, or the category of another character."""
+    category = unicodedata.category(character)
+    return unicodedata.name(character, category).split(" ")[0] if category[0] == "L" else category
+
+
+def character_features(text: str) -> list[list[str]]:
+    """Return the features of each character: itself, those up to two away and their kinds; pairs of neighbours, and a triple."""
+    letters = ["", "", *text, "", ""]
+    kinds = [_kind(letter) if letter else "" for letter in letters]
+    features = []
+    for index in range(len(text)):
+        row = ["bias"]
+        for name, values in (("character", letters[index : index + 5]), ("kind", kinds[index : index + 5])):
+            row += [f"{place}:{name}={value}" for place, value in enumerate(values)]
+            row += [f"{place}:{name}s={first} {second}" for place, (first, second) in enumerate(pairwise(values))]
+        features.append([*row, "triple=" + "".join(letters[index + 1 : index + 4])])
+    return features
+
+
+def label_spans(texts: list[str], spans: list[list[Span]], others: list[str], path: str) -> list[list[Span]]:
+    """Return the spans that a linear-chain CRF over characters, learnt from texts and their spans, finds in other texts.
+
+    Args:
+        texts (`list`): Raw texts.
+        spans (`list`): Start, end and label of the spans of each, none of which overlap.
+        others (`list`): Texts to read.
+        path (`str`): File for the CRF.
+    """
+    tags = []
+    for text, found in zip(texts, spans, strict=True):
+        row = ["O"] * len(text)
+        for start, end, label in found:
+            row[start:end] = [f"B-{label}", *[f"I-{label}"] * (end - start - 1)]
+        tags.append(row)
+    field = _fit_field([character_features(text) for text in texts], tags, path, **CHARACTER_OPTIONS)
+    return [spans_of_tags(field.tag(character_features(text))) for text in others]

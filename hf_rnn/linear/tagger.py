@@ -4,7 +4,6 @@ As in `linear`, the recurrence is trained first and alone; two factors are then 
 both taggers are added.
 """
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -21,9 +20,10 @@ from ..models.features import piece_characters
 from ..models.linear import WideEmissions
 from ..models.masked import take_positions
 from ..models.modeling_rnn import RnnForTokenClassification
-from ..models.packing import pad_batches
+from ..models.packing import Packing, pad_batches
+from .chain import LoneTags, TagChain
 from .classifier import Prior, choose_factors, frequent_keys
-from .convergence import minimize
+from .convergence import minimize, squares
 
 logger = logging.get_logger(__name__)
 
@@ -57,50 +57,54 @@ class TaggedBatch:
 
 def fit_field(batches: list[TaggedBatch], size: int, crf: LinearChainCRF | None, num_labels: int, penalty: float) -> Tensor:
     """Return the weights (K + 1, C) of features with the least loss, and set the moves of `crf`, if there is one, likewise."""
-    moves = list(crf.parameters()) if crf is not None else []
-    shapes = [(size + 1, num_labels), *(tuple(move.shape) for move in moves)]
-    sizes = [math.prod(shape) for shape in shapes]
-    # one product for all words, and one for the gradient of all weights
-    design = design_of(batches, size)
+    if not any(len(batch.tags) for batch in batches):
+        return torch.zeros(size + 1, num_labels)
+    lengths = torch.cat([batch.lengths for batch in batches])
+    packing = Packing.from_lengths(lengths)
+    exists = [torch.arange(batch.tags.shape[1]) < batch.lengths[:, None] for batch in batches]
+    features, tags = (
+        torch.cat([values[mask] for values, mask in zip(parts, exists, strict=True)])[packing.source].numpy()
+        for parts in ([batch.values for batch in batches], [batch.tags for batch in batches])
+    )
+    design, group, share = merge_columns(design_of(features, size))
+    # what products with it and with its transpose read in order
     transposed = design.T.tocsr()
-    ends = np.cumsum([batch.tags.numel() for batch in batches])
+    words = TagChain(tags, packing.steps, crf) if crf is not None else LoneTags(tags)
+    border = design.shape[1] * num_labels
 
     def objective(point: Tensor) -> tuple[float, Tensor]:
-        weight, *found = (part.view(shape) for part, shape in zip(point.split(sizes), shapes, strict=True))
-        for move, values in zip(moves, found, strict=True):
-            move.data, move.grad = values.clone(), None
-        all_emissions = torch.from_numpy(design @ weight.numpy())
-        gradient, total = torch.zeros_like(all_emissions), 0.0
-        for batch, end in zip(batches, ends, strict=True):
-            place = slice(int(end) - batch.tags.numel(), int(end))
-            emissions = all_emissions[place].view(*batch.tags.shape, num_labels).requires_grad_()
-            loss = batch.loss(emissions, crf)
-            loss.backward()
-            gradient[place] = emissions.grad.flatten(0, 1)
-            total += loss.item()
-        parts = [torch.from_numpy(transposed @ gradient.numpy()), *(move.grad if batches else torch.zeros_like(move) for move in moves)]
-        return total + penalty * float(point.double().square().sum()), torch.cat([part.flatten() for part in parts]) + 2 * penalty * point
+        weight, moves = np.split(point.numpy(), [border])
+        loss = words.loss(design @ weight.reshape(-1, num_labels), moves)
+        gradient = np.concatenate([(transposed @ loss.emissions).ravel(), loss.moves.astype(np.float32)])
+        return loss.value + penalty * squares(point), torch.from_numpy(gradient).add_(point, alpha=2 * penalty)
 
-    words = sum(int(batch.lengths.sum()) for batch in batches)
-    with torch.enable_grad():
-        point = minimize(objective, torch.zeros(sum(sizes)), 2 * penalty, words, "The linear tagger")
-    weight, *found = (part.view(shape) for part, shape in zip(point.split(sizes), shapes, strict=True))
-    for move, values in zip(moves, found, strict=True):
-        move.data = values.clone()
-    return weight
+    point = minimize(objective, torch.zeros(border + words.moves), 2 * penalty, len(tags), "The linear tagger")
+    weight, *moves = point.split([border, *(getattr(crf, name).numel() for name in MOVES if crf is not None)])
+    with torch.no_grad():
+        for name, values in zip(MOVES, moves, strict=False):
+            getattr(crf, name).copy_(values.view_as(getattr(crf, name)))
+    return weight.view(-1, num_labels)[group] * share[:, None]
 
 
-def design_of(batches: list[TaggedBatch], size: int) -> csr_matrix:
-    """Return how often each word of all batches, one after the other, has each feature, (sum of B W, K + 1); feature 0 is none."""
-    rows, columns, start = [], [], 0
-    for batch in batches:
-        features = batch.values.flatten(0, 1).numpy()
-        row, place = features.nonzero()
-        rows.append(row + start)
-        columns.append(features[row, place])
-        start += len(features)
-    row, column = (np.concatenate(parts) if parts else np.zeros(0, dtype=np.int64) for parts in (rows, columns))
-    return csr_matrix((np.ones(len(row), dtype=np.float32), (row, column)), shape=(start, size + 1))
+def design_of(features: np.ndarray, size: int) -> csr_matrix:
+    """Return which of the features 1 to K each word has, of all that there are of each (N, F), as (N, K + 1); 0 is none."""
+    row, place = features.nonzero()
+    return csr_matrix((np.ones(len(row), dtype=np.float32), (row, features[row, place])), shape=(len(features), size + 1))
+
+
+def merge_columns(design: csr_matrix) -> tuple[csr_matrix, Tensor, Tensor]:
+    """Return a design (N, G) of which no two columns are equal, with the column of each of K, and its share of that column's weight.
+
+    Equal columns have equal weights where the loss with its squares is least. So m of them are one, times the root of m, whose weight
+    each has divided by the root of m: loss and squares stay what they are.
+    """
+    codes = np.random.default_rng(0).integers(2**63, size=design.shape[0], dtype=np.int64)
+    # equal columns have equal sums, and others hardly ever
+    sums = design.T.astype(np.int64) @ codes
+    _, first, group, counts = np.unique(sums, return_index=True, return_inverse=True, return_counts=True)
+    roots = np.sqrt(counts).astype(np.float32)
+    merged = design.tocsc()[:, first].multiply(roots[None]).tocsr().astype(np.float32)
+    return merged, torch.from_numpy(group), torch.from_numpy(1 / roots)[group]
 
 
 def sum_weights(features: Tensor, weight: Tensor) -> Tensor:
@@ -170,7 +174,7 @@ class TaggerFit:
 
     def _keys(self, path: WideEmissions, ids: Tensor, mask: Tensor) -> Tensor:
         """Return the keys of the word of each position, (B, T, F)."""
-        keys, word_of = path.features(ids, *self.model.model.words(ids, mask))
+        keys, word_of = path.features(ids, *self.model.model.words(ids, mask), self.model.model.blanks(ids, mask))
         return keys.gather(1, word_of.unsqueeze(2).expand(-1, -1, keys.shape[2]))
 
     def _emit(self, ids: Tensor, mask: Tensor) -> Tensor:

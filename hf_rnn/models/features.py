@@ -4,6 +4,9 @@ What a row spells is read from its ids by a table with the characters of each pi
 polynomial of mixed character codes modulo 2^64, so n-grams of any alphabet need no dictionary.
 """
 
+import unicodedata
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -18,8 +21,15 @@ from .pieces import BYTE_MARK, CONTINUATION, SPACE, SPECIAL, WORD_MARK, WORD_STA
 PIECE_LENGTH, MAX_NGRAM = 16, 5
 # entries of the table that are no characters: the end of a piece, and the border of a word
 NOTHING, BORDER = 0, 2
-# flags of a character, below its code
+# flags of a character, below its code, and what is between the flags and its kind
 LETTER, UPPER, DIGIT, FLAG_BITS = 1, 2, 4, 4
+KIND_BITS = FLAG_BITS + 21
+# kinds of characters, the first "other": scripts, as the first words of the names of letters, and categories of what is no letter
+SCRIPTS = ["LATIN", "CJK", "HIRAGANA", "KATAKANA", "HANGUL", "CYRILLIC", "GREEK", "ARABIC", "HEBREW", "DEVANAGARI", "THAI", "LAO"]
+SCRIPTS += ["KHMER", "MYANMAR", "TIBETAN"]
+KINDS = ["", *SCRIPTS, "L", "N", "Ps", "Pe", "Pi", "Pf", "Pd", "Po", "Pc", "P", "S", "Z", "C", "M"]
+# a white space character beside words of raw text
+BLANK = (KINDS.index("Z") << KIND_BITS) | (ord(" ") << FLAG_BITS)
 BASE = POWERS[0]
 # stands for what a vocabulary cannot spell
 UNKNOWN = "\ufffd"
@@ -29,12 +39,20 @@ WORD, PAIR, OF_WORDS = 6, 7, 8
 MAX_AFFIX = 4
 
 
+def kind_of(character: str) -> int:
+    """Return the place in `KINDS` of the script of a letter, or of the category of another character."""
+    category = unicodedata.category(character)
+    script = unicodedata.name(character, "").split(" ")[0]
+    names = (script if category[0] == "L" else "", category, category[0])
+    return next((KINDS.index(name) for name in names if name and name in KINDS), 0)
+
+
 def encode_piece(text: str, starts_word: bool) -> list[int]:
-    """Return the entries of the table of characters for a piece: lower-case characters with flags, after a border at a word's start."""
+    """Return the entries of the table of characters for a piece: in lower case, with kinds and flags, after a border at a word's start."""
     codes = [BORDER] if starts_word else []
     for character in text:
         flags = LETTER * (character.isalnum() or character == "_") | UPPER * character.isupper() | DIGIT * character.isdigit()
-        codes.append((ord(character.lower()[:1]) << FLAG_BITS) | flags)
+        codes.append((kind_of(character) << KIND_BITS) | (ord(character.lower()[:1]) << FLAG_BITS) | flags)
     return (codes + [NOTHING] * PIECE_LENGTH)[:PIECE_LENGTH]
 
 
@@ -131,38 +149,75 @@ def word_keys(codes: Tensor) -> Tensor:
     return torch.cat([finish(words, positions < counts, WORD), finish(pairs, positions + 1 < counts, PAIR)], dim=1)
 
 
-def describe_words(characters: Tensor, input_ids: Tensor, word_of: Tensor, is_word: Tensor) -> Tensor:
+@dataclass
+class Spelling:
+    """The characters of the words of rows, side by side, and of raw text the white space among them.
+
+    Attributes:
+        codes (`Tensor`): Entries of the table, (B, P).
+        owner (`Tensor`): The word that a character belongs to, or comes behind if it is white space, (B, P).
+        is_letter (`Tensor`): Whether it belongs to the word, (B, P).
+        count (`Tensor`): Characters of each row, (B, 1).
+        firsts (`Tensor`): Where words start, (B, T).
+        lengths (`Tensor`): Characters of words, (B, T).
+    """
+
+    codes: Tensor
+    owner: Tensor
+    is_letter: Tensor
+    count: Tensor
+    firsts: Tensor
+    lengths: Tensor
+
+    @classmethod
+    def of(cls, characters: Tensor, input_ids: Tensor, word_of: Tensor, is_word: Tensor, is_blank: Tensor | None) -> "Spelling":
+        """Read the words of rows; see `describe_words`."""
+        # (B, T, L)
+        codes = characters[input_ids.masked_fill(~is_word, 0)].long()
+        if is_blank is not None:
+            blank = torch.nn.functional.pad(codes.new_full((1,), BLANK), (0, PIECE_LENGTH - 1))
+            codes = torch.where(is_blank.unsqueeze(2), blank, codes)
+        compaction = Compaction.from_mask(((codes > BORDER) & is_word.unsqueeze(2)).flatten(1))
+        codes = compaction.take(codes.flatten(1)) * compaction.exists
+        # (B, P)
+        owner = compaction.take(word_of.repeat_interleave(PIECE_LENGTH, dim=1))
+        # ONNX Runtime fails on emissions of such sizes
+        longest = longest_of(compaction.lengths, codes.shape[1], is_exported=False)
+        codes, owner, exists = codes[:, :longest], owner[:, :longest], compaction.exists[:, :longest]
+        is_letter = exists if is_blank is None else exists & (codes != BLANK)
+        # (B, T): characters of words with what is behind them, and without
+        spans, lengths = (torch.zeros_like(input_ids).scatter_add(1, owner, mask.long()) for mask in (exists, is_letter))
+        return cls(codes, owner, is_letter, compaction.lengths.unsqueeze(1), spans.cumsum(1) - spans, lengths)
+
+    def total(self, values: Tensor) -> Tensor:
+        """Sum values of characters (B, P) over words, (B, T)."""
+        return torch.zeros_like(self.lengths).scatter_add(1, self.owner, values * self.is_letter)
+
+    def at(self, places: Tensor) -> Tensor:
+        """Return the characters at places (B, T), 0 outside of their rows."""
+        inside = (places >= 0) & (places < self.count)
+        return self.codes.gather(1, (places * inside).clamp(max=self.codes.shape[1] - 1)) * inside
+
+
+def describe_words(characters: Tensor, input_ids: Tensor, word_of: Tensor, is_word: Tensor, is_blank: Tensor | None = None) -> Tensor:
     """Return the keys of the usual features of taggers (Ratnaparkhi 1996), (B, T, F), words side by side at the left of each row.
 
     A word itself, its shape, whether it has a digit, its prefixes and suffixes; the words up to two away; shape and suffix of both
-    neighbours.
+    neighbours. Of raw text also the characters around, see `describe_around`.
 
     Args:
         characters (`Tensor`): Entries of each piece, (V, `PIECE_LENGTH`).
         input_ids (`Tensor`): (B, T).
         word_of (`Tensor`): The word of each position, counted in its row, (B, T).
-        is_word (`Tensor`): True where a position is of a word, (B, T).
+        is_word (`Tensor`): True where a position is of a word, or white space behind one, (B, T).
+        is_blank (`Tensor`, *optional*): Where there is white space of raw text, (B, T).
     """
-    # (B, T, L)
-    codes = characters[input_ids.masked_fill(~is_word, 0)].long()
-    compaction = Compaction.from_mask(((codes > BORDER) & is_word.unsqueeze(2)).flatten(1))
-    codes = compaction.take(codes.flatten(1)) * compaction.exists
-    # (B, P): the word of each character
-    owner = compaction.take(word_of.repeat_interleave(PIECE_LENGTH, dim=1))
-    exists = compaction.exists
-    # ONNX Runtime fails on emissions of such sizes
-    longest = longest_of(compaction.lengths, codes.shape[1], is_exported=False)
-    codes, owner, exists = codes[:, :longest], owner[:, :longest], exists[:, :longest]
+    spelling = Spelling.of(characters, input_ids, word_of, is_word, is_blank)
+    codes, total = spelling.codes, spelling.total
     letters, flags = codes >> FLAG_BITS, codes & (2**FLAG_BITS - 1)
-
-    def total(values: Tensor) -> Tensor:
-        """Sum values of characters (B, P) over words, (B, T)."""
-        return torch.zeros_like(input_ids).scatter_add(1, owner, values * exists)
-
-    lengths = total(torch.ones_like(codes))
     # place of each character from the start and from the end of its word
-    place = torch.arange(codes.shape[1], device=codes.device) - (lengths.cumsum(1) - lengths).gather(1, owner)
-    behind = lengths.gather(1, owner) - 1 - place
+    place = torch.arange(codes.shape[1], device=codes.device) - spelling.firsts.gather(1, spelling.owner)
+    behind = spelling.lengths.gather(1, spelling.owner) - 1 - place
     powers = torch.tensor(POWERS, device=codes.device)
     forward, backward = (mix(letters) * powers[index.clamp(0, len(POWERS) - 1)] for index in (place, behind))
     word = total(forward)
@@ -178,7 +233,30 @@ def describe_words(characters: Tensor, input_ids: Tensor, word_of: Tensor, is_wo
         """Return those of the word `offset` further on, 0 where there is none."""
         return values.roll(-offset, 1) * ((places + offset >= 0) & (places + offset < count))
 
+    if is_blank is not None:
+        # of units that are one character an affix says nothing more
+        affixes = [[part * (spelling.lengths > size) for size, part in enumerate(parts, start=1)] for parts in (prefixes, suffixes)]
+        prefixes, suffixes = affixes
     features = [torch.zeros_like(word), word, shape, has_digit, *prefixes, *suffixes]
     features += [beside(word, offset) for offset in (-2, -1, 1, 2)]
     features += [beside(values, offset) for values in (shape, suffixes[2]) for offset in (-1, 1)]
+    if is_blank is not None:
+        features += describe_around(spelling, word)
     return torch.stack([finish(values, places < count, OF_WORDS + kind) for kind, values in enumerate(features)], dim=2)
+
+
+def describe_around(spelling: Spelling, word: Tensor) -> list[Tensor]:
+    """Return what there is around words of raw text (B, T), white space included: characters and their kinds, two to each side.
+
+    Alone, in pairs of neighbours, and three in a row, of which the word itself is one.
+    """
+    behind = spelling.firsts + spelling.lengths
+    around = [spelling.at(place) for place in (spelling.firsts - 2, spelling.firsts - 1, spelling.firsts, behind, behind + 1)]
+    features: list[Tensor] = []
+    for values in ([code >> FLAG_BITS for code in around], [code >> KIND_BITS for code in around]):
+        row = [mix(value) for value in values]
+        if not features:
+            row[2] = word
+        pairs = [first * BASE + second for first, second in pairwise(row)]
+        features += [*row, *pairs, *(pair * BASE + third for pair, third in zip(pairs, row[2:], strict=False))]
+    return features

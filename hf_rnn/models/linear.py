@@ -108,21 +108,25 @@ class WidePath(WideTable):
 class WideEmissions(WideTable):
     """Score each word by what it is and by its neighbours, as a linear tagger does."""
 
-    def features(self, input_ids: Tensor, starts: Tensor, special: Tensor) -> tuple[Tensor, Tensor]:
+    def features(self, input_ids: Tensor, starts: Tensor, special: Tensor, blank: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return the keys of the features of words (B, W, F), at the left of each row, and the word of each position (B, T).
 
         Args:
             input_ids (`Tensor`): (B, T).
             starts (`Tensor`): Where a word or special token starts, (B, T).
             special (`Tensor`): Where there is a special token or nothing, (B, T).
+            blank (`Tensor`, *optional*): Where there is white space of raw text, (B, T); characters around words are features then.
         """
         words = starts & ~special
-        word_of = (words.cumsum(1) - 1).clamp(min=0)
-        keys = describe_words(self.characters, input_ids, word_of, ~special)
+        rank = words.cumsum(1) - 1
+        word_of = rank.clamp(min=0)
+        # white space before the first word is behind none
+        read = ~special if blank is None else ~special & (rank >= 0)
+        keys = describe_words(self.characters, input_ids, word_of, read, blank)
         # look-ups want them side by side in memory
         return keys[:, : longest_of(words.sum(1), keys.shape[1], is_exported=False)].contiguous(), word_of
 
-    def forward(self, input_ids: Tensor | None, starts: Tensor, special: Tensor) -> Tensor:
+    def forward(self, input_ids: Tensor | None, starts: Tensor, special: Tensor, blank: Tensor | None = None) -> Tensor:
         """Return emissions (B, T, C), those of a word at each of its pieces, zero at special tokens and where there is nothing.
 
         Raises:
@@ -130,7 +134,7 @@ class WideEmissions(WideTable):
         """
         if input_ids is None:
             raise ValueError("`wide_size` needs `input_ids` to know the words of a row, got `inputs_embeds`. Set wide_size=0.")
-        keys, word_of = self.features(input_ids, starts, special)
+        keys, word_of = self.features(input_ids, starts, special, blank)
         # (B, W, F)
         found = self.look_up(keys)
         emissions = torch.zeros((*found.shape[:2], self.weight.shape[1]), dtype=self._dtype, device=found.device)

@@ -153,6 +153,10 @@ class RnnModel(RnnPreTrainedModel):
         """Return where there is white space that is a piece of its own, (B, T)."""
         return torch.zeros_like(mask) if input_ids is None else (self.embeddings.piece_types[input_ids] == SPACE) & mask
 
+    def blanks(self, input_ids: Tensor | None, mask: Tensor) -> Tensor | None:
+        """Return where there is white space among the units of raw text, (B, T); nothing where texts are not read raw."""
+        return self.spaces(input_ids, mask) if self.config.units == "raw" else None
+
     def units(self, input_ids: Tensor | None, mask: Tensor) -> Tensor:
         """Return the positions that pooling counts, (B, T): every one, or with word pooling one a word, whatever its pieces."""
         return mask if self.config.word_pooling is None else self.words(input_ids, mask)[0]
@@ -261,7 +265,7 @@ class RnnForTokenClassification(RnnPreTrainedModel):
         # (B, T, C)
         logits = self.classifier(self.dropout(encoded.last_hidden_state))
         if hasattr(self, "wide"):
-            logits = logits + self.wide(input_ids, *self.model.words(input_ids, mask)).to(logits.dtype)
+            logits = logits + self.wide(input_ids, *self.model.words(input_ids, mask), self.model.blanks(input_ids, mask)).to(logits.dtype)
         loss = None
         if labels is not None:
             labels = labels.to(logits.device).masked_fill(~mask, -100)

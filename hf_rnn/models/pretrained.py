@@ -19,7 +19,7 @@ from .backends import asked_backend, check_backend
 from .configuration_rnn import RnnConfig
 from .crf import LinearChainCRF
 from .embeddings import UNUSED_KEY, RnnEmbeddings
-from .features import FLAG_BITS
+from .features import KIND_BITS, KINDS
 from .linear import WideTable
 from .pieces import WORD_START
 from .pieces import piece_types as read_piece_types
@@ -41,7 +41,7 @@ AUTO_MAP = {
 # special, start of a word, continuation, white space of raw text
 MOST_PIECE_TYPE = 3
 # a character of Unicode with all its flags, and buffers of sorted hashes
-LAST_CHARACTER = (0x10FFFF << FLAG_BITS) + 2**FLAG_BITS - 1
+LAST_CHARACTER = (len(KINDS) << KIND_BITS) - 1
 KEYS = ("word_keys", "ngram_keys", "keys")
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
 # what a training run writes beside a model

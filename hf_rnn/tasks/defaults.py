@@ -10,6 +10,8 @@ from typing import Any
 # a run reads about so many words at most, so that long rows do not take hours
 WORDS_READ = 30_000_000
 FEWEST_EPOCHS = 3
+# characters of a word with the white space behind it, and words of a usual sentence, by which a tagger's batches are measured
+LETTERS, SENTENCE = 6, 24
 # of fewer rows, the 150 or fewer held out cannot tell one epoch of a classifier from another
 ROWS_TO_STOP_BY = 2000
 # of the linear tagger beside a student, which stays small however many tags there are
@@ -22,7 +24,7 @@ class Size:
 
     Attributes:
         rows (`int`): Rows with labels.
-        words (`int`): Words in them, as white space parts them.
+        words (`int`): Words in them, as white space parts them; where it parts few, one in `LETTERS` characters.
         characters (`int`): Different characters.
     """
 
@@ -37,7 +39,7 @@ class Size:
         alphabet: set[str] = set()
         for text in texts:
             rows += 1
-            words += len(text.split())
+            words += max(len(text.split()), len(text) // LETTERS)
             alphabet.update(text)
         return cls(rows, words, len(alphabet))
 
@@ -64,6 +66,11 @@ def _epochs(size: Size, at_thousand: float, power: float, most: float) -> float:
     """Return epochs that fall with a power of the thousands of rows, within what there is time for."""
     wanted = min(most, at_thousand * (max(size.rows, 1) / 1000) ** -power)
     return float(round(max(FEWEST_EPOCHS, min(wanted, WORDS_READ / max(size.words, 1)))))
+
+
+def _rows_a_step(size: Size, sentences: int) -> int:
+    """Return how many rows a tagger learns from at a time: so many sentences, and of long documents as many as hold their words."""
+    return max(1, min(sentences, round(sentences * SENTENCE * max(size.rows, 1) / max(size.words, 1))))
 
 
 def classifier_defaults(size: Size) -> dict[str, Any]:
@@ -122,7 +129,7 @@ def tagger_defaults(size: Size) -> dict[str, Any]:
         "hidden_dropout": 0.5,
         "classifier_dropout": 0.5,
         "learning_rate": 2e-3,
-        "per_device_train_batch_size": 32 if is_large else 16,
+        "per_device_train_batch_size": _rows_a_step(size, 32 if is_large else 16),
         "num_train_epochs": _epochs(size, 20, 0.3, 20),
         **BY_PATIENCE,
         "validation_share": validation_share(size.rows),
@@ -144,7 +151,7 @@ def student_defaults(size: Size, is_tagger: bool) -> dict[str, Any]:
         "hidden_dropout": 0.2,
         "classifier_dropout": 0.2,
         **({} if is_tagger else {"wide_size": 0}),
-        "per_device_train_batch_size": 32 if is_tagger else 64,
+        "per_device_train_batch_size": _rows_a_step(size, 32) if is_tagger else 64,
         "num_train_epochs": _epochs(size, 16, 0.32, 30),
     }
 

@@ -18,13 +18,15 @@ from ..data.files.cells import as_text, as_tokens, place
 from ..data.files.locations import Places
 from ..data.files.readers import DataError
 from ..data.files.rows import TEXT_COLUMNS, TOKEN_COLUMNS
+from ..data.rows.annotated import annotated_texts, holds_spans
 from ..data.rows.labels import feature_names, label_values, named_cell, one_label
-from ..data.rows.splits import LABEL_COLUMNS, TAG_COLUMNS, choose_column, load_splits
+from ..data.rows.splits import LABEL_COLUMNS, TAG_COLUMNS, Splits, choose_column, load_splits
 from ..data.writing import check_output_dir, written_whole
 from ..distillation.training import train_by_options
-from ..linear.baselines import classify_texts, tag_sentences
+from ..linear.baselines import Span, classify_texts, label_spans, tag_sentences
 from ..models.tags import guess_scheme
 from ..reports.tables import to_markdown
+from ..tasks.span_scores import SpanCounts
 from ..training.outputs import SAME_COMMAND, writing_to
 
 logger = logging.get_logger(__name__)
@@ -71,18 +73,28 @@ class LearningCurve:
         if (self.folder / MODEL).exists() and not (self.folder / TEST).exists():
             raise DataError(f"{self.folder / MODEL} is not of this command, which would write over it. Pass another --output_dir.")
         splits = load_splits(files={"train": train_file, "test": test_file})
+        is_asked = self.options.get("from_text")
+        self.is_raw = holds_spans(splits["train"], label_column_name) if is_asked is None else bool(is_asked)
+        if self.is_raw:
+            self.is_tagged, self.has_spans = False, True
+            self.train, self.test = (_read_raw(splits[split], split, text_column_name, label_column_name) for split in ("train", "test"))
+        else:
+            self._read_both(splits, text_column_name, label_column_name, {"train": train_file, "test": test_file})
+        self.test = self.test[:max_test_samples]
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.known = self._known()
+        self._write(self.test, TEST)
+
+    def _read_both(self, splits: Splits, text_column_name: str | None, label_column_name: str | None, files: dict[str, str | None]) -> None:
+        """Read texts with labels, or tokens with tags, of both splits."""
         usual: tuple[str, ...] = (*TEXT_COLUMNS, *TOKEN_COLUMNS)
         text_column = choose_column(splits["train"], "train", text_column_name, usual, "text_column_name")
         self.is_tagged = isinstance(splits["train"][0][text_column], list)
         usual = TAG_COLUMNS if self.is_tagged else LABEL_COLUMNS
         label_column = choose_column(splits["train"], "train", label_column_name, usual, "label_column_name")
-        with Places({"train": train_file, "test": test_file}).named():
+        with Places(files).named():
             self.train, self.test = (self._read(splits[split], split, text_column, label_column) for split in ("train", "test"))
-        self.test = self.test[:max_test_samples]
         self.has_spans = self.is_tagged and guess_scheme(sorted({tag for _, tags in self.train for tag in tags})) is not None
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self.known = self._known()
-        self._write(self.test, TEST)
 
     def _read(self, rows: Any, split: str, text_column: str, label_column: str) -> list[tuple[Any, Any]]:
         """Return texts with labels, or tokens with tags; raise a DataError at a row that has not both."""
@@ -132,13 +144,15 @@ class LearningCurve:
         return [self.train[index] for index in np.random.default_rng(seed).permutation(len(self.train))[:size]]
 
     def _write(self, rows: list[tuple[Any, Any]], name: str) -> str:
-        names = ("tokens", "tags") if self.is_tagged else ("text", "label")
+        names = ("tokens", "tags") if self.is_tagged else ("text", "spans" if self.is_raw else "label")
         lines = (json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=False) + "\n" for row in rows)
         (self.folder / name).write_text("".join(lines), encoding="utf-8")
         return str(self.folder / name)
 
     def score(self, references: list, answers: list) -> float:
-        """Return F1 of spans, or accuracy over words or rows."""
+        """Return F1 of spans, of characters in raw text, or accuracy over words or rows."""
+        if self.is_raw:
+            return SpanCounts.count(_as_spans(references), _as_spans(answers)).metrics()["f1"]
         if self.has_spans:
             return float(f1_score(references, answers, zero_division=0))
         if self.is_tagged:
@@ -148,8 +162,11 @@ class LearningCurve:
     def baseline(self, rows: list[tuple[Any, Any]], seed: int) -> float:
         """Return the score of the linear model on the test rows."""
         (inputs, labels), (others, references) = (map(list, zip(*part, strict=True)) for part in (rows, self.test))
+        path = str(self.folder / "baseline.crfsuite")
         if self.is_tagged:
-            answers: list = tag_sentences(inputs, labels, others, self.score, str(self.folder / "baseline.crfsuite"))
+            answers: list = tag_sentences(inputs, labels, others, self.score, path)
+        elif self.is_raw:
+            answers = _as_dictionaries(label_spans(inputs, _as_spans(labels), others, path))
         else:
             answers = classify_texts(inputs, labels, others)
         return self.score(references, answers)
@@ -160,7 +177,9 @@ class LearningCurve:
         shutil.rmtree(output, ignore_errors=True)
         files = {"train_file": self._write(rows, TRAIN), "test_file": str(self.folder / TEST), "output_dir": str(output)}
         steps = {"do_train": True, "do_eval": True, "do_predict": True, "unknown_labels": "wrong", "save_total_limit": 1, "seed": seed}
-        task = "token-classification" if self.is_tagged else "text-classification"
+        if self.is_raw:
+            steps["from_text"] = True
+        task = "token-classification" if self.is_tagged or self.is_raw else "text-classification"
         metrics = train_by_options(task, {**self.options, **steps, **files}).metrics
         return metrics["test_f1" if self.has_spans else "test_accuracy"]
 
@@ -183,6 +202,22 @@ class LearningCurve:
                         file.write(json.dumps(points[-1]) + "\n")
                     logger.warning(f"{size:,} rows, seed {seed}, {name}: {100 * score:.1f} in {points[-1]['seconds']:.0f} s")
         return points
+
+
+def _read_raw(rows: Any, split: str, text_column: str | None, label_column: str | None) -> list[tuple[Any, Any]]:
+    """Return raw texts with their spans."""
+    texts, spans, _ = annotated_texts(rows, split, text_column, label_column)
+    return list(zip(texts, _as_dictionaries(spans), strict=True))
+
+
+def _as_dictionaries(spans: list[list[Span]]) -> list[list[dict[str, Any]]]:
+    """Return spans as files hold them."""
+    return [[dict(zip(("start", "end", "label"), span, strict=True)) for span in row] for row in spans]
+
+
+def _as_spans(rows: list[list[dict[str, Any]]]) -> list[list[Span]]:
+    """Return start, end and label of spans."""
+    return [[(span["start"], span["end"], span["label"]) for span in row] for row in rows]
 
 
 def summarize(points: list[dict[str, Any]]) -> Summary:

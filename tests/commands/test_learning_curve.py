@@ -8,6 +8,7 @@ from datasets import ClassLabel, Dataset, Features, Value
 
 from hf_rnn.commands import learning_curve
 from hf_rnn.data.files.readers import DataError
+from hf_rnn.linear import baselines
 from hf_rnn.linear.baselines import classify_texts, tag_sentences
 from hf_rnn.tuning import learning_curve as curves
 
@@ -25,7 +26,14 @@ TEXTS = [{"text": f"{word} film {number % 3}", "label": label} for number in ran
 TAGGED = [{"tokens": ["in", name], "tags": ["O", "B-city"]} for _ in range(10) for name in ("Seoul", "Busan", "Daegu")]
 
 
-@pytest.mark.parametrize("rows", [TEXTS, TAGGED])
+RAW = [
+    {"text": f"{before}{name}에서 왔다", "spans": [{"start": len(before), "end": len(before) + len(name), "label": "LC"}]}
+    for before in ("", "나는 ", "그는 ", "또 ", "우리는 ")
+    for name in ("서울", "부산", "대구", "인천", "광주", "대전")
+]
+
+
+@pytest.mark.parametrize("rows", [TEXTS, TAGGED, RAW])
 def test_points_table_and_picture(rows, tmp_path, monkeypatch):
     """Both are measured at every size and seed, once."""
     calls = []
@@ -54,6 +62,14 @@ def test_names_of_classes(tmp_path):
     rows.to_parquet(tmp_path / "rows.parquet")
     path = str(tmp_path / "rows.parquet")
     assert {label for _, label in curves.LearningCurve(path, path, str(tmp_path / "out")).train} == {"bad", "good"}
+
+
+def test_characters_of_raw_text_and_their_surroundings():
+    """A character, its neighbours and kinds; spans in texts with names that are not known, by what stands around them."""
+    features = baselines.character_features("나 A1")
+    assert {"bias", "2:character=A", "1:kind=Zs", "2:kind=LATIN", "3:characters=1 ", "triple= A1"} <= set(features[2])
+    assert "3:kinds=Nd " in features[2]
+    assert "1:kind=" in features[0]
 
 
 def test_samples_are_nested(tmp_path):

@@ -63,6 +63,21 @@ def test_a_long_fit_says_that_it_goes_on(caplog, monkeypatch):
     assert "The bowl: 1 iterations in 0 s" in caplog.text
 
 
+def test_a_fit_ends_where_it_no_longer_falls():
+    """Far below what is proven, with a second derivative that is said to be a millionth of what it is."""
+    curvatures, best = torch.logspace(0, 3, 20), torch.linspace(-1, 1, 20)
+    objective, calls = quadratic(curvatures, best), []
+
+    def counted(point):
+        calls.append(point)
+        return objective(point)
+
+    point = convergence.minimize(counted, torch.zeros(20), 1e-9, 1, "The bowl")
+    assert objective(point)[0] < convergence.GAP
+    assert len(calls) < 200
+    assert convergence.has_converged(1.0, 1e-7) and convergence.has_converged(1e-6, 1.0) and not convergence.has_converged(1.0, 1.0)
+
+
 def read(name, split):
     """Return texts and labels of a set: of the package's samples, or of the shared data."""
     if name == "nsmc":
@@ -82,7 +97,7 @@ def read(name, split):
 
 @pytest.mark.parametrize("name", ["nsmc", "cr", "mpqa", "snips"])
 def test_the_linear_part_alone_is_that_of_scikit_learn(name):
-    """On the same features: its accuracy is that of a pipeline that is fitted to the end, to 0.3 points."""
+    """On the same features: its accuracy is that of a pipeline that is fitted to the end, to 0.3 points and a row."""
     (texts, names), (others, wanted) = read(name, "train"), read(name, "test")
     classes = sorted(set(names))
     labels, references = ([classes.index(label) for label in part] for part in (names, wanted))
@@ -98,4 +113,5 @@ def test_the_linear_part_alone_is_that_of_scikit_learn(name):
     both = FeatureUnion([("words", words), ("characters", TfidfVectorizer(analyzer="char_wb", ngram_range=(1, 5), sublinear_tf=True))])
     regression = LogisticRegression(C=4.0, max_iter=10_000, tol=1e-6).fit(both.fit_transform(texts), labels)
     theirs = regression.score(both.transform(others), references)
-    assert round(abs(ours - theirs), 4) <= 0.003
+    # and a row that may be a tie, which rounding decides
+    assert abs(ours - theirs) <= 0.003 + 1.01 / len(others)

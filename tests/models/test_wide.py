@@ -10,11 +10,14 @@ from tiny import PIECE_TYPES, PIECES, assert_close, make, rows_and_batches
 from transformers import AutoModelForSequenceClassification, AutoModelForTokenClassification
 
 from hf_rnn import RnnConfig, RnnForTokenClassification
+from hf_rnn.data.rows.spans import find_units
 from hf_rnn.data.tokenizers.training import train_tokenizer
+from hf_rnn.data.tokenizers.units import Cuts, train_unit_tokenizer
 from hf_rnn.linear.classifier import choose_features, design_matrix
 from hf_rnn.models.embeddings import UNUSED_KEY
-from hf_rnn.models.features import PIECE_LENGTH, character_keys, encode_piece, piece_characters, read_characters, word_keys
+from hf_rnn.models.features import PIECE_LENGTH, character_keys, encode_piece, kind_of, piece_characters, read_characters, word_keys
 from hf_rnn.models.linear import WideEmissions, WidePath
+from hf_rnn.models.pieces import SPACE, SPECIAL, WORD_START, piece_types
 
 TEXTS = ["The cat sat, the CAT ran!", "a dog-like cat", "", "세상에 이런 일이 있네요", "the the the", "don't  stop_now 42x"]
 
@@ -199,3 +202,41 @@ def test_a_linear_tagger_is_saved(tmp_path):
     assert_close(loaded(ids, mask).logits, model(ids, mask).logits)
     with pytest.raises(ValueError, match="`wide_size` needs `input_ids`"):
         loaded(inputs_embeds=torch.zeros(1, 2, 6, dtype=torch.float64))
+
+
+def plain_surroundings(text, start, end):
+    """Return what is around the unit of a raw text in plain Python, by name: characters and kinds, alone, in pairs and triples."""
+    # white space before the first unit is not looked at
+    at = lambda place: text[place] if len(text) - len(text.lstrip()) <= place < len(text) else ""  # noqa: E731
+    letters = [at(start - 2), at(start - 1), text[start:end], at(end), at(end + 1)]
+    kinds = [kind_of(letter) if letter else 0 for letter in (*letters[:2], text[start], *letters[3:])]
+    row = {}
+    for name, values in (("letter", [letter.lower() for letter in letters]), ("kind", kinds)):
+        for size in (1, 2, 3):
+            row |= {(name, size, place): tuple(values[place : place + size]) for place in range(6 - size)}
+    return set(row.items())
+
+
+def test_surroundings_of_units_by_hand():
+    """Two units share as many keys as what is around them shares features, whatever white space there is; alone as in a batch."""
+    texts = ["  서울 A1시는 서울", "東京 서울시 2", "A1 시는  東京(서울)", "서울"]
+    tokenizer = train_unit_tokenizer(texts * 2, Cuts(scripts=("Hangul",)))
+    rows = [tokenizer(text, return_offsets_mapping=True) for text in texts]
+    types = torch.tensor(piece_types(tokenizer))
+    path = WideEmissions(len(tokenizer), 0, 3)
+    path.characters = torch.tensor(piece_characters(tokenizer), dtype=torch.int32)
+
+    def keys_of(ids):
+        kinds = types[ids]
+        keys, _ = path.features(ids, (kinds == WORD_START) | (kinds == SPECIAL), kinds == SPECIAL, kinds == SPACE)
+        return keys[..., -24:]
+
+    batch = torch.nn.utils.rnn.pad_sequence([torch.tensor(row["input_ids"]) for row in rows], batch_first=True)
+    together, found, expected = keys_of(batch), [], []
+    for index, (text, row) in enumerate(zip(texts, rows, strict=True)):
+        alone = keys_of(torch.tensor([row["input_ids"]]))[0]
+        _, units = find_units(row["input_ids"], row["offset_mapping"], types.tolist())
+        assert torch.equal(alone[: len(units)], together[index, : len(units)])
+        found += [set(keys.tolist()) for keys in alone[: len(units)]]
+        expected += [plain_surroundings(text, *unit) for unit in units]
+    assert [[len(a & b) for b in found] for a in found] == [[len(a & b) for b in expected] for a in expected]

@@ -21,6 +21,14 @@ from hf_rnn.tasks.defaults import (
 def test_size_is_measured():
     """Rows, words and characters."""
     assert Size.of(["a b", "", "bc  d"]) == Size(3, 4, 5)
+    # where white space parts nothing
+    assert Size.of(["東" * 60]) == Size(1, 10, 1)
+
+
+def test_taggers_learn_from_as_many_words_at_a_time():
+    """Sixteen sentences, or the few documents that hold as many words; one of them at least."""
+    of_sentences, of_documents, of_books = (tagger_defaults(Size(48, 48 * words, 80)) for words in (15, 96, 9000))
+    assert [chosen["per_device_train_batch_size"] for chosen in (of_sentences, of_documents, of_books)] == [16, 4, 1]
 
 
 @pytest.mark.parametrize(("rows", "held_out"), [(10, 2), (100, 20), (750, 150), (1000, 150), (3000, 150), (10_000, 500)])

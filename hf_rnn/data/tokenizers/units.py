@@ -44,6 +44,8 @@ SCRIPTS = {
     "other letters": r"\p{L}",
     "digits": r"\p{N}",
 }
+# characters of which texts hold none, for those of a script that they hold too rarely to be known
+STAND_INS = {"Han": "㐀", "Hiragana": "ゟ", "Katakana": "ヿ", "Hangul": "힣"}
 # what `str.isspace` and `str.strip` take for white space
 WHITE = "".join(letter for letter in map(chr, range(0x3001)) if letter.isspace())
 MARKS = r"\p{M}\u200c\u200d"
@@ -166,8 +168,9 @@ def train_unit_tokenizer(
 ) -> PreTrainedTokenizerFast:
     """Train a tokenizer of raw text whose pieces keep within units: WordPiece, with white space as pieces of its own.
 
-    Nothing is normalised but white space, each of which becomes a space, so that offsets and pieces are those of the text. A unit with
-    a character that the texts hold less than twice is unknown as a whole.
+    Nothing is normalised but white space, each of which becomes a space, so that offsets and pieces are those of the text; and where
+    characters are units, one that the texts hold less than twice, which becomes the one of `STAND_INS` that says its script. Elsewhere
+    a unit with such a character is unknown as a whole.
 
     Args:
         texts (`Iterable[str]`): Read once.
@@ -183,7 +186,9 @@ def train_unit_tokenizer(
     letters = sorted(letter for letter, count in counts.items() if count > 1 and not letter.isspace())
     tokenizer = Tokenizer(models.BPE(unk_token=UNK, continuing_subword_prefix=PREFIX))
     space = normalizers.Replace(Regex(f"[{WHITE}]"), " ")
-    tokenizer.normalizer = normalizers.Sequence([space, normalizers.Lowercase()]) if lowercase else space
+    rare = [_stand_in(name, letters) for name in cuts.scripts if name in STAND_INS]
+    tokenizer.normalizer = normalizers.Sequence([space, *([normalizers.Lowercase()] if lowercase else []), *rare])
+    letters = sorted({*letters, *(STAND_INS[name] for name in cuts.scripts if name in STAND_INS)})
     tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(cuts.pattern()), "isolated")
     size = max(vocab_size, len(SPECIAL_TOKENS) + len(letters) + 1)
     trainer = trainers.BpeTrainer(
@@ -204,6 +209,14 @@ def train_unit_tokenizer(
     # pipelines decode every span: a step more takes as long as the rest
     tokenizer.decoder = decoders.Replace(Regex(f"^{PREFIX}"), "")
     return finish_tokenizer(tokenizer, model_max_length)
+
+
+def _stand_in(script: str, letters: list[str]) -> normalizers.Normalizer:
+    """Return what writes one character for all those of a script that are not among letters."""
+    known = "".join(letter for letter in letters if script_of(letter) == script)
+    # parts of syllables make one with their neighbours
+    letter = "가-힣" if script == "Hangul" else SCRIPTS[script]
+    return normalizers.Replace(Regex(f"(?=[{letter}])[^{known}{STAND_INS[script]}]"), STAND_INS[script])
 
 
 @torch.no_grad()

@@ -9,7 +9,7 @@ import torch
 from tokenizers import Regex, pre_tokenizers
 
 from hf_rnn.data.rows.spans import find_units
-from hf_rnn.data.tokenizers.units import Cuts, find_cuts, train_unit_tokenizer
+from hf_rnn.data.tokenizers.units import STAND_INS, Cuts, find_cuts, train_unit_tokenizer
 from hf_rnn.models.features import describe_words, piece_characters
 from hf_rnn.models.pieces import SPACE, WORD_START, piece_types
 
@@ -141,6 +141,19 @@ def test_unknown_units_stay_whole():
         span for piece, span in zip(encoding["input_ids"], encoding["offset_mapping"], strict=True) if piece == tokenizer.unk_token_id
     ]
     assert unknown == [(3, 6), (7, 10)]
+
+
+@pytest.mark.parametrize("lowercase", [False, True])
+def test_rare_characters_say_their_script(lowercase):
+    """Where characters are units, one that was seen once or never is that of its script, where it stands; others stay unknown."""
+    tokenizer = train_unit_tokenizer(["東京 東京 서울 서울 か か ab ab"], Cuts(scripts=("Han", "Hangul", "Hiragana")), lowercase=lowercase)
+    encoding = tokenizer("東 海, 산서 くか z", return_offsets_mapping=True, add_special_tokens=False)
+    pieces = zip(encoding.tokens(), encoding["offset_mapping"], strict=True)
+    found = {start: (piece, end) for piece, (start, end) in pieces if piece != " "}
+    assert found[0] == ("東", 1) and found[2] == (STAND_INS["Han"], 3)
+    assert found[5] == (STAND_INS["Hangul"], 6) and found[6] == ("서", 7)
+    assert found[8] == (STAND_INS["Hiragana"], 9) and found[9] == ("か", 10)
+    assert found[3] == (tokenizer.unk_token, 4) and found[11] == (tokenizer.unk_token, 12)
 
 
 def test_the_same_texts_give_the_same_tokenizer():
