@@ -32,12 +32,14 @@ DESCENT, SHORTEST, NOISE = 1e-4, 1e-9, 1e-6
 QUIET = 10.0
 
 
-def minimize(objective: Objective, start: Tensor, curvature: float, examples: int, name: str, iterations: int = ITERATIONS) -> Tensor:
+def minimize(
+    objective: Objective, start: Tensor, curvature: float, examples: int, name: str, enough: float = 0.0, iterations: int = ITERATIONS
+) -> Tensor:
     """Return the point where a strongly convex loss is least, within `GAP` an example, by L-BFGS (Liu and Nocedal 1989).
 
     It is as near where its gradient proves it; or, as the proof is late where most examples are easy, where the last `HISTORY`
-    iterations lowered it by less than a tenth of that. A warning says so if the limit of iterations or the precision of the loss ended
-    it before.
+    iterations lowered it by no more than is `enough`. A warning says so if the limit of iterations or the precision of the loss ended it
+    before.
 
     Args:
         objective (`Callable`): Returns the loss, summed over examples, and its gradient (P,) at a point (P,).
@@ -45,18 +47,19 @@ def minimize(objective: Objective, start: Tensor, curvature: float, examples: in
         curvature (`float`): What the second derivatives of the loss are at least, as its sum of squares has it.
         examples (`int`): Rows or words that are summed over.
         name (`str`): What is fitted, for those who watch.
+        enough (`float`): Nats by which the last iterations have to lower the loss of an example to go on without that proof.
         iterations (`int`): Limit.
     """
     point, (loss, gradient) = start, objective(start)
     steps: deque[Step] = deque(maxlen=HISTORY)
     losses = deque([np.inf] * HISTORY, maxlen=HISTORY)
-    with Watch(name) as watch:
+    with Watch(name, enough) as watch:
         for taken in range(iterations + 1):
             gap = squares(gradient) / (2 * curvature * max(examples, 1))
             fall = (losses[0] - loss) / max(examples, 1)
             losses.append(loss)
             watch.tell(taken, gap, fall)
-            if has_converged(gap, fall):
+            if has_converged(gap, fall, enough):
                 break
             found = _step(objective, point, loss, gradient, _direction(gradient, steps)) if taken < iterations else None
             if found is None:
@@ -69,9 +72,9 @@ def minimize(objective: Objective, start: Tensor, curvature: float, examples: in
     return point
 
 
-def has_converged(gap: float, fall: float) -> bool:
+def has_converged(gap: float, fall: float, enough: float) -> bool:
     """Return whether the loss of an example is at its least, by its bound, or by how far the last iterations lowered it."""
-    return gap <= GAP or fall <= GAP / 10
+    return gap <= GAP or fall <= enough
 
 
 def squares(values: Tensor) -> float:
@@ -133,10 +136,11 @@ class Watch:
 
     Args:
         name (`str`): What is fitted.
+        enough (`float`): See `minimize`.
     """
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(self, name: str, enough: float) -> None:
+        self.name, self.enough = name, enough
         self.bar: Any = logging.tqdm(desc=name, unit=" iterations", leave=False, disable=None)
         self.started = self.told = time.monotonic()
 
@@ -152,7 +156,7 @@ class Watch:
         now = time.monotonic()
         if now - self.told > QUIET:
             self.told = now
-            lately = f"the last {HISTORY} lowered the loss of an example by {fall:.1e} nats, until {GAP / 10:g}"
+            lately = f"the last {HISTORY} lowered the loss of an example by {fall:.1e} nats, and it is {gap:.1e} above its best at most"
             logger.warning(f"{self.name}: {taken} iterations in {now - self.started:.0f} s, {lately}.")
-        if has_converged(gap, fall):
+        if has_converged(gap, fall, self.enough):
             logger.info(f"{self.name}: converged after {taken} iterations, {gap:.1e} nats an example above its best at most.")

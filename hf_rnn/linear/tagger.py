@@ -23,7 +23,7 @@ from ..models.modeling_rnn import RnnForTokenClassification
 from ..models.packing import Packing, pad_batches
 from .chain import LoneTags, TagChain
 from .classifier import Prior, choose_factors, frequent_keys
-from .convergence import minimize, squares
+from .convergence import GAP, minimize, squares
 
 logger = logging.get_logger(__name__)
 
@@ -78,7 +78,7 @@ def fit_field(batches: list[TaggedBatch], size: int, crf: LinearChainCRF | None,
         gradient = np.concatenate([(transposed @ loss.emissions).ravel(), loss.moves.astype(np.float32)])
         return loss.value + penalty * squares(point), torch.from_numpy(gradient).add_(point, alpha=2 * penalty)
 
-    point = minimize(objective, torch.zeros(border + words.moves), 2 * penalty, len(tags), "The linear tagger")
+    point = minimize(objective, torch.zeros(border + words.moves), 2 * penalty, len(tags), "The linear tagger", enough=GAP / 10)
     weight, *moves = point.split([border, *(getattr(crf, name).numel() for name in MOVES if crf is not None)])
     with torch.no_grad():
         for name, values in zip(MOVES, moves, strict=False):

@@ -72,10 +72,12 @@ def test_a_fit_ends_where_it_no_longer_falls():
         calls.append(point)
         return objective(point)
 
-    point = convergence.minimize(counted, torch.zeros(20), 1e-9, 1, "The bowl")
+    point = convergence.minimize(counted, torch.zeros(20), 1e-9, 1, "The bowl", enough=1e-6)
     assert objective(point)[0] < convergence.GAP
     assert len(calls) < 200
-    assert convergence.has_converged(1.0, 1e-7) and convergence.has_converged(1e-6, 1.0) and not convergence.has_converged(1.0, 1.0)
+    enough = 1e-6
+    assert convergence.has_converged(1.0, 1e-7, enough) and convergence.has_converged(1e-6, 1.0, enough)
+    assert not convergence.has_converged(1.0, 1.0, enough)
 
 
 def read(name, split):
@@ -97,7 +99,7 @@ def read(name, split):
 
 @pytest.mark.parametrize("name", ["nsmc", "cr", "mpqa", "snips"])
 def test_the_linear_part_alone_is_that_of_scikit_learn(name):
-    """On the same features: its accuracy is that of a pipeline that is fitted to the end, to 0.3 points and a row."""
+    """On the same features: its accuracy is that of a pipeline that is fitted to the end, to 0.3 points."""
     (texts, names), (others, wanted) = read(name, "train"), read(name, "test")
     classes = sorted(set(names))
     labels, references = ([classes.index(label) for label in part] for part in (names, wanted))
@@ -113,5 +115,4 @@ def test_the_linear_part_alone_is_that_of_scikit_learn(name):
     both = FeatureUnion([("words", words), ("characters", TfidfVectorizer(analyzer="char_wb", ngram_range=(1, 5), sublinear_tf=True))])
     regression = LogisticRegression(C=4.0, max_iter=10_000, tol=1e-6).fit(both.fit_transform(texts), labels)
     theirs = regression.score(both.transform(others), references)
-    # and a row that may be a tie, which rounding decides
-    assert abs(ours - theirs) <= 0.003 + 1.01 / len(others)
+    assert round(abs(ours - theirs), 4) <= 0.003
