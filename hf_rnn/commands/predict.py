@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TypeAlias
@@ -22,6 +23,7 @@ from ..data.fingerprints import fingerprint
 from ..data.visible import visible_json
 from ..data.writing import check_output_file
 from ..inference.loading import load
+from ..inference.precision import PRECISIONS, WORTH_WHILE, choose_precision, products_in
 from ..inference.predictor import Predictor
 from ..inference.shapes import FIELDS, SHAPES, TAKEN
 from ..options import check_given, option, pick, read_arguments
@@ -52,6 +54,11 @@ class PredictArguments:
         "Columns of the input that come back beside the answers: names, all or none; by default all but those named like what is answered.",
         essential=True,
     )
+    precision: str = option(
+        "Products in float32, bfloat16, or whichever is faster, bfloat16 only where the first answers stay the same (auto).",
+        "auto",
+        choices=list(PRECISIONS),
+    )
     scores: str | None = option("Scores of a classifier: of the best label (top), of all, or of so many of the best.", essential=True)
     format: str | None = option(
         "Shape of --output_file: label_studio (.json), doccano, prodigy or jsonl; by default its ending says it: jsonl, json, csv, tsv, "
@@ -64,7 +71,7 @@ class PredictArguments:
 KINDS = (
     PredictArguments,
     LoadArguments,
-    pick(UseArguments, "device", "output_file", batch_size=256),
+    pick(UseArguments, "device", "output_file", batch_size=1024),
     pick(DataArguments, "text_column_name", "label_column_name", "sentence_column_name"),
 )
 
@@ -84,8 +91,11 @@ def main(argv: list[str] | None = None) -> None:
     _check_kind(predictor.decoder.kind, arguments.format, most)
     rows = _input_rows(predictor, arguments)
 
+    precision, rows = _choose_precision(predictor, rows, arguments)
+
     def answer(window: list[InputRow]) -> list[Row]:
-        answers = predictor.predict([row.text for row in window], arguments.batch_size, all_scores=most is not None)
+        with products_in(precision, predictor.model.device.type):
+            answers = predictor.predict([row.text for row in window], arguments.batch_size, all_scores=most is not None)
         return [{**row.others, **cut_scores(told, most)} for row, told in zip(window, answers, strict=True)]
 
     shape = shaper(predictor, arguments.format)
@@ -93,6 +103,18 @@ def main(argv: list[str] | None = None) -> None:
         _print(answer, rows, shape)
     else:
         _write(answer, rows, shape, arguments)
+
+
+def _choose_precision(predictor: Predictor, rows: Iterable[InputRow], arguments: SimpleNamespace) -> tuple[str, Iterable[InputRow]]:
+    """Return the precision that is asked for, or that the first rows speak for, and all rows."""
+    if arguments.precision != "auto":
+        return arguments.precision, rows
+    if int(os.environ.get("WORLD_SIZE", 1)) > 1:
+        # each would choose by its own clock
+        return "float32", rows
+    remaining = iter(rows)
+    first = list(islice(remaining, WORTH_WHILE))
+    return choose_precision(predictor, [row.text for row in first], arguments.batch_size), chain(first, remaining)
 
 
 def _input_rows(predictor: Predictor, arguments: SimpleNamespace) -> Iterable[InputRow]:
@@ -162,7 +184,7 @@ def _print(answer: Answer, rows: Iterable[InputRow], shape: Shape) -> None:
 def _write(answer: Answer, rows: Iterable[InputRow], shape: Shape, arguments: SimpleNamespace) -> None:
     """Write a row for each text, this process every window that is its own."""
     model = fingerprint(arguments.model_name_or_path, arguments.trust_remote_code)
-    names = ("batch_size", "keep_columns", "scores")
+    names = ("batch_size", "keep_columns", "precision", "scores")
     run = {"model": model, "input": arguments.input_file or arguments.text, **{name: getattr(arguments, name) for name in names}}
     run |= {} if arguments.threshold is None else {"threshold": arguments.threshold}
     rank, world_size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))

@@ -6,8 +6,8 @@ from ..tasks.decoding import Text
 
 # rows, and characters, that are held at a time
 WINDOW_ROWS, WINDOW_CHARACTERS = 8192, 2**22
-# characters of a batch, padding included: a token has one at least
-BATCH_CHARACTERS = 2**15
+# characters of a batch, padding included, and pieces of one where they are known: what a processor's cache holds a layer of
+BATCH_CHARACTERS, BATCH_PIECES = 2**15, 2**14
 
 
 def windows(texts: Iterable[Text]) -> Iterator[list[Text]]:
@@ -24,11 +24,11 @@ def windows(texts: Iterable[Text]) -> Iterator[list[Text]]:
         yield window
 
 
-def batches(sizes: list[int], batch_size: int) -> Iterator[list[int]]:
-    """Yield the indices of rows in batches of similar size, whose rows times the largest stay within `BATCH_CHARACTERS`."""
+def batches(sizes: list[int], batch_size: int, most: int = BATCH_CHARACTERS) -> Iterator[list[int]]:
+    """Yield the indices of rows in batches of similar size, whose rows times the largest stay within `most`."""
     batch: list[int] = []
     for row in sorted(range(len(sizes)), key=lambda row: -sizes[row]):
-        if batch and (len(batch) >= batch_size or (len(batch) + 1) * sizes[batch[0]] > BATCH_CHARACTERS):
+        if batch and (len(batch) >= batch_size or (len(batch) + 1) * sizes[batch[0]] > most):
             yield batch
             batch = []
         batch.append(row)

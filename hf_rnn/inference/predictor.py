@@ -7,8 +7,8 @@ from typing import Any
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..data.files.rows import TEXT_COLUMNS, TOKEN_COLUMNS
-from ..tasks.decoding import Decoder, decoder_of
-from .bulk import batches, size, windows
+from ..tasks.decoding import Decoder, Text, decoder_of
+from .bulk import BATCH_CHARACTERS, BATCH_PIECES, batches, size, windows
 from .explaining import explain
 from .gates import trace_gates
 from .texts import Texts, iterate_texts
@@ -34,11 +34,11 @@ class Predictor:
         """Return what makes answers of the model's outputs."""
         return decoder_of(self.model, self.tokenizer, self.threshold)
 
-    def __call__(self, texts: Texts, batch_size: int = 64) -> list[dict[str, Any]]:
+    def __call__(self, texts: Texts, batch_size: int = 256) -> list[dict[str, Any]]:
         """Answer texts, as `predict` does."""
         return self.predict(texts, batch_size)
 
-    def predict(self, texts: Texts, batch_size: int = 64, all_scores: bool = False) -> list[dict[str, Any]]:
+    def predict(self, texts: Texts, batch_size: int = 256, all_scores: bool = False) -> list[dict[str, Any]]:
         """Answer texts, in their order; those of similar length together, in bounded memory.
 
         Args:
@@ -62,11 +62,7 @@ class Predictor:
         own = [decoder.text_column] if decoder.text_column else []
         answers: list[dict[str, Any]] = []
         for window in windows(iterate_texts(texts, (*own, *TEXT_COLUMNS, *decoder.more_columns, *TOKEN_COLUMNS))):
-            found: list[dict[str, Any]] = [{}] * len(window)
-            for rows in batches([size(text) for text in window], batch_size):
-                for row, answer in zip(rows, decoder.answer([window[row] for row in rows]), strict=True):
-                    found[row] = answer
-            answers += found
+            answers += _answer(decoder, window, batch_size)
         return answers
 
     def explain(self, text: str, label: str | None = None, token: int | None = None) -> dict[str, Any]:
@@ -76,3 +72,15 @@ class Predictor:
     def gates(self, text: str, layer: int = -1) -> dict[str, Any]:
         """Return what the gates and states of a layer are at each step of a text; see `gates.trace_gates`."""
         return trace_gates(self.model, self.tokenizer, text, layer)
+
+
+def _answer(decoder: Decoder, texts: list[Text], batch_size: int) -> list[dict[str, Any]]:
+    """Answer texts, those of similar length together; all are encoded first where that can be done."""
+    ids = decoder.encode(texts)
+    sizes, most = ([size(text) for text in texts], BATCH_CHARACTERS) if ids is None else (list(map(len, ids)), BATCH_PIECES)
+    answers: list[dict[str, Any]] = [{}] * len(texts)
+    for rows in batches(sizes, batch_size, most):
+        chosen = None if ids is None else [ids[row] for row in rows]
+        for row, answer in zip(rows, decoder.answer([texts[row] for row in rows], chosen), strict=True):
+            answers[row] = answer
+    return answers

@@ -19,7 +19,7 @@ from transformers import (
 
 from ..data.files.detokenization import join_tokens
 from ..data.rows.collator import RnnCollator
-from ..data.tokenizers.words import encode_words, first_pieces
+from ..data.tokenizers.words import encode_words, first_pieces, piece_ids
 from .grouping import group_spans
 
 Text = str | list[str]
@@ -78,9 +78,13 @@ class Decoder(ABC):
         """Return the column of labels, tags or spans that the model was trained on, if it is known."""
         return (getattr(self.model.config, "columns", None) or {}).get("labels")
 
+    def encode(self, texts: Sequence[Text]) -> list[list[int]] | None:
+        """Return the ids of the pieces of many texts, if they can be had before the texts are put into batches."""
+        return None
+
     @abstractmethod
-    def answer(self, texts: Sequence[Text]) -> list[dict[str, Any]]:
-        """Answer one batch of texts, in their order; see `Predictor.predict`."""
+    def answer(self, texts: Sequence[Text], ids: Sequence[list[int]] | None = None) -> list[dict[str, Any]]:
+        """Answer one batch of texts, in their order, of which the ids are known if `encode` returned any; see `Predictor.predict`."""
 
     @abstractmethod
     def logits(self, texts: Sequence[Text]) -> Sequence[Tensor]:
@@ -92,11 +96,21 @@ class TextDecoder(Decoder):
 
     task = "text-classification"
 
+    def encode(self, texts: Sequence[Text]) -> list[list[int]] | None:
+        """Return the ids of all texts, by one call of the tokenizer."""
+        return piece_ids(self.tokenizer, [joined(text) for text in texts])
+
     @torch.inference_mode()
-    def logits(self, texts: Sequence[Text]) -> Tensor:
+    def logits(self, texts: Sequence[Text], ids: Sequence[list[int]] | None = None) -> Tensor:
         """Return the logits of one batch in fp32, (B, C)."""
-        encoding = self.tokenizer([joined(text) for text in texts], truncation=True, padding=True, return_tensors="pt")
-        return self.model(**encoding.to(self.model.device)).logits.float().cpu()
+        batch: Any
+        if ids is None:
+            batch = self.tokenizer([joined(text) for text in texts], truncation=True, padding=True, return_tensors="pt")
+        else:
+            collate = RnnCollator(self.tokenizer.pad_token_id or 0, self.tokenizer.padding_side)
+            batch = collate([{"input_ids": row} for row in ids])
+        output = self.model(**{name: value.to(self.model.device) for name, value in batch.items()})
+        return output.logits.float().cpu()
 
 
 class ClassDecoder(TextDecoder):
@@ -104,9 +118,9 @@ class ClassDecoder(TextDecoder):
 
     kind = "label"
 
-    def answer(self, texts: Sequence[Text]) -> list[dict[str, Any]]:
+    def answer(self, texts: Sequence[Text], ids: Sequence[list[int]] | None = None) -> list[dict[str, Any]]:
         """Return `text`, `label` and `score`, `best` where the label may be None, and the `scores` of all labels if they are asked for."""
-        probabilities = self.logits(texts).softmax(-1)
+        probabilities = self.logits(texts, ids).softmax(-1)
         best = probabilities.max(-1)
         rows = zip(texts, best.indices.tolist(), best.values.tolist(), strict=True)
         answers = [{"text": joined(text), **decide(self.labels[index], score, self.least_score)} for text, index, score in rows]
@@ -121,9 +135,9 @@ class LabelsDecoder(TextDecoder):
 
     kind = "labels"
 
-    def answer(self, texts: Sequence[Text]) -> list[dict[str, Any]]:
+    def answer(self, texts: Sequence[Text], ids: Sequence[list[int]] | None = None) -> list[dict[str, Any]]:
         """Return `text` and the `scores` of all labels."""
-        scores = self.logits(texts).sigmoid().tolist()
+        scores = self.logits(texts, ids).sigmoid().tolist()
         return [{"text": joined(text), "scores": dict(zip(self.labels, row, strict=True))} for text, row in zip(texts, scores, strict=True)]
 
 
@@ -132,9 +146,10 @@ class NumberDecoder(TextDecoder):
 
     kind = "number"
 
-    def answer(self, texts: Sequence[Text]) -> list[dict[str, Any]]:
+    def answer(self, texts: Sequence[Text], ids: Sequence[list[int]] | None = None) -> list[dict[str, Any]]:
         """Return `text` and `prediction`."""
-        return [{"text": joined(text), "prediction": number} for text, number in zip(texts, self.logits(texts)[:, 0].tolist(), strict=True)]
+        numbers = self.logits(texts, ids)[:, 0].tolist()
+        return [{"text": joined(text), "prediction": number} for text, number in zip(texts, numbers, strict=True)]
 
 
 class TagDecoder(Decoder):
@@ -165,7 +180,7 @@ class TagDecoder(Decoder):
         batch = RnnCollator(self.tokenizer.pad_token_id)([{"input_ids": row} for row in ids])
         return self.model(**{name: value.to(self.model.device) for name, value in batch.items()})
 
-    def answer(self, texts: Sequence[Text]) -> list[dict[str, Any]]:
+    def answer(self, texts: Sequence[Text], ids: Sequence[list[int]] | None = None) -> list[dict[str, Any]]:
         """Return `tokens` and `tags`, for a string also its `text` and `spans`, and `intent` if the model has any."""
         sentences = self._tokens(texts)
         logits, intents = self._outputs(sentences)
@@ -196,7 +211,7 @@ class SpanDecoder(TagDecoder):
     more_columns = ("raw_text",)
 
     @torch.inference_mode()
-    def answer(self, texts: Sequence[Text]) -> list[dict[str, Any]]:
+    def answer(self, texts: Sequence[Text], ids: Sequence[list[int]] | None = None) -> list[dict[str, Any]]:
         """Return `text` and `spans`; for a list of tokens, which is read joined by spaces, `tokens` and their BIO `tags`."""
         plain = [joined(text) for text in texts]
         encoding = self.tokenizer(plain, return_offsets_mapping=True, return_special_tokens_mask=True, verbose=False)

@@ -108,8 +108,8 @@ def run(
         encoded: Splits.
         resume (`str`, *optional*): Checkpoint to start from.
         wide (`LinearFit`, *optional*): Puts a linear model beside the trained one.
-        is_carved (`bool`): Whether validation rows are training rows held out: once the model is chosen and its metrics are written,
-            the linear model learns from them too.
+        is_carved (`bool`): Whether validation rows are training rows held out, which nothing else needs: once the model is chosen and
+            its metrics are written, the linear model learns from them too.
 
     Returns:
         `dict`: The predictions on validation and test, as far as asked for.

@@ -144,7 +144,9 @@ def train_task(
         if training.do_train:
             size = features_beside(defaults["wide_size"], model.config.num_labels) if teacher else defaults["wide_size"]
             linear = choose_linear_fit(model, tokenizer, options.model.wide_size, size, is_taught=teacher is not None)
-        outputs = run(trainer, training, encoded, resume, linear, is_carved="validation" not in rows.given)
+        # what is promised by validation rows is void once a part of the model has learnt from them
+        is_free = "validation" not in rows.given and training.promise is None
+        outputs = run(trainer, training, encoded, resume, linear, is_carved=is_free)
         _add_metrics(trainer, task, outputs, splits, encoded)
         if training.promise is not None:
             _promise(trainer, task, training.promise, tokenizer, outputs, splits)

@@ -9,6 +9,7 @@ from transformers import pipeline
 import hf_rnn
 from hf_rnn.commands import cli
 from hf_rnn.inference.loading import load
+from hf_rnn.linear.classifier import WideFit
 from hf_rnn.onnx.standalone import predictor_settings
 
 SMALL = {"vocab_size": 60, "embedding_size": 8, "hidden_size": 8, "num_hidden_layers": 1, "use_cpu": True, "disable_tqdm": True}
@@ -67,6 +68,15 @@ def test_a_model_that_goes_on_has_promised_nothing(promised, tmp_path):
     again = hf_rnn.train(train=ROWS[:60], output_dir=str(tmp_path / "m"), model_name_or_path=str(promised.folder), **options)
     assert again.model.config.promise is None
     assert set(again.predictor("good film")[0]) == {"text", "label", "score"}
+
+
+@pytest.mark.parametrize("options", [{}, {"promise": 0.9}])
+def test_rows_that_a_promise_stands_on_stay_unseen(options, tmp_path, monkeypatch):
+    """The linear part learns from validation rows in the end only where nothing was promised by them."""
+    refits = []
+    monkeypatch.setattr(WideFit, "refit", lambda *parts: refits.append(parts))
+    hf_rnn.train(train=ROWS[:300], output_dir=str(tmp_path / "m"), validation_share=0.3, **SMALL, **options)
+    assert len(refits) == (0 if options else 1)
 
 
 def test_what_cannot_be_promised_is_said(tmp_path, caplog):

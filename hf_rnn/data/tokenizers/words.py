@@ -3,6 +3,7 @@
 from typing import Any
 
 from transformers import PreTrainedTokenizerBase
+from transformers.tokenization_utils_base import LARGE_INTEGER, PaddingStrategy, TruncationStrategy
 
 
 def first_pieces(word_ids: list[int | None], count: int) -> list[int]:
@@ -24,3 +25,26 @@ def encode_words(tokenizer: PreTrainedTokenizerBase, sentences: list[list[str]])
     unknown = tokenizer.unk_token
     filled = [[w if k in found else unknown for k, w in enumerate(s)] for s, found in zip(sentences, pieces, strict=True)]
     return tokenizer(filled, **options)
+
+
+def piece_ids(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> list[list[int]] | None:
+    """Return the ids of texts as `tokenizer(texts, truncation=True)` gives them, in a third of its time: without offsets, masks and copies.
+
+    None for a tokenizer that is not a fast one, or gives a model more than ids and their mask.
+    """
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None or not {"input_ids", "attention_mask"} >= set(tokenizer.model_input_names):
+        return None
+    limit = tokenizer.model_max_length
+    # what a call sets, and sets anew only where it is another
+    tokenizer.set_truncation_and_padding(
+        padding_strategy=PaddingStrategy.DO_NOT_PAD,
+        truncation_strategy=TruncationStrategy.LONGEST_FIRST if limit < LARGE_INTEGER else TruncationStrategy.DO_NOT_TRUNCATE,
+        max_length=limit,
+        stride=0,
+        pad_to_multiple_of=None,
+        padding_side=None,
+    )
+    if backend.encode_special_tokens != tokenizer.split_special_tokens:
+        backend.encode_special_tokens = tokenizer.split_special_tokens
+    return [encoding.ids for encoding in backend.encode_batch_fast(texts)]
