@@ -9,7 +9,6 @@ import os
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from itertools import chain, islice
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TypeAlias
@@ -23,7 +22,7 @@ from ..data.fingerprints import fingerprint
 from ..data.visible import visible_json
 from ..data.writing import check_output_file
 from ..inference.loading import load
-from ..inference.precision import PRECISIONS, WORTH_WHILE, choose_precision, products_in
+from ..inference.precision import PRECISIONS, choose_precision, products_in
 from ..inference.predictor import Predictor
 from ..inference.shapes import FIELDS, SHAPES, TAKEN
 from ..options import check_given, option, pick, read_arguments
@@ -91,11 +90,17 @@ def main(argv: list[str] | None = None) -> None:
     _check_kind(predictor.decoder.kind, arguments.format, most)
     rows = _input_rows(predictor, arguments)
 
-    precision, rows = _choose_precision(predictor, rows, arguments)
+    # several processes would choose by a clock each, and write one file
+    is_alone = int(os.environ.get("WORLD_SIZE", 1)) == 1
+    precision = arguments.precision if arguments.precision != "auto" or is_alone else "float32"
 
     def answer(window: list[InputRow]) -> list[Row]:
+        nonlocal precision
+        texts = [row.text for row in window]
+        if precision == "auto":
+            precision = choose_precision(predictor, texts, arguments.batch_size)
         with products_in(precision, predictor.model.device.type):
-            answers = predictor.predict([row.text for row in window], arguments.batch_size, all_scores=most is not None)
+            answers = predictor.predict(texts, arguments.batch_size, all_scores=most is not None)
         return [{**row.others, **cut_scores(told, most)} for row, told in zip(window, answers, strict=True)]
 
     shape = shaper(predictor, arguments.format)
@@ -103,18 +108,6 @@ def main(argv: list[str] | None = None) -> None:
         _print(answer, rows, shape)
     else:
         _write(answer, rows, shape, arguments)
-
-
-def _choose_precision(predictor: Predictor, rows: Iterable[InputRow], arguments: SimpleNamespace) -> tuple[str, Iterable[InputRow]]:
-    """Return the precision that is asked for, or that the first rows speak for, and all rows."""
-    if arguments.precision != "auto":
-        return arguments.precision, rows
-    if int(os.environ.get("WORLD_SIZE", 1)) > 1:
-        # each would choose by its own clock
-        return "float32", rows
-    remaining = iter(rows)
-    first = list(islice(remaining, WORTH_WHILE))
-    return choose_precision(predictor, [row.text for row in first], arguments.batch_size), chain(first, remaining)
 
 
 def _input_rows(predictor: Predictor, arguments: SimpleNamespace) -> Iterable[InputRow]:
