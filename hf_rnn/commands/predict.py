@@ -55,7 +55,8 @@ class PredictArguments:
     )
     precision: str = option(
         "Products in float32, bfloat16, or whichever is faster, bfloat16 only where the first answers stay the same (auto).",
-        "auto",
+        "float32",
+        essential=True,
         choices=list(PRECISIONS),
     )
     scores: str | None = option("Scores of a classifier: of the best label (top), of all, or of so many of the best.", essential=True)
