@@ -57,6 +57,7 @@ class RunArguments:
 
     task: str = option("text-classification or token-classification.", "text-classification", choices=list(TASK_NAMES), essential=True)
     options_file: str | None = option("YAML or JSON file of further options of the training.", essential=True)
+    seeds: int = option("Trainings of each kind, every one with another seed.", 1, essential=True, within="[1, inf)")
 
 
 @dataclass

@@ -16,9 +16,9 @@ MODELS = PACKAGE / "models"
 SHIPPED = {path.stem for path in MODELS.glob("*.py")} - {"__init__"}
 # each folder imports only from those with a lower number
 ORDER = {
-    **{"models": 0, "data": 1, "tasks": 2, "inference": 3, "reports": 3},
-    **{"evaluation": 4, "sharing": 4, "onnx": 4, "linear": 4},
-    **{"demo": 5, "serving": 5, "training": 6, "distillation": 7, "tuning": 8, "commands": 9},
+    **{"models": 0, "data": 1, "tasks": 2, "reports": 3, "linear": 3, "inference": 4},
+    **{"evaluation": 5, "sharing": 5, "onnx": 5},
+    **{"demo": 6, "serving": 6, "training": 7, "distillation": 8, "tuning": 9, "commands": 10},
 }
 
 HEAVY = {"datasets", "evaluate", "sklearn", "matplotlib", "seqeval", "transformers.trainer"}

@@ -45,14 +45,13 @@ class CompareArguments:
 
     # option() returns a field
     names: list[str] | None = option("Their names in table and picture.", essential=True)  # noqa: RUF009
-    seeds: int = option("Trainings of each recipe or settings, with the seeds from --seed on.", 1, within="[1, inf)")
     resamples: int = option("Resamples of the bootstrap behind the intervals.", 1000, within="[100, inf)")
 
 
 KINDS = (
     pick(ServeArguments, "models"),
     CompareArguments,
-    pick(RunArguments, "task"),
+    pick(RunArguments, "task", "seeds"),
     pick(DataArguments, "train_file", "validation_file", "test_file", "text_column_name", "label_column_name"),
     pick(LabelledTrainingArguments, seed=None, output_dir=FILE),
     pick(UseArguments, batch_size=32),

@@ -25,7 +25,7 @@ class DistillArguments:
 
 KINDS = (
     DistillArguments,
-    RunArguments,
+    pick(RunArguments, "task", "options_file"),
     pick(DataArguments, "train_file", "validation_file", "test_file", "text_column_name", "label_column_name"),
     pick(DistillationArguments, "unlabeled_file", augment=30_000),
     pick(LabelledTrainingArguments, "bf16", "seed", output_dir="student"),

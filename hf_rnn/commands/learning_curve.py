@@ -17,14 +17,13 @@ class CurveArguments:
     """What to measure."""
 
     sizes: list[int] | None = option("Numbers of rows; by default 100, 300, 1,000, 3,000, ... and all.", within="[1, inf)", essential=True)  # noqa: RUF009
-    seeds: int = option("Samples and trainings a size.", 3, within="[1, inf)", essential=True)
     max_test_samples: int | None = option("Use only so many test rows.", within="[1, inf)")
 
 
 KINDS = (
     CurveArguments,
     pick(DataArguments, "train_file", "test_file", "text_column_name", "label_column_name"),
-    pick(RunArguments, "options_file"),
+    pick(RunArguments, "options_file", seeds=3),
     pick(LabelledTrainingArguments, output_dir="learning_curve"),
 )
 

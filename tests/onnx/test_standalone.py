@@ -90,7 +90,7 @@ def test_scores_of_all_labels(exported):
     for answer in answers:
         if "label" in answer:
             assert sum(answer["scores"].values()) == pytest.approx(1, abs=1e-6)
-            assert answer["scores"][answer["label"]] == answer["score"] == max(answer["scores"].values())
+            assert answer["scores"][answer.get("best", answer["label"])] == answer["score"] == max(answer["scores"].values())
 
 
 @pytest.mark.parametrize("exported", ["one label", "raw text with intents"], indirect=True)

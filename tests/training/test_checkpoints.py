@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 
 from hf_rnn.commands import cli, text_classification
 from hf_rnn.reports import writing
-from hf_rnn.tasks import text_classification as task_module
+from hf_rnn.tasks import report as task_module
 from hf_rnn.training import finishing, running
 from hf_rnn.training.checkpoints import CHECKPOINT_FILES, CHECKSUMS, checkpoint_problem, last_complete_checkpoint
 
