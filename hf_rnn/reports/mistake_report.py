@@ -14,7 +14,7 @@ MOST_ROWS, MOST_PAIRS = 1000, 10
 
 
 def write_mistake_report(path: Path, title: str, answered: Sequence[Answered], scores: str) -> None:
-    """Write the page: scores, which labels are taken for which, then mistakes, those that the model is surest of first.
+    """Write the page: which labels are taken for which, mistakes, those that the model is surest of first, and scores.
 
     Args:
         path (`Path`): File to write.
@@ -35,8 +35,9 @@ def write_mistake_report(path: Path, title: str, answered: Sequence[Answered], s
     named = [f' data-labels="{html.escape(json.dumps([each.label, each.answer], ensure_ascii=False))}"' for each in shown]
     labels = sorted({label for each in shown for label in (each.label, each.answer)})
     parts = [
-        f"<p>{html.escape(summary)}</p><pre>{html.escape(scores)}</pre>",
+        f"<p>{html.escape(summary)}</p>",
         "<h2>Taken for each other</h2>" + table(("label", "answer", "rows", "share of the label"), often) if often else "",
         "<h2>Mistakes</h2>" + label_choice(labels) + table(("label", "answer", "score", "text"), rows, named) if rows else "",
+        f"<h2>Scores of each label</h2><pre>{html.escape(scores)}</pre>",
     ]
     path.write_text(page(title, "\n".join(parts), script=SCRIPT if rows else ""), encoding="utf-8")
