@@ -94,6 +94,7 @@ def test_seeds(data, classifier, tmp_path, monkeypatch, capsys):
     assert [seed for seed, _ in trained] == [1, 2, 3]
 
 
+@pytest.mark.thorough
 def test_taggers(tagger, tmp_path):
     """Tags of no scheme are compared by accuracy over words, beside the export."""
     assert cli.main(["export", "--model_name_or_path", str(tagger[0]), "--output_dir", str(tmp_path / "onnx")]) == 0

@@ -276,6 +276,7 @@ def test_tokens_and_lines_of_the_input(tagger, tmp_path, monkeypatch):
     assert [row["text"] for row in answers(tmp_path / "lines.jsonl")] == ["We flew", ""]
 
 
+@pytest.mark.thorough
 def test_two_processes_and_a_kill(classifier, tmp_path):
     """Two processes share a file and make one output, that of one process; killed and resumed they go on."""
     texts = [f"{text} {index}" for index, text in enumerate(WORDS * 18)]

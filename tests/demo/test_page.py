@@ -237,6 +237,7 @@ def test_nothing_comes_from_elsewhere(page):
     assert "sdk: static" in (page / "README.md").read_text()
 
 
+@pytest.mark.thorough
 def test_push_makes_a_static_space(archives, classifier, tmp_path):
     """`--push` sends the files of the page, and nothing else of its folder, in one commit; a wrong name is said before any work."""
     (tmp_path / "home" / "hf_rnn").mkdir(parents=True)

@@ -198,6 +198,7 @@ def test_files_that_are_no_graphs(content, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(("kind", "settings"), [SETTINGS[0], SETTINGS[2], SETTINGS[-1], SETTINGS[-2]])
+@pytest.mark.thorough
 def test_large_batches_run_in_groups(kind, settings, tmp_path, monkeypatch):
     """Rows of similar length are computed together, in their order, with the values of padding behind them; long words go alone."""
     model = make(kind, "lstm", settings, torch.float32)

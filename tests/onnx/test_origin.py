@@ -34,6 +34,7 @@ def traces(folder, checkpoint):
 
 
 @pytest.mark.parametrize("model", ["classifier", "span_tagger"])
+@pytest.mark.thorough
 def test_exported_folder(model, named, tmp_path, request):
     """Graphs in fp32 and int8, config and tokenizer."""
     checkpoint = request.getfixturevalue(model)[0]

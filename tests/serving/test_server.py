@@ -350,6 +350,7 @@ def hostile(draw):
 
 
 @pytest.mark.parametrize("count", [250, pytest.param(5000, marks=pytest.mark.slow)])
+@pytest.mark.thorough
 def test_hostile_requests(strict, server, count):
     """Every answer is a status below 500 with JSON; no traceback, no hang, and it goes on answering."""
     draw = random.Random(count)

@@ -65,6 +65,7 @@ def logits(server, name, home, with_package, more=""):
     return next(line for line in printed.splitlines() if line.startswith("logits:"))
 
 
+@pytest.mark.thorough
 def test_push_and_load_and_push_again(server, model, tmp_path):
     """Pushed by the command, loaded by name with and without the package, pushed again from either, and loaded again."""
     status, printed = push(server, model, "tester/reviews", tmp_path)
@@ -92,6 +93,7 @@ def test_push_and_load_and_push_again(server, model, tmp_path):
             assert logits(server, f"tester/again{index}", home / str(way), with_package_now) == first
 
 
+@pytest.mark.thorough
 def test_a_stranger_follows_the_card(server, model, tmp_path):
     """Both examples of the card work as they stand there, in a process that has seen nothing of this, and give the same answer."""
     assert push(server, model, "tester/stranger", tmp_path)[0] == 0
@@ -153,6 +155,7 @@ def test_other_weights_leave_the_card_behind(server, model, tmp_path):
     assert b"accuracy" not in files["README.md"]
 
 
+@pytest.mark.thorough
 def test_shards_of_an_earlier_revision_go(server, model, tmp_path):
     """Weights that were saved in parts do not stay beside those in one piece."""
     code = f"""
@@ -175,6 +178,7 @@ def test_shards_of_an_earlier_revision_go(server, model, tmp_path):
     assert weights == ["model.safetensors"]
 
 
+@pytest.mark.thorough
 def test_dry_run_sends_nothing(server, model, tmp_path):
     """It lists what would go up and what would not."""
     before = len(server.requests)
@@ -184,6 +188,7 @@ def test_dry_run_sends_nothing(server, model, tmp_path):
     assert server.requests[before:] == []
 
 
+@pytest.mark.thorough
 def test_trainer_pushes(server, tmp_path):
     """`--push_to_hub` pushes once, at the end, with our card, and the token is written nowhere."""
     arguments = reviews(tmp_path / "run", "--do_train", "--do_eval", "--push_to_hub", "true", "--hub_model_id", "tester/trained")
@@ -202,6 +207,7 @@ def test_trainer_pushes(server, tmp_path):
         assert not path.is_file() or TOKEN.encode() not in path.read_bytes(), path
 
 
+@pytest.mark.thorough
 def test_a_wrong_token_is_said_and_not_shown(server, model, tmp_path):
     """The error names the refusal; the token appears nowhere."""
     arguments = ["push", "--model_path", str(model), "--repo_id", "tester/no"]

@@ -66,6 +66,7 @@ def assert_no_place(folder, home):
         assert not found, f"{name} holds {found}"
 
 
+@pytest.mark.thorough
 def test_trainings(home):
     """From scratch with vectors, from a checkpoint, and in half precision."""
     data = ["--train_file", home / "rows.jsonl", "--test_file", home / "rows.jsonl", *TINY, "--num_train_epochs", "1"]
@@ -84,6 +85,7 @@ def test_trainings(home):
         assert_no_place(home / "half", home)
 
 
+@pytest.mark.thorough
 def test_a_student(home):
     """Of a teacher that is trained in the same call."""
     files = ["--train_file", home / "rows.jsonl", "--test_file", home / "rows.jsonl", "--unlabeled_file", home / "rows.jsonl"]

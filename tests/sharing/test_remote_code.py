@@ -37,6 +37,7 @@ def run_elsewhere(code: str, home) -> str:
     return done.stdout
 
 
+@pytest.mark.thorough
 def test_every_head_loads_without_the_package(tmp_path):
     """Every head, cell and dtype gives bit-identical outputs by remote code, and saved from there is whole again."""
     cases, dtypes = [], (torch.float32, torch.bfloat16, torch.float16)

@@ -261,6 +261,7 @@ def test_links_do_not_lead_out(classifier, tmp_path, monkeypatch):
     assert b"secret" not in sent.values()
 
 
+@pytest.mark.thorough
 def test_a_dry_run_runs_no_foreign_code(classifier, tmp_path, capsys):
     """Code that is not the package's is shown and not run, nor what the config asks for; with consent it runs."""
     folder = shutil.copytree(classifier[0], tmp_path / "model", ignore=shutil.ignore_patterns("checkpoint-*"))

@@ -30,6 +30,7 @@ def test_an_earlier_run_is_not_overwritten(classifier, tmp_path):
 
 
 @pytest.mark.parametrize("batching", [[], ["--max_tokens_per_batch", "1200"]])
+@pytest.mark.thorough
 def test_resume_after_kill_is_bit_identical(tmp_path, batching):
     """Killed at any moment and resumed, as often as it takes, the run ends with the weights of one that was left alone."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
@@ -80,6 +81,7 @@ TOKENS = [["--max_tokens_per_batch", "1000"], ["--max_tokens_per_batch", "1000",
 
 
 @pytest.mark.parametrize("batching", [ROWS, TOKENS], ids=["rows", "tokens"])
+@pytest.mark.thorough
 def test_two_processes_give_the_metrics_of_one(tmp_path, batching):
     """Under `accelerate launch` with two CPU processes training takes the same steps and evaluation finds the same metrics."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}

@@ -68,6 +68,7 @@ def test_study_recipe_and_table(tmp_path, capsys):
     assert not list((tmp_path / "out").glob("**/*.safetensors"))
 
 
+@pytest.mark.thorough
 def test_a_folder_is_no_url(tmp_path):
     """What means something in a URL is part of a name: each folder has a study of its own, in it; other rows are another study."""
     argv = [*write(tmp_path, TEXTS)[:-2], "--runs", "1", "--num_train_epochs", "1"]

@@ -142,6 +142,7 @@ def test_decomposed_letters():
 
 
 @pytest.mark.parametrize("kind", ["unigram", "bpe", "wordpiece"])
+@pytest.mark.thorough
 def test_a_long_word_is_learnt_from_in_parts(kind):
     """Trainers take time by the square of a word's length: one of 200,000 letters takes no minute, and those of usual length no part."""
     draw = random.Random(0)
