@@ -172,6 +172,7 @@ def test_labels_are_those_of_python(page, classifier, tmp_path):
     assert found["milliseconds"] < 10
 
 
+@pytest.mark.thorough
 def test_spans_are_those_of_python(archives, tmp_path):
     """A tagger with a CRF and a class of the sentence: the same tags, spans with the same characters, the same class."""
     sentences = [" ".join(row["form"]) for row in read_rows(str(SAMPLES / "ewt_test.conllu"))]

@@ -154,6 +154,7 @@ def test_runs_in_a_pipeline(exported, classifier):
     assert isinstance(loaded, runtime.OnnxRnnForSequenceClassification)
 
 
+@pytest.mark.thorough
 def test_tagger_in_a_pipeline(tagger, tmp_path, capsys):
     """A CRF's tags come out of the graph; the accuracy over tags is reported."""
     options = ["--quantize", "true", "--test_file", str(SAMPLES / "ewt_test.conllu"), "--label_column_name", "upos"]

@@ -111,6 +111,7 @@ def test_a_stranger_follows_the_card(server, model, tmp_path):
     assert answers[0] == answers[1]
 
 
+@pytest.mark.thorough
 def test_update_and_failure(server, model, tmp_path):
     """A second push replaces the first; one that fails half-way leaves the old revision, and repeated sends no weights twice."""
     assert push(server, model, "tester/update", tmp_path)[0] == 0

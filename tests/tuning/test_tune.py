@@ -35,6 +35,7 @@ def open_study(folder):
     return optuna.load_study(study_name=tuning.STUDY, storage=tuning.storage_of(folder))
 
 
+@pytest.mark.thorough
 def test_study_recipe_and_table(tmp_path, capsys):
     """Runs are counted over calls; the recipe is taken by the training command, means the best options, and gives their score."""
     argv = [*write(tmp_path, TEXTS), "--runs", "2", "--test_file", "never read", "--do_predict", "true"]
