@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from ..data.files.errors import DataError
-from ..data.files.writers import Rows, json_line, write_jsonl
+from ..data.files.writers import Rows, json_line
 from ..data.locking import held
 from ..data.writing import disk_problem, written_whole
 from .input_rows import InputRow
@@ -181,7 +181,11 @@ class AnswerFile:
         if self.world_size == 1 and self.convert is None:
             os.replace(self.part, self.path)
         else:
-            (self.convert or write_jsonl)(self.path, lambda: map(json.loads, self._lines()))
+            if self.convert is None:
+                with written_whole(self.path) as file:
+                    file.writelines(map(bytes.decode, self._lines()))
+            else:
+                self.convert(self.path, lambda: map(json.loads, self._lines()))
             for rank in range(self.world_size):
                 self._part(rank).unlink()
         self.note.unlink()

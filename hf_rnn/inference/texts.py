@@ -5,7 +5,7 @@ from typing import Any, TypeAlias
 
 from ..data.files.cells import typed
 from ..data.files.errors import DataError
-from ..data.files.rows import TOKEN_COLUMNS
+from ..data.files.rows import TOKEN_COLUMNS, is_tokens
 from ..tasks.decoding import Text
 
 Texts: TypeAlias = Text | Mapping[str, Any] | Iterable[Any]
@@ -30,7 +30,7 @@ def iterate_texts(given: Texts, usual: Sequence[str]) -> Iterator[Text]:
         name = _column(columns, usual)
         # a stream has no columns to take out
         values = values[name] if hasattr(values, "__getitem__") else (row[name] for row in values)
-        if isinstance(values, str) or (name in TOKEN_COLUMNS and _is_tokens(values)):
+        if isinstance(values, str) or (name in TOKEN_COLUMNS and is_tokens(values)):
             values = [values]
     if isinstance(values, bytes | bytearray) or not isinstance(values, Iterable):
         raise DataError(f"`texts` must be a text or several, got {typed(values)}. {REMEDY}")
@@ -65,10 +65,6 @@ def _text(value: Any, number: int, usual: Sequence[str]) -> Text:
         value = value.tolist()
     if isinstance(value, str):
         return value
-    if _is_tokens(value):
+    if is_tokens(value):
         return list(value)
     raise DataError(f"text {number}: expected text or a list of tokens, got {typed(value)}. {REMEDY}")
-
-
-def _is_tokens(value: Any) -> bool:
-    return isinstance(value, list | tuple) and all(isinstance(token, str) for token in value)

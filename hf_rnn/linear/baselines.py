@@ -11,6 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 
+from ..data.rows.spans import Span
 from ..models.tags import spans_of_tags
 from .convergence import TO_THE_END
 
@@ -20,8 +21,6 @@ FIELD_PENALTIES = (0.1, 1.0)
 HELD_OUT = 0.1
 # of the CRF over characters
 CHARACTER_OPTIONS = {"c1": 0.05, "c2": 0.05, "max_iterations": 120}
-
-Span = tuple[int, int, str]
 
 
 def _choose(rows: Sequence[Any], labels: Sequence[Any], penalties: Sequence[float], score: Callable[..., float]) -> float:

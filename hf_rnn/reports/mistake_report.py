@@ -1,13 +1,12 @@
 """A page of the texts that a classifier answers otherwise than the data."""
 
 import html
-import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from ..tasks.report import Answered
-from .pages import SCRIPT, label_choice, page, table
+from .pages import SCRIPT, label_choice, of_labels, page, table
 
 # more rows than anybody reads make a page slow
 MOST_ROWS, MOST_PAIRS = 1000, 10
@@ -32,7 +31,7 @@ def write_mistake_report(path: Path, title: str, answered: Sequence[Answered], s
         summary += f" The first {MOST_ROWS:,} are shown."
     shown = mistakes[:MOST_ROWS]
     rows = [(each.label, each.answer, f"{each.score:.3f}", each.text) for each in shown]
-    named = [f' data-labels="{html.escape(json.dumps([each.label, each.answer], ensure_ascii=False))}"' for each in shown]
+    named = [of_labels([each.label, each.answer]) for each in shown]
     labels = sorted({label for each in shown for label in (each.label, each.answer)})
     parts = [
         f"<p>{html.escape(summary)}</p>",

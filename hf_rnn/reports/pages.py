@@ -1,7 +1,8 @@
 """What pages have in common: one file each that needs no network, for wide and narrow, light and dark screens."""
 
 import html
-from collections.abc import Sequence
+import json
+from collections.abc import Iterable, Sequence
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #222; --pale: #666; --line: #ddd; --paper: #fff }
@@ -38,10 +39,15 @@ def page(title: str, body: str, style: str = "", script: str = "") -> str:
     return f'<!doctype html>\n<html lang="en"><head>{head}</head><body>\n<h1>{html.escape(title)}</h1>\n{body}\n{run}</body></html>\n'
 
 
-def label_choice(labels: list[str]) -> str:
-    """Return a list to choose a label from, which `SCRIPT` acts on."""
+def of_labels(labels: Iterable[str]) -> str:
+    """Return HTML for the tag of what `SCRIPT` is to show with any of some labels."""
+    return f' data-labels="{html.escape(json.dumps(list(labels), ensure_ascii=False))}"'
+
+
+def label_choice(labels: list[str], what: str = "Show") -> str:
+    """Return a list to choose a label from, which `SCRIPT` acts on; `what` stands before it."""
     options = "".join(f'<option value="{html.escape(label)}">{html.escape(label)}</option>' for label in labels)
-    return f'<p><label>Show <select><option value="">every label</option>{options}</select></label></p>'
+    return f'<p><label>{what} <select><option value="">every label</option>{options}</select></label></p>'
 
 
 def table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]], attributes: list[str] | None = None) -> str:

@@ -1,13 +1,12 @@
 """A page that shows texts with the spans of the data and those of a model, in one file that needs no network."""
 
 import html
-import json
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
 from ..tasks.span_scores import Span, SpanCounts
-from .pages import SCRIPT, label_choice, page
+from .pages import SCRIPT, label_choice, of_labels, page
 
 # more texts than anybody reads make a page slow
 MOST_TEXTS = 1000
@@ -48,9 +47,9 @@ def write_span_report(
         lines = [
             f"<p><small>{name}</small><span>{_draw(texts[index], spans, set(others), colours)}</span></p>" for name, spans, others in shown
         ]
-        named = html.escape(json.dumps(sorted({label for _, _, label in set(expected) ^ set(given)}), ensure_ascii=False))
+        named = of_labels(sorted({label for _, _, label in set(expected) ^ set(given)}))
         kind = ' class="long"' if len(texts[index]) > LONG and errors[index] else ""
-        parts.append(f'<article{kind} data-labels="{named}">{"".join(lines)}</article>')
+        parts.append(f"<article{kind}{named}>{''.join(lines)}</article>")
     wrong = sum(count > 0 for count in errors)
     missed, spurious = (
         sum(len(set(one) - set(other)) for one, other in zip(*pair, strict=True)) for pair in ((gold, found), (found, gold))
@@ -60,7 +59,7 @@ def write_span_report(
     if len(texts) > MOST_TEXTS:
         summary += f" The first {MOST_TEXTS} of the texts are shown."
     body = f"<p>{summary}</p><pre>{html.escape(SpanCounts.count(gold, found).report())}</pre>"
-    choice = label_choice(labels).replace("Show", "Show differences in") if wrong else ""
+    choice = label_choice(labels, "Show differences in") if wrong else ""
     path.write_text(page(title, body + choice + "\n".join(parts), STYLE, SCRIPT if wrong else ""), encoding="utf-8")
 
 

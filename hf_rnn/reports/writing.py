@@ -1,14 +1,12 @@
 """Write what a run leaves to look at."""
 
-import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from transformers.utils import logging
 
-from ..data.writing import written_whole
+from ..data.files.writers import write_jsonl
 from ..tasks.report import Report
 from .mistake_report import write_mistake_report
 from .plots import plot_confusion_matrix
@@ -25,14 +23,15 @@ def write_report(report: Report, folder: Path, split: str) -> None:
         folder (`Path`): Folder of the run.
         split (`str`): Which split was predicted.
     """
-    write_jsonl(folder / "predictions.jsonl", report.predictions)
+    write_jsonl(folder / "predictions.jsonl", lambda: report.predictions)
+    title, scores = f"{folder.resolve().name}: {split}", None
     if report.scores is not None:
         with optional("The report"):
-            (folder / "report.txt").write_text(f"{split}\n\n{report.scores()}", encoding="utf-8")
-    title = f"{folder.resolve().name}: {split}"
-    if report.answered is not None and report.scores is not None:
+            scores = report.scores()
+            (folder / "report.txt").write_text(f"{split}\n\n{scores}", encoding="utf-8")
+    if report.answered is not None and scores is not None:
         with optional("The page of mistakes"):
-            write_mistake_report(folder / "report.html", title, report.answered(), report.scores())
+            write_mistake_report(folder / "report.html", title, report.answered(), scores)
     if report.spans is not None:
         with optional("The report of spans"):
             write_span_report(folder / "report.html", title, report.spans.texts, report.spans.gold, report.spans.found)
@@ -40,13 +39,6 @@ def write_report(report: Report, folder: Path, split: str) -> None:
         with optional("The confusion matrix"):
             confusion = report.confusion
             plot_confusion_matrix(confusion.references, confusion.answers, confusion.labels, folder / "confusion_matrix.png")
-
-
-def write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> None:
-    """Write one JSON object a line."""
-    with written_whole(path) as file:
-        for row in rows:
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
 @contextmanager

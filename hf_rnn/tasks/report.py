@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import classification_report
 
-# start, end and label
-Span = tuple[int, int, str]
+from ..data.rows.spans import Span
 
 # the scores of a line of a table whose support is 0
 UNDEFINED = re.compile(r"(?:( +)(\d\.\d+)){3}(?= +0$)", re.MULTILINE)

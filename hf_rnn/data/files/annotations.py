@@ -12,7 +12,7 @@ from transformers.utils.logging import get_logger
 from . import studio
 from .errors import DataError
 from .reading import AS_IS, ReadingOptions
-from .rows import Row
+from .rows import Row, is_tokens
 
 logger = get_logger(__name__)
 
@@ -213,7 +213,7 @@ class Annotations:
         name = str(self.span_column)
         cell = _spelled(row.get(name))
         texts = [each for each in (self.reading.text_column, *TEXTS) if each is not None and isinstance(row.get(each), str)]
-        if not texts and _is_tokens(row.get("tokens")) and (not cell or _holds_spans(cell)):
+        if not texts and is_tokens(row.get("tokens")) and (not cell or _holds_spans(cell)):
             others = {key: value for key, value in row.items() if key != name and _is_flat(value)}
             return {**others, "tags": self._token_tags(row["tokens"], [_as_span(each) for each in cell or []])}
         if not texts or (cell and not _holds_spans(cell)):
@@ -252,10 +252,6 @@ def _task_of(row: Row) -> tuple[str | None, str | None]:
     if user is None or text is None or not isinstance(row.get("id"), str | int):
         return None, None
     return json.dumps([row["id"], text]), str(user)
-
-
-def _is_tokens(cell: Any) -> bool:
-    return isinstance(cell, list) and all(isinstance(token, str) for token in cell)
 
 
 def _vote(row: Row) -> str:

@@ -5,6 +5,7 @@ from typing import Any
 
 from .errors import DataError
 from .json_files import whole_text
+from .rows import is_tokens
 
 # the squares of a few hundred million of them have a sum in fp32
 LARGEST = 1e15
@@ -34,7 +35,7 @@ def as_text(cell: Any, where: str) -> str:
     """
     if isinstance(cell, str):
         return whole_text(cell)
-    if _is_tokens(cell):
+    if is_tokens(cell):
         return whole_text(" ".join(cell))
     raise DataError(f"{where}: expected text, got {typed(cell)}. Mend or remove the row, or choose another --text_column_name.")
 
@@ -45,15 +46,11 @@ def as_tokens(cell: Any, where: str) -> list[str]:
     Raises:
         DataError: It is no list of strings.
     """
-    if _is_tokens(cell):
+    if is_tokens(cell):
         return [whole_text(token) for token in cell]
     raise DataError(
         f"{where}: expected a list of tokens, got {typed(cell)}. Split it into tokens, or choose another column with --text_column_name."
     )
-
-
-def _is_tokens(cell: Any) -> bool:
-    return isinstance(cell, list | tuple) and all(isinstance(token, str) for token in cell)
 
 
 def as_number(cell: Any, where: str) -> float:
