@@ -11,13 +11,12 @@ import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
 from transformers.utils import logging
 
-from ..data.files.cells import as_text, place
 from ..data.files.locations import Places
 from ..data.files.readers import DataError
 from ..data.files.reading import ReadingOptions
 from ..data.files.rows import TEXT_COLUMNS
 from ..data.rows.label_columns import read_labels
-from ..data.rows.labels import feature_names, label_values, named_cell, one_label
+from ..data.rows.labels import labelled_texts
 from ..data.rows.splits import LABEL_COLUMNS, choose_column, load_splits
 from ..linear.baselines import out_of_fold
 
@@ -134,12 +133,9 @@ def read_texts(files: Mapping[str, str], split: str, reading: ReadingOptions) ->
         text_column = choose_column(splits[split], split, reading.text_column, TEXT_COLUMNS, "text_column_name")
         label_column = choose_column(splits[split], split, reading.label_column, LABEL_COLUMNS, "label_column_name")
         rows = read_labels(splits, label_column, "single_label_classification", reading, places=places)[split]
-        names, found = feature_names(rows, label_column), []
-        for number, (cell, label) in enumerate(zip(rows[text_column], rows[label_column], strict=True)):
-            one = one_label(label_values(named_cell(label, names), label_column, split, number), label_column, split, number)
-            found.append((as_text(cell, place(split, number, text_column)), str(one)))
+        found = labelled_texts(rows, split, text_column, label_column, has_tags=False)
         wheres = places.of_rows(split, range(len(found)))
-    return [Row(split, where, text, label) for where, (text, label) in zip(wheres, found, strict=True)]
+    return [Row(split, where, text, str(label)) for where, (text, label) in zip(wheres, found, strict=True)]
 
 
 def likely_errors(probabilities: np.ndarray, given: np.ndarray) -> np.ndarray:

@@ -9,13 +9,12 @@ from datasets import Dataset, DatasetDict
 from seqeval.metrics.sequence_labeling import get_entities
 from transformers.utils.logging import get_logger
 
-from ..data.files.cells import as_text, as_tokens, place
 from ..data.files.locations import Places
 from ..data.files.readers import DataError
 from ..data.files.rows import TEXT_COLUMNS, TOKEN_COLUMNS
 from ..data.rows.annotated import annotated_texts
 from ..data.rows.label_columns import read_lists, read_tags
-from ..data.rows.labels import feature_names, label_values, named_cell, one_label
+from ..data.rows.labels import labelled_texts
 from ..data.rows.splits import LABEL_COLUMNS, TAG_COLUMNS, choose_column, load_splits
 from ..inference.predictor import Predictor
 from ..models.tags import guess_scheme
@@ -80,20 +79,12 @@ class LabelledRows:
         text_column = choose_column(rows, "test", text_column, usual, "text_column_name")
         label_column = choose_column(rows, "test", label_column, TAG_COLUMNS if has_tags else LABEL_COLUMNS, "label_column_name")
         if has_tags:
-            read = read_lists(read_lists(DatasetDict(test=rows), text_column), label_column)
-            rows = read_tags(read, label_column)["test"]
-        names = feature_names(rows, label_column)
-        texts: list[Text] = []
-        gold: list[list[str]] = []
-        for row, (cell, given) in enumerate(zip(rows[text_column], rows[label_column], strict=True)):
-            where = place("test", row, text_column)
-            texts.append(as_tokens(cell, where) if has_tags else as_text(cell, where))
-            gold.append(label_values(named_cell(given, names), label_column, "test", row))
-            if has_tags and len(gold[-1]) != len(cell):
-                raise DataError(f"{where}: {len(cell)} tokens but {len(gold[-1])} tags. Give every token one tag.")
+            lists = read_lists(read_lists(DatasetDict(test=rows), text_column), label_column)
+            rows = read_tags(lists, label_column)["test"]
+        read = labelled_texts(rows, "test", text_column, label_column, has_tags)
+        texts, gold = [text for text, _ in read], [wanted for _, wanted in read]
         if not has_tags:
-            labels = [one_label(values, label_column, "test", row) for row, values in enumerate(gold)]
-            return cls(texts, labels, "label", "accuracy")
+            return cls(texts, gold, "label", "accuracy")
         has_spans = guess_scheme(sorted({tag for row in gold for tag in row})) is not None
         return cls(texts, gold, "tags", "f1" if has_spans else "accuracy")
 

@@ -12,7 +12,7 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 
 from ..data.rows.spans import Span
-from ..models.tags import spans_of_tags
+from ..models.tags import bio_tags, spans_of_tags
 from .convergence import TO_THE_END
 
 # L2 penalties to choose from on a tenth of the rows
@@ -152,7 +152,7 @@ def label_spans(texts: list[str], spans: list[list[Span]], others: list[str], pa
     for text, found in zip(texts, spans, strict=True):
         row = ["O"] * len(text)
         for start, end, label in found:
-            row[start:end] = [f"B-{label}", *[f"I-{label}"] * (end - start - 1)]
+            row[start:end] = bio_tags(label, end - start)
         tags.append(row)
     field = _fit_field([character_features(text) for text in texts], tags, path, **CHARACTER_OPTIONS)
     return [spans_of_tags(field.tag(character_features(text))) for text in others]

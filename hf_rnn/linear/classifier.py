@@ -16,7 +16,7 @@ from scipy.sparse import csr_matrix, hstack, vstack
 from scipy.special import log_softmax
 from sklearn.model_selection import KFold
 from torch import Tensor, nn
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging
 
 from ..models.embeddings import UNUSED_KEY
@@ -182,6 +182,13 @@ def choose_factors(loss: Callable[[np.ndarray], float], prior: Prior) -> np.ndar
     return np.exp(np.cumsum(search(posterior, prior.centres, "The factors of both parts")))
 
 
+@torch.no_grad()
+def logits_of(model: PreTrainedModel, rows: list[list[int]]) -> np.ndarray:
+    """Return the logits (N, C) of a classifier as it is, of rows of ids."""
+    batches = ((ids.to(model.device), mask.to(model.device)) for ids, mask in pad_batches(rows))
+    return torch.cat([model.eval()(input_ids=ids, attention_mask=mask).logits.float().cpu() for ids, mask in batches]).numpy()
+
+
 class LinearFit(Protocol):
     """What is fitted once a recurrence is trained: a linear model beside it, or its temperature."""
 
@@ -234,7 +241,7 @@ class WideFit:
         factors = self.prior.factors
         if validation is not None:
             linear = design_matrix(path, validation["input_ids"]) @ path.weight[1:].numpy() + path.bias.numpy()
-            recurrent, labels = self._answer(validation["input_ids"]), np.array(validation["labels"])
+            recurrent, labels = logits_of(self.model, validation["input_ids"]), np.array(validation["labels"])
             factors = choose_factors(lambda pair: cross_entropy(pair[0] * linear + pair[1] * recurrent, labels), self.prior)
         self.factor = float(factors[0])
         with torch.no_grad():
@@ -248,13 +255,6 @@ class WideFit:
         """Fit the path again on more rows; penalty and factors stay."""
         if not self.is_left_out and (path := self._fit_path(concatenate_datasets(parts))) is not None:
             self._attach(path)
-
-    @torch.no_grad()
-    def _answer(self, rows: list[list[int]]) -> np.ndarray:
-        """Return the logits (N, C) of the recurrence alone."""
-        device = self.model.device
-        answers = [self.model.eval()(ids.to(device), mask.to(device)).logits.float().cpu() for ids, mask in pad_batches(rows)]
-        return torch.cat(answers).numpy()
 
     def _fit_path(self, rows: Dataset) -> WidePath | None:
         """Return the path for some rows; None if that would take too long."""

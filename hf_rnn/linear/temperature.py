@@ -11,8 +11,7 @@ from torch import nn
 from transformers import PreTrainedModel
 from transformers.utils import logging
 
-from ..models.packing import pad_batches
-from .classifier import cross_entropy
+from .classifier import cross_entropy, logits_of
 
 logger = logging.get_logger(__name__)
 
@@ -57,11 +56,9 @@ class TemperatureFit:
         """Fit the temperature on validation rows, if they are enough."""
         if not isinstance(validation, Dataset) or len(validation) < FEWEST_ROWS:
             return
-        model, device = self.model.eval(), self.model.device
-        batches = pad_batches(validation["input_ids"])
-        logits = torch.cat([model(input_ids=ids.to(device), attention_mask=mask.to(device)).logits.float().cpu() for ids, mask in batches])
-        temperature = fit_temperature(logits.numpy().astype(float), np.array(validation["labels"]))
-        layers = [layer for layer in model.modules() if isinstance(layer, nn.Linear) and layer.out_features == model.config.num_labels]
+        logits, num_labels = logits_of(self.model, validation["input_ids"]), self.model.config.num_labels
+        temperature = fit_temperature(logits.astype(float), np.array(validation["labels"]))
+        layers = [layer for layer in self.model.modules() if isinstance(layer, nn.Linear) and layer.out_features == num_labels]
         for parameter in layers[-1].parameters():
             parameter /= temperature
         logger.warning(f"Scores have a temperature of {temperature:.2f}, fitted on {len(validation)} validation rows.")

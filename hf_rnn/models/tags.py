@@ -101,3 +101,8 @@ def spans_of_parts(parts: Iterable[tuple[str, str]]) -> list[tuple[int, int, str
             spans.append((index, index + 1, kind))
         before = (prefix, kind)
     return spans
+
+
+def bio_tags(kind: str, count: int) -> list[str]:
+    """Return the BIO tags of a span of `count` words, at least one."""
+    return [f"B-{kind}", *[f"I-{kind}"] * (count - 1)]

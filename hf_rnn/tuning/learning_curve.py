@@ -14,12 +14,11 @@ from seqeval.metrics import f1_score
 from sklearn.metrics import accuracy_score
 from transformers.utils import logging
 
-from ..data.files.cells import as_text, as_tokens, place
 from ..data.files.locations import Places
 from ..data.files.readers import DataError
 from ..data.files.rows import TEXT_COLUMNS, TOKEN_COLUMNS
 from ..data.rows.annotated import annotated_texts, holds_spans
-from ..data.rows.labels import feature_names, label_values, named_cell, one_label
+from ..data.rows.labels import labelled_texts
 from ..data.rows.splits import LABEL_COLUMNS, TAG_COLUMNS, Splits, choose_column, load_splits
 from ..data.writing import check_output_dir, written_whole
 from ..distillation.training import train_by_options
@@ -98,18 +97,9 @@ class LearningCurve:
 
     def _read(self, rows: Any, split: str, text_column: str, label_column: str) -> list[tuple[Any, Any]]:
         """Return texts with labels, or tokens with tags; raise a DataError at a row that has not both."""
-        read: list[tuple[Any, Any]] = []
         for column in (text_column, label_column):
             choose_column(rows, split, column, (), "label_column_name" if column == label_column else "text_column_name")
-        names = feature_names(rows, label_column)
-        for row, (cell, given) in enumerate(zip(rows[text_column], rows[label_column], strict=True)):
-            labels = label_values(named_cell(given, names), label_column, split, row)
-            where = place(split, row, text_column)
-            text = as_tokens(cell, where) if self.is_tagged else as_text(cell, where)
-            if self.is_tagged and len(text) != len(labels):
-                raise DataError(f"{where}: {len(text)} tokens but {len(labels)} tags. Give every token one tag.")
-            read.append((text, labels if self.is_tagged else one_label(labels, label_column, split, row)))
-        return read
+        return labelled_texts(rows, split, text_column, label_column, self.is_tagged)
 
     def _known(self) -> list[dict[str, Any]]:
         """Return the points that are measured; raise a DataError if they are of other rows or options."""

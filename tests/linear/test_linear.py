@@ -114,7 +114,7 @@ def test_validation_rows_choose_the_factors(monkeypatch):
     for sign in (1, -1):
         fit, rows = make_fit()
         before = fit.model.classifier.weight.clone()
-        monkeypatch.setattr(fit, "_answer", lambda rows, sign=sign: sign * (np.eye(2)[LABELS] * 4 - 2))
+        monkeypatch.setattr("hf_rnn.linear.classifier.logits_of", lambda model, rows, sign=sign: sign * (np.eye(2)[LABELS] * 4 - 2))
         fit.fit(rows.select(range(8)), rows)
         shares.append((fit.model.classifier.weight / before).mean().item() / fit.factor)
     assert shares[0] > linear.FROM_LABELS.recurrence > shares[1]

@@ -9,6 +9,7 @@ from typing import Any
 
 from transformers.utils.logging import get_logger
 
+from ...models.tags import bio_tags
 from . import studio
 from .errors import DataError
 from .reading import AS_IS, ReadingOptions
@@ -238,7 +239,7 @@ class Annotations:
                 if self.reading.overlapping_spans == "error":
                     raise DataError(f"{where} overlaps another. Remove one, or pass --overlapping_spans longest or first.")
                 continue
-            tags[start:end] = [f"B-{span['label']}", *[f"I-{span['label']}"] * (end - start - 1)]
+            tags[start:end] = bio_tags(span["label"], end - start)
         return tags
 
 

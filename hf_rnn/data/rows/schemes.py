@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from ...models.tags import spans_of_parts
+from ...models.tags import bio_tags, spans_of_parts
 
 # of each scheme, what its letters are in BIOES (Ramshaw and Marcus 1995; Ratinov and Roth 2009; Borthwick 1999)
 LETTERS = {
@@ -56,7 +56,7 @@ class Scheme:
             return ["O" if letter == "O" else f"{letter}-{kind}" for letter, kind in map(self.split, tags)]
         rewritten = ["O"] * len(tags)
         for start, end, kind in self.spans(tags):
-            rewritten[start:end] = [f"B-{kind}", *[f"I-{kind}"] * (end - start - 1)]
+            rewritten[start:end] = bio_tags(kind, end - start)
         return rewritten
 
     def __str__(self) -> str:
