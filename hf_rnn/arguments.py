@@ -79,7 +79,9 @@ class ModelArguments(LoadArguments):
     pooling: str | None = option("last, mean, max or attention.")
     word_pooling: str | None = option("first, mean, max or rnn: run the recurrence over words; 'none' for pieces.")
     word_vocab_size: int | None = option("Words with a vector of their own, beside that of their pieces.", within="[0, inf)")
-    wide_size: int | None = option("Words and n-grams with weights in a linear model beside the recurrence; 0 for none.", within="[0, inf)")
+    linear_size: int | None = option(
+        "Words and n-grams with weights in a linear model beside the recurrence; 0 for none.", within="[0, inf)"
+    )
     ngram_vocab_size: int | None = option("Pairs and triples of neighbouring words with a vector of their own.", within="[0, inf)")
     use_crf: bool | None = option("Whether a tagger ends in a CRF.")
     crf_constraints: str | None = option("bio or bioes: forbid tag sequences that break the scheme.")

@@ -122,7 +122,7 @@ def test_wrong_files_of_options(tmp_path, name, content, message):
         ("text-classification", ["--intent_column_name", "i"], "There is no option --intent_column_name here. Pass --label_column_name"),
         ("token-classification", ["--problem_type", "regression"], "There is no option --problem_type here. Every word has one tag"),
         ("language-model", ["--use_crf", "true"], "There is no option --use_crf here. A CRF tags words"),
-        ("language-model", ["--wide_size", "100"], "There is no option --wide_size here. It is of classifiers"),
+        ("language-model", ["--linear_size", "100"], "There is no option --linear_size here. It is of classifiers"),
         ("language-model", ["--word_pooling", "rnn"], "There is no option --word_pooling here. A language model predicts pieces"),
     ],
 )

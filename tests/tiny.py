@@ -6,7 +6,7 @@ from torch import nn
 from hf_rnn import RnnConfig, RnnForSequenceClassification, RnnForTokenClassification, RnnModel
 from hf_rnn.linear.classifier import choose_features, frequent_keys
 from hf_rnn.models.features import encode_piece
-from hf_rnn.models.linear import WideEmissions, WidePath
+from hf_rnn.models.linear import LinearEmissions, LinearPath
 
 PIECE_TYPES = [0] + [1] * 11 + [2] * 8
 TINY = {"vocab_size": 20, "embedding_size": 6, "hidden_size": 8, "num_labels": 3}
@@ -61,13 +61,13 @@ SETTINGS = [
     *[("classifier", {"pooling": pooling}) for pooling in ("last", "mean", "max", "attention")],
     *[("classifier", {"word_pooling": pooling, "word_vocab_size": 4}) for pooling in ("first", "mean", "max", "rnn")],
     ("tagger", {}),
-    ("classifier", {"wide_size": 1}),
-    ("tagger", {"wide_size": 1, "use_crf": True}),
+    ("classifier", {"linear_size": 1}),
+    ("tagger", {"linear_size": 1, "use_crf": True}),
     ("tagger", {"use_crf": True, "word_pooling": "rnn"}),
     ("tagger", {"use_crf": True}),
     ("classifier", {"word_pooling": "mean", "ngram_vocab_size": 6}),
     ("tagger", {"units": "raw", "word_pooling": "rnn", "word_vocab_size": 4, "ngram_vocab_size": 6}),
-    ("tagger", {"units": "raw", "use_crf": True, "crf_constraints": "bio", "word_pooling": "rnn", "wide_size": 1}),
+    ("tagger", {"units": "raw", "use_crf": True, "crf_constraints": "bio", "word_pooling": "rnn", "linear_size": 1}),
 ]
 
 
@@ -75,22 +75,22 @@ SETTINGS = [
 PIECES = ["", "ab", "b", "cA", "d!", "e", "f-g", "h", "i", "jk", "l", "m", "n", "o", ".", "p", "qr", "s", "t", "u"]
 
 
-def add_wide_path(model, dtype=torch.float64):
+def add_linear_path(model, dtype=torch.float64):
     """Put a linear model with random weights beside the recurrence, which knows the features of some rows."""
     characters = torch.tensor([encode_piece(text, kind != 2) for text, kind in zip(PIECES, PIECE_TYPES, strict=True)])
     rows = next(rows_and_batches())[0][:4]
     if isinstance(model, RnnForTokenClassification):
-        path = WideEmissions(len(PIECES), 0, model.num_labels)
+        path = LinearEmissions(len(PIECES), 0, model.num_labels)
         path.characters = characters
         pairs = [(row[None], torch.ones_like(row[None]).bool()) for row in rows]
         found = [path.features(ids, *model.model.words(ids, mask), model.model.blanks(ids, mask))[0] for ids, mask in pairs]
         path.set_keys(frequent_keys([keys.numpy().ravel() for keys in found], 1000)[0])
     else:
-        path = WidePath(len(PIECES), 0, model.num_labels)
+        path = LinearPath(len(PIECES), 0, model.num_labels)
         path.characters = characters
         choose_features(path, [row.tolist() for row in rows], 1000)
         nn.init.normal_(path.bias)
-    model.set_wide_path(path.to(dtype))
+    model.set_linear_path(path.to(dtype))
     nn.init.normal_(path.weight[1:])
 
 
@@ -110,6 +110,6 @@ def make(kind: str, cell: str, settings: dict, dtype: torch.dtype = torch.float6
     for name in ("whole_word_embeddings", "ngram_embeddings"):
         if hasattr(model.base_model.embeddings, name):
             torch.nn.init.normal_(getattr(model.base_model.embeddings, name).weight[1:])
-    if settings.get("wide_size"):
-        add_wide_path(model, dtype)
+    if settings.get("linear_size"):
+        add_linear_path(model, dtype)
     return model

@@ -92,7 +92,7 @@ class PretrainingArguments(RnnTrainingArguments):
 WITHOUT = {
     **dict.fromkeys(("use_crf", "crf_constraints"), "A CRF tags words: pass it when a tagger starts from the body."),
     **dict.fromkeys(("word_pooling", "word_vocab_size", "ngram_vocab_size"), "A language model predicts pieces, not words."),
-    **dict.fromkeys(("pooling", "classifier_dropout", "wide_size"), "It is of classifiers: pass it when one starts from the body."),
+    **dict.fromkeys(("pooling", "classifier_dropout", "linear_size"), "It is of classifiers: pass it when one starts from the body."),
 }
 READ = ("dataset_name", "dataset_config_name", "text_column_name", "max_train_samples", "streaming", "preprocessing_num_workers")
 KINDS = (TextArguments, pick(DataArguments, *READ, "split_seed", max_length=256), ModelArguments, PretrainingArguments, CardArguments)

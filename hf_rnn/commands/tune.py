@@ -48,7 +48,7 @@ FIXED = {"do_train": True, "do_eval": True, "do_predict": False, "save_strategy"
 BESIDE = {*FIXED, "output_dir", "test_file", "disable_tqdm", "log_level", "report_to", "load_best_model_at_end"}
 # parts of the defaults that make a tokenizer, or a model
 TOKENIZER = ("tokenizer_type", "vocab_size")
-TRAINING = ("learning_rate", "per_device_train_batch_size", "num_train_epochs", "validation_share", "wide_size")
+TRAINING = ("learning_rate", "per_device_train_batch_size", "num_train_epochs", "validation_share", "linear_size")
 
 
 @dataclass
@@ -185,9 +185,9 @@ class Tuning:
         """Return a new model with what a trial chooses."""
         chosen = replace(self.options.model, **spread(self._chosen(trial, is_built=True) if trial else {}))
         model = build_task_model(self.task, replace(self.options, model=chosen), tokenizer, self.defaults, rows, encoded)
-        if hasattr(model, "set_wide_path"):
+        if hasattr(model, "set_linear_path"):
             # the linear model of a checkpoint has no part in this
-            model.set_wide_path(None)
+            model.set_linear_path(None)
         return model
 
     def _tell(self, trial: Any, score: float | None, best: float | None, epochs: float, seconds: float, end: str) -> None:

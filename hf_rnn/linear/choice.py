@@ -5,7 +5,7 @@ from transformers.utils import logging
 
 from ..models.modeling_rnn import RnnForSequenceClassification, RnnForTokenClassification
 from ..tasks.decoding import task_of
-from .classifier import FROM_LABELS, TAUGHT, LinearFit, WideFit
+from .classifier import FROM_LABELS, TAUGHT, ClassifierFit, LinearFit
 from .tagger import TaggerFit
 from .temperature import TemperatureFit
 
@@ -34,17 +34,17 @@ def choose_linear_fit(
         return _temperature(model)
     has_one_label = not is_classifier or model.config.problem_type in (None, "single_label_classification")
     if size and not has_one_label:
-        raise ValueError(f"`wide_size` needs one label a row, got {size} with {model.config.problem_type!r}. Leave --wide_size out.")
-    known = model.config.wide_size
+        raise ValueError(f"`linear_size` needs one label a row, got {size} with {model.config.problem_type!r}. Leave --linear_size out.")
+    known = model.config.linear_size
     chosen = size if size is not None else known or default
     if known:
         is_again = "is fitted again to these rows" if chosen else "is left out"
         logger.warning(f"The linear model of the checkpoint, of {known:,} features, {is_again}.")
-    model.set_wide_path(None)
+    model.set_linear_path(None)
     if not chosen or not has_one_label:
         return _temperature(model)
     if is_classifier:
-        return WideFit(model, tokenizer, chosen, TAUGHT if is_taught else FROM_LABELS, is_asked=size is not None)
+        return ClassifierFit(model, tokenizer, chosen, TAUGHT if is_taught else FROM_LABELS, is_asked=size is not None)
     return TaggerFit(model, tokenizer, chosen)
 
 

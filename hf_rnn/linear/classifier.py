@@ -1,6 +1,6 @@
 """Fit a linear model of n-grams beside a trained classifier: logistic regression, weighed against the recurrence.
 
-The recurrence is trained first and alone. Then the wide path is fitted as scikit-learn would fit TF-IDF, and two numbers, by which
+The recurrence is trained first and alone. Then the linear path is fitted as scikit-learn would fit TF-IDF, and two numbers, by which
 the logits of either are multiplied, are found on validation rows: of few rows a recurrence learns little and is too sure of it. Their
 prior is log-normal, so that few validation rows move them little.
 """
@@ -21,7 +21,7 @@ from transformers.utils import logging
 
 from ..models.embeddings import UNUSED_KEY
 from ..models.features import piece_characters
-from ..models.linear import WidePath
+from ..models.linear import LinearPath
 from ..models.modeling_rnn import RnnForSequenceClassification
 from ..models.packing import pad_batches
 from .convergence import Objective, minimize, search
@@ -77,8 +77,8 @@ def frequent_keys(found: list[np.ndarray], size: int) -> tuple[Tensor, np.ndarra
     return torch.tensor(keys[chosen]), counts[chosen]
 
 
-def choose_features(path: WidePath, rows: list[list[int]], size: int) -> None:
-    """Give a wide path the features of most rows, at most `size`, and their inverse document frequencies."""
+def choose_features(path: LinearPath, rows: list[list[int]], size: int) -> None:
+    """Give a linear path the features of most rows, at most `size`, and their inverse document frequencies."""
     found = []
     for ids, mask in pad_batches(rows):
         for keys in path.features(ids, mask):
@@ -90,7 +90,7 @@ def choose_features(path: WidePath, rows: list[list[int]], size: int) -> None:
     path.set_features(keys, torch.tensor(idf, dtype=torch.float32))
 
 
-def design_matrix(path: WidePath, rows: list[list[int]]) -> csr_matrix:
+def design_matrix(path: LinearPath, rows: list[list[int]]) -> csr_matrix:
     """Return the values of all features of rows, (N, K)."""
     parts = []
     for ids, mask in pad_batches(rows):
@@ -199,8 +199,8 @@ class LinearFit(Protocol):
         """Fit it again on more rows."""
 
 
-class WideFit:
-    """Put a wide path beside the recurrence of a trained classifier.
+class ClassifierFit:
+    """Put a linear path beside the recurrence of a trained classifier.
 
     Args:
         model (`RnnForSequenceClassification`): Of single labels.
@@ -235,7 +235,7 @@ class WideFit:
             self.is_left_out = True
             logger.warning(
                 f"{len(train):,} rows of {self.model.config.num_labels:,} classes take a linear model too long: it is left "
-                "out. --wide_size asks for one all the same, such as --wide_size 20000."
+                "out. --linear_size asks for one all the same, such as --linear_size 20000."
             )
             return
         factors = self.prior.factors
@@ -256,12 +256,12 @@ class WideFit:
         if not self.is_left_out and (path := self._fit_path(concatenate_datasets(parts))) is not None:
             self._attach(path)
 
-    def _fit_path(self, rows: Dataset) -> WidePath | None:
+    def _fit_path(self, rows: Dataset) -> LinearPath | None:
         """Return the path for some rows; None if that would take too long."""
         if self.is_left_out:
             return None
         labels = np.array(rows["labels"])
-        path = WidePath(len(self.characters), 0, self.model.config.num_labels)
+        path = LinearPath(len(self.characters), 0, self.model.config.num_labels)
         path.characters = self.characters
         choose_features(path, rows["input_ids"], self.size)
         design = design_matrix(path, rows["input_ids"])
@@ -277,7 +277,7 @@ class WideFit:
         path.weight[1:], path.bias[:] = torch.tensor(weight), torch.tensor(bias)
         return path
 
-    def _attach(self, path: WidePath) -> None:
+    def _attach(self, path: LinearPath) -> None:
         path.weight *= self.factor
         path.bias *= self.factor
-        self.model.set_wide_path(path)
+        self.model.set_linear_path(path)

@@ -17,7 +17,7 @@ from transformers.utils import logging
 
 from ..models.crf import LinearChainCRF, dense_positions
 from ..models.features import piece_characters
-from ..models.linear import WideEmissions
+from ..models.linear import LinearEmissions
 from ..models.masked import take_positions
 from ..models.modeling_rnn import RnnForTokenClassification
 from ..models.packing import Packing, pad_batches
@@ -156,9 +156,9 @@ class TaggerFit:
         """Fit the tagger again on more rows; penalty and factors stay."""
         self._attach(*self._fit(concatenate_datasets(parts), self.penalty or PENALTIES[-1]))
 
-    def _fit(self, rows: Dataset, penalty: float) -> tuple[WideEmissions, LinearChainCRF | None]:
+    def _fit(self, rows: Dataset, penalty: float) -> tuple[LinearEmissions, LinearChainCRF | None]:
         """Return a linear tagger of rows, and its moves if there is a chain."""
-        path = WideEmissions(len(self.characters), 0, self.model.config.num_labels)
+        path = LinearEmissions(len(self.characters), 0, self.model.config.num_labels)
         path.characters = self.characters
         known = list(self._batches(rows, lambda ids, mask: self._keys(path, ids, mask)))
         path.set_keys(frequent_keys([np.ravel(batch.values) for batch in known], self.size)[0])
@@ -172,7 +172,7 @@ class TaggerFit:
         path.weight = fit_field(known, len(path.keys), crf, self.model.config.num_labels, penalty)
         return path, crf
 
-    def _keys(self, path: WideEmissions, ids: Tensor, mask: Tensor) -> Tensor:
+    def _keys(self, path: LinearEmissions, ids: Tensor, mask: Tensor) -> Tensor:
         """Return the keys of the word of each position, (B, T, F)."""
         keys, word_of = path.features(ids, *self.model.model.words(ids, mask), self.model.model.blanks(ids, mask))
         return keys.gather(1, word_of.unsqueeze(2).expand(-1, -1, keys.shape[2]))
@@ -205,7 +205,7 @@ class TaggerFit:
 
         return min(PENALTIES, key=loss)
 
-    def _weigh(self, path: WideEmissions, crf: LinearChainCRF | None, validation: Dataset, judged: list[TaggedBatch]) -> np.ndarray:
+    def _weigh(self, path: LinearEmissions, crf: LinearChainCRF | None, validation: Dataset, judged: list[TaggedBatch]) -> np.ndarray:
         """Return the factors of both taggers that explain the validation rows best, given the prior: (2,)."""
         ours = list(self._batches(validation, lambda ids, mask: path.look_up(self._keys(path, ids, mask))))
         emissions = [sum_weights(batch.values, path.weight) for batch in ours]
@@ -225,9 +225,9 @@ class TaggerFit:
         return choose_factors(loss, PRIOR)
 
     @torch.no_grad()
-    def _attach(self, path: WideEmissions, crf: LinearChainCRF | None) -> None:
+    def _attach(self, path: LinearEmissions, crf: LinearChainCRF | None) -> None:
         path.weight *= float(self.factors[0])
-        self.model.set_wide_path(path)
+        self.model.set_linear_path(path)
         if crf is not None:
             for name, own in zip(MOVES, self.moves, strict=True):
                 getattr(self.model.crf, name).copy_(own + float(self.factors[0]) * getattr(crf, name))

@@ -73,7 +73,7 @@ class RnnConfig(PreTrainedConfig):
             `"first"` piece, the `"mean"` or `"max"` of its pieces, or the final states of a small bidirectional `"rnn"` over them.
         word_vocab_size (`int`): With `word_pooling`, the number of words that have a vector of their own, added to that of their
             pieces; 0 for none.
-        wide_size (`int`): Words and n-grams of characters that a linear model beside the recurrence has weights for; 0 for no such
+        linear_size (`int`): Words and n-grams of characters that a linear model beside the recurrence has weights for; 0 for no such
             model.
         ngram_vocab_size (`int`): With `word_pooling`, the number of pairs and triples of neighbouring words, each as seen from one of
             them, that have a vector of their own, added to the word's; 0 for none.
@@ -115,7 +115,7 @@ class RnnConfig(PreTrainedConfig):
     pooling: str = "max"
     word_pooling: str | None = None
     word_vocab_size: int = 0
-    wide_size: int = 0
+    linear_size: int = 0
     ngram_vocab_size: int = 0
     use_crf: bool = False
     crf_constraints: str | None = None
@@ -194,8 +194,8 @@ class RnnConfig(PreTrainedConfig):
                     f"`{name}` must be 0, or positive with `word_pooling`, got {getattr(self, name)} with "
                     f"word_pooling={self.word_pooling!r}. Pass --word_pooling rnn or --{name} 0."
                 )
-        if self.wide_size < 0:
-            raise ValueError(f"`wide_size` must be at least 0, got {self.wide_size}. Set it in RnnConfig or pass --wide_size.")
+        if self.linear_size < 0:
+            raise ValueError(f"`linear_size` must be at least 0, got {self.linear_size}. Set it in RnnConfig or pass --linear_size.")
         if self.pad_token_id is not None and not 0 <= self.pad_token_id < self.vocab_size:
             raise ValueError(
                 f"`pad_token_id` must be None or in [0, vocab_size) = [0, {self.vocab_size}), got {self.pad_token_id}. "
@@ -207,10 +207,10 @@ class RnnConfig(PreTrainedConfig):
         width, words = self.embedding_size, self.vocab_size + self.word_vocab_size + self.ngram_vocab_size
         cells = 4 * self.hidden_size * (self.direction_size + max(width, self.hidden_size)) * self.num_hidden_layers
         labels = self.num_labels or 0
-        outputs = labels * (self.hidden_size + self.wide_size + (labels if self.use_crf else 0)) + self.wide_size
+        outputs = labels * (self.hidden_size + self.linear_size + (labels if self.use_crf else 0)) + self.linear_size
         weights = words * width + cells + 2 * width**2 + outputs
         if weights > MAX_WEIGHTS:
-            vocabularies = ("vocab_size", "word_vocab_size", "ngram_vocab_size", "wide_size", "num_labels")
+            vocabularies = ("vocab_size", "word_vocab_size", "ngram_vocab_size", "linear_size", "num_labels")
             sizes = (*vocabularies, "embedding_size", "hidden_size", "num_hidden_layers")
             largest = max(sizes, key=lambda name: getattr(self, name) or 0)
             raise ValueError(

@@ -1,4 +1,4 @@
-"""Words and n-grams of characters of rows of ids, as 63-bit keys: the features of the wide path.
+"""Words and n-grams of characters of rows of ids, as 63-bit keys: the features of the linear path.
 
 What a row spells is read from its ids by a table with the characters of each piece, so that ids alone are enough. A key is a
 polynomial of mixed character codes modulo 2^64, so n-grams of any alphabet need no dictionary.

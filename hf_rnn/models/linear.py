@@ -1,4 +1,4 @@
-"""A linear model of hashed features beside the recurrence: the wide path of Cheng et al. 2016, for rows and for words."""
+"""A linear model of hashed features beside the recurrence: the linear path of Cheng et al. 2016, for rows and for words."""
 
 import torch
 from torch import Tensor, nn
@@ -8,7 +8,7 @@ from .features import BORDER, PIECE_LENGTH, character_keys, describe_words, long
 from .masked import take_positions
 
 
-class WideTable(nn.Module):
+class LinearTable(nn.Module):
     """Known features, found by their keys, with a weight for each label.
 
     What it holds are buffers: they are fitted by regression, not by gradients.
@@ -53,7 +53,7 @@ class WideTable(nn.Module):
         return torch.promote_types(self.weight.dtype, torch.float32)
 
 
-class WidePath(WideTable):
+class LinearPath(LinearTable):
     """Score a row by its words, pairs of words and n-grams of characters, as logistic regression on TF-IDF does.
 
     Each of the two kinds of features, words and characters, makes a vector of sublinear counts times inverse document frequencies,
@@ -96,7 +96,7 @@ class WidePath(WideTable):
             ValueError: There are no ids.
         """
         if input_ids is None:
-            raise ValueError("`wide_size` needs `input_ids` to know the words of a row, got `inputs_embeds`. Set wide_size=0.")
+            raise ValueError("`linear_size` needs `input_ids` to know the words of a row, got `inputs_embeds`. Set linear_size=0.")
         logits = self.bias.to(self._dtype)
         for keys in self.features(input_ids, mask):
             features, values = self.weigh(keys)
@@ -105,7 +105,7 @@ class WidePath(WideTable):
         return logits
 
 
-class WideEmissions(WideTable):
+class LinearEmissions(LinearTable):
     """Score each word by what it is and by its neighbours, as a linear tagger does."""
 
     def features(self, input_ids: Tensor, starts: Tensor, special: Tensor, blank: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -133,7 +133,7 @@ class WideEmissions(WideTable):
             ValueError: There are no ids.
         """
         if input_ids is None:
-            raise ValueError("`wide_size` needs `input_ids` to know the words of a row, got `inputs_embeds`. Set wide_size=0.")
+            raise ValueError("`linear_size` needs `input_ids` to know the words of a row, got `inputs_embeds`. Set linear_size=0.")
         keys, word_of = self.features(input_ids, starts, special, blank)
         # (B, W, F)
         found = self.look_up(keys)

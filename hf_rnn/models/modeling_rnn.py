@@ -19,7 +19,7 @@ from .kernel import Steps  # noqa: F401
 from .kernel_gru import PackedGRU  # noqa: F401
 from .kernel_lstm import PackedLSTM  # noqa: F401
 from .layer import RnnLayer, split_state
-from .linear import WideEmissions, WidePath
+from .linear import LinearEmissions, LinearPath
 from .losses import cross_entropy, sequence_loss
 from .masked import Compaction, take_positions
 from .onednn import onednn_lstm  # noqa: F401
@@ -172,8 +172,8 @@ class RnnForSequenceClassification(RnnPreTrainedModel):
         self.pooling = Pooling(config.pooling, config.hidden_size, config.num_directions)
         self.dropout = nn.Dropout(config.classifier_dropout)
         self.classifier = nn.Linear(config.hidden_size, config.num_labels)
-        if config.wide_size:
-            self.wide = WidePath(config.vocab_size, config.wide_size, config.num_labels)
+        if config.linear_size:
+            self.linear = LinearPath(config.vocab_size, config.linear_size, config.num_labels)
         self.post_init()
 
     def forward(
@@ -201,8 +201,8 @@ class RnnForSequenceClassification(RnnPreTrainedModel):
         mask = check_inputs(input_ids, inputs_embeds, attention_mask)
         encoded = self.model(input_ids, attention_mask, inputs_embeds, state, output_hidden_states, return_dict=True)
         logits = self.classifier(self.dropout(self.pooling(encoded.last_hidden_state, self.model.units(input_ids, mask))))
-        if hasattr(self, "wide"):
-            logits = logits + self.wide(input_ids, mask).to(logits.dtype)
+        if hasattr(self, "linear"):
+            logits = logits + self.linear(input_ids, mask).to(logits.dtype)
         loss = None if labels is None else sequence_loss(logits, labels.to(logits.device), self.config, num_items_in_batch)
         output = RnnHeadOutput(loss=loss, logits=logits, state=encoded.state, hidden_states=encoded.hidden_states)
         return output if _wants_dict(return_dict, self.config) else output.to_tuple()
@@ -220,8 +220,8 @@ class RnnForTokenClassification(RnnPreTrainedModel):
         self.model = RnnModel(config)
         self.dropout = nn.Dropout(config.classifier_dropout)
         self.classifier = nn.Linear(config.hidden_size, config.num_labels)
-        if config.wide_size:
-            self.wide = WideEmissions(config.vocab_size, config.wide_size, config.num_labels)
+        if config.linear_size:
+            self.linear = LinearEmissions(config.vocab_size, config.linear_size, config.num_labels)
         if config.use_crf:
             self.crf = LinearChainCRF(config.num_labels)
         labels = [config.id2label[index] for index in range(config.num_labels)]
@@ -264,8 +264,10 @@ class RnnForTokenClassification(RnnPreTrainedModel):
         encoded = self.model(input_ids, attention_mask, inputs_embeds, state, output_hidden_states, return_dict=True)
         # (B, T, C)
         logits = self.classifier(self.dropout(encoded.last_hidden_state))
-        if hasattr(self, "wide"):
-            logits = logits + self.wide(input_ids, *self.model.words(input_ids, mask), self.model.blanks(input_ids, mask)).to(logits.dtype)
+        if hasattr(self, "linear"):
+            logits = logits + self.linear(input_ids, *self.model.words(input_ids, mask), self.model.blanks(input_ids, mask)).to(
+                logits.dtype
+            )
         loss = None
         if labels is not None:
             labels = labels.to(logits.device).masked_fill(~mask, -100)

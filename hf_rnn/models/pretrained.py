@@ -20,7 +20,7 @@ from .configuration_rnn import RnnConfig
 from .crf import LinearChainCRF
 from .embeddings import UNUSED_KEY, RnnEmbeddings
 from .features import KIND_BITS, KINDS
-from .linear import WideTable
+from .linear import LinearTable
 from .pieces import WORD_START
 from .pieces import piece_types as read_piece_types
 from .recurrence import Recurrence, init_recurrence, is_loaded
@@ -125,7 +125,7 @@ class RnnPreTrainedModel(PreTrainedModel):
                 nn.init.constant_(module.ngram_keys, UNUSED_KEY)
                 nn.init.zeros_(module.ngram_embeddings.weight)
 
-        elif isinstance(module, WideTable):
+        elif isinstance(module, LinearTable):
             for buffer in module.buffers():
                 nn.init.constant_(buffer, UNUSED_KEY if buffer is module.keys else 0)
 
@@ -236,7 +236,7 @@ class RnnPreTrainedModel(PreTrainedModel):
         resized = super().resize_token_embeddings(new_num_tokens, pad_to_multiple_of, mean_resizing)
         self.base_model.embeddings.resize_piece_types(resized.num_embeddings)
         for module in self.modules():
-            if isinstance(module, WideTable):
+            if isinstance(module, LinearTable):
                 module.resize_vocabulary(resized.num_embeddings)
         return resized
 
@@ -248,13 +248,13 @@ class RnnPreTrainedModel(PreTrainedModel):
         """Give words vectors that are known, by the `input_ids` of each word alone; see `RnnEmbeddings.set_word_vectors`."""
         return self.base_model.embeddings.set_word_vectors(rows, vectors)
 
-    def set_wide_path(self, wide: WideTable | None) -> None:
+    def set_linear_path(self, linear: LinearTable | None) -> None:
         """Put a linear model beside the recurrence of a head, in place of the one that is there, or take that away."""
-        self.config.wide_size = 0 if wide is None else len(wide.keys)
-        if wide is not None:
-            self.wide = wide.to(self.device)
-        elif hasattr(self, "wide"):
-            del self.wide
+        self.config.linear_size = 0 if linear is None else len(linear.keys)
+        if linear is not None:
+            self.linear = linear.to(self.device)
+        elif hasattr(self, "linear"):
+            del self.linear
 
     def set_piece_types(self, piece_types: list[int] | PreTrainedTokenizerBase) -> None:
         """Say of each piece of the vocabulary whether it starts a word.

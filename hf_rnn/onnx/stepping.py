@@ -66,7 +66,7 @@ def check_goes_along(config: RnnConfig, head: str) -> None:
     reasons = {
         "bidirectional": config.bidirectional,
         "word_pooling": config.word_pooling,
-        "wide_size": config.wide_size,
+        "linear_size": config.linear_size,
         "use_crf": config.use_crf,
         "intents": config.intents,
         "pooling": task_of(head) == "text-classification" and config.pooling != "last",

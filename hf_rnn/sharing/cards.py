@@ -145,7 +145,7 @@ def write_card(
 
 def count_weights(model: PreTrainedModel) -> int:
     """Return the number of weights that a model answers by: its parameters, and those of a linear model beside the recurrence."""
-    linear = getattr(model, "wide", None)
+    linear = getattr(model, "linear", None)
     fitted = sum(buffer.numel() for buffer in linear.buffers() if buffer.is_floating_point()) if linear is not None else 0
     return model.num_parameters() + fitted
 

@@ -87,7 +87,7 @@ def classifier_defaults(size: Size) -> dict[str, Any]:
         "input_dropout": 0.5,
         "hidden_dropout": 0.5,
         "classifier_dropout": 0.5,
-        "wide_size": 2**19 if is_large else 2**18,
+        "linear_size": 2**19 if is_large else 2**18,
         "learning_rate": 2e-3,
         "per_device_train_batch_size": 64 if is_large else 32,
         "num_train_epochs": _epochs(size, 25, 0.32, 30),
@@ -103,7 +103,7 @@ def fine_tuning_defaults(size: Size, width: int, is_tagger: bool) -> dict[str, A
     """
     rate, fewest = (1e-4, 5) if is_tagger else (5e-5, 3)
     return {
-        "wide_size": 0,
+        "linear_size": 0,
         "learning_rate": min(3e-4, rate * 768 / width),
         "per_device_train_batch_size": 32,
         "num_train_epochs": float(max(fewest, min(20, round(9000 / max(size.rows, 1))))),
@@ -123,7 +123,7 @@ def tagger_defaults(size: Size) -> dict[str, Any]:
         "embedding_size": 256 if is_large else 128,
         "hidden_size": 512 if is_large else 256,
         "num_hidden_layers": 2,
-        "wide_size": 2**17,
+        "linear_size": 2**17,
         "embedding_dropout": 0.4,
         "input_dropout": 0.5,
         "hidden_dropout": 0.5,
@@ -150,7 +150,7 @@ def student_defaults(size: Size, is_tagger: bool) -> dict[str, Any]:
         "input_dropout": 0.2,
         "hidden_dropout": 0.2,
         "classifier_dropout": 0.2,
-        **({} if is_tagger else {"wide_size": 0}),
+        **({} if is_tagger else {"linear_size": 0}),
         "per_device_train_batch_size": _rows_a_step(size, 32) if is_tagger else 64,
         "num_train_epochs": _epochs(size, 16, 0.32, 30),
     }

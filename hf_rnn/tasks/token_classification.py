@@ -60,7 +60,7 @@ class TokenClassification(Task):
     def defaults(cls, size: Size, options: TaskOptions) -> dict[str, Any]:
         """Return those of a tagger; what goes on from a checkpoint has no linear model."""
         chosen = student_defaults(size, is_tagger=True) if options.has_teacher else tagger_defaults(size)
-        return {**chosen, "wide_size": 0} if options.goes_on or options.data.streaming else chosen
+        return {**chosen, "linear_size": 0} if options.goes_on or options.data.streaming else chosen
 
     @classmethod
     def choose_columns(cls, splits: Splits, data: DataArguments) -> Columns:

@@ -22,7 +22,7 @@ from ..tasks.task import Task, TaskOptions
 logger = logging.get_logger(__name__)
 
 # options of tokenizers and linear models that configs have too, under the same names
-NOT_BUILT = ("vocab_size", "wide_size")
+NOT_BUILT = ("vocab_size", "linear_size")
 
 
 def loaded_tokenizer(

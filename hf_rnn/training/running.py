@@ -97,7 +97,7 @@ def run(
     training: RnnTrainingArguments,
     encoded: Splits,
     resume: str | None,
-    wide: LinearFit | None = None,
+    linear: LinearFit | None = None,
     is_carved: bool = False,
 ) -> dict[str, PredictionOutput]:
     """Train, from a checkpoint or the start, evaluate and predict as asked; write model, state and metrics.
@@ -107,7 +107,7 @@ def run(
         training (`RnnTrainingArguments`): What is asked for.
         encoded: Splits.
         resume (`str`, *optional*): Checkpoint to start from.
-        wide (`LinearFit`, *optional*): Puts a linear model beside the trained one.
+        linear (`LinearFit`, *optional*): Puts a linear model beside the trained one.
         is_carved (`bool`): Whether validation rows are training rows held out, which nothing else needs: once the model is chosen and
             its metrics are written, the linear model learns from them too.
 
@@ -118,8 +118,8 @@ def run(
         result = trainer.train(resume_from_checkpoint=resume)
         # at once, so that nothing after it can lose it; to the Hub it goes last, with card and curves
         trainer.save_model(_internal_call=True)
-        if wide is not None:
-            wide.fit(_with_labels(encoded["train"]), encoded.get("validation"))
+        if linear is not None:
+            linear.fit(_with_labels(encoded["train"]), encoded.get("validation"))
             trainer.save_model(_internal_call=True)
         trainer.save_metrics("train", result.metrics)
         trainer.save_state()
@@ -130,7 +130,7 @@ def run(
             if trainer.is_world_process_zero():
                 print(line_of(outputs[split].metrics or {}))
             trainer.save_metrics(prefix, outputs[split].metrics)
-        if split == "validation" and is_wanted and is_carved and wide is not None:
-            wide.refit(_with_labels(encoded["train"]), encoded["validation"])
+        if split == "validation" and is_wanted and is_carved and linear is not None:
+            linear.refit(_with_labels(encoded["train"]), encoded["validation"])
             trainer.save_model(_internal_call=True)
     return outputs

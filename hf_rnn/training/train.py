@@ -142,8 +142,8 @@ def train_task(
         trainer = make_task_trainer(task, training, encoded, tokenizer, teacher, model=model)
         linear = None
         if training.do_train:
-            size = features_beside(defaults["wide_size"], model.config.num_labels) if teacher else defaults["wide_size"]
-            linear = choose_linear_fit(model, tokenizer, options.model.wide_size, size, is_taught=teacher is not None)
+            size = features_beside(defaults["linear_size"], model.config.num_labels) if teacher else defaults["linear_size"]
+            linear = choose_linear_fit(model, tokenizer, options.model.linear_size, size, is_taught=teacher is not None)
         # what is promised by validation rows is void once a part of the model has learnt from them
         is_free = "validation" not in rows.given and training.promise is None
         outputs = run(trainer, training, encoded, resume, linear, is_carved=is_free)

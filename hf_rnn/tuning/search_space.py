@@ -9,7 +9,7 @@ from ..arguments import CONFIG_DEFAULTS, LabelledTrainingArguments, ModelArgumen
 # options that are tried together under one name
 SHARED = {"dropout": ("input_dropout", "hidden_dropout", "classifier_dropout")}
 # of the model's options, those by which one is built anew; tokenizer and linear model stay as they are
-BUILT = tuple(name for name in ModelArguments.__dataclass_fields__ if name in CONFIG_DEFAULTS and name not in ("vocab_size", "wide_size"))
+BUILT = tuple(name for name in ModelArguments.__dataclass_fields__ if name in CONFIG_DEFAULTS and name not in ("vocab_size", "linear_size"))
 # ends of a range that are so many times apart are tried on a scale of logarithms
 LOGARITHMIC = 10
 

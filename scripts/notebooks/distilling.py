@@ -108,17 +108,17 @@ trainer.save_model(teacher)
 # %% [markdown] lang="ko"
 # ## 학생 혼자
 #
-# 먼저 선생 없이, 라벨이 있는 500개만으로 학습합니다. 나중에 비교할 기준입니다. `--wide_size 0`은 LSTM 옆의 선형 모델을 끕니다: 여기서는 LSTM이 무엇을 배우는지만 봅니다.
+# 먼저 선생 없이, 라벨이 있는 500개만으로 학습합니다. 나중에 비교할 기준입니다. `--linear_size 0`은 LSTM 옆의 선형 모델을 끕니다: 여기서는 LSTM이 무엇을 배우는지만 봅니다.
 
 # %% [markdown] lang="en"
 # ## The student alone
 #
-# First without a teacher, on the 500 rows with labels: what the rest is compared with. `--wide_size 0` leaves out the linear model that otherwise stands beside the
+# First without a teacher, on the 500 rows with labels: what the rest is compared with. `--linear_size 0` leaves out the linear model that otherwise stands beside the
 # LSTM, so that what the LSTM learns is seen alone.
 
 # %%
 (folder / "student.yaml").write_text(
-    "embedding_size: 128\nhidden_size: 128\nnum_hidden_layers: 1\nwide_size: 0\nnum_train_epochs: 6\ndisable_tqdm: true\nuse_cpu: true\n"
+    "embedding_size: 128\nhidden_size: 128\nnum_hidden_layers: 1\nlinear_size: 0\nnum_train_epochs: 6\ndisable_tqdm: true\nuse_cpu: true\n"
 )
 options = [str(folder / "student.yaml"), *files, "--do_train", "--do_eval", "--do_predict", "--output_dir", str(folder / "alone")]
 alone = text_classification.main(options)["test_accuracy"]

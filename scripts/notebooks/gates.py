@@ -272,7 +272,7 @@ plt.show()
 samples = Path(hf_rnn.__file__).parent / "samples"
 train_rows = list(read_rows(str(samples / "nsmc_train.tsv")))[:2500]
 test_rows = list(read_rows(str(samples / "nsmc_test.tsv")))
-sizes = {"embedding_size": 64, "hidden_size": 64, "num_hidden_layers": 1, "vocab_size": 3000, "wide_size": 0}
+sizes = {"embedding_size": 64, "hidden_size": 64, "num_hidden_layers": 1, "vocab_size": 3000, "linear_size": 0}
 settings = {"num_train_epochs": 6, "learning_rate": 5e-3, "embedding_dropout": 0.1, "input_dropout": 0.3, "hidden_dropout": 0.3}
 accuracy = {}
 for cell_type, name in CELLS.items():

@@ -78,7 +78,7 @@ def test_rows_that_training_has_too(tmp_path):
     assert "unseen\\_accuracy" in (tmp_path / "c" / "README.md").read_text()
     train, test = ((SAMPLES / f"ewt_{name}.conllu").read_text().split("\n\n") for name in ("train", "test"))
     (tmp_path / "test.conllu").write_text("\n\n".join([*train[:5], *test[:10]]) + "\n\n")
-    arguments = sentences(tmp_path / "t", "--do_train", "--do_predict", "--wide_size", "0", "--test_file", str(tmp_path / "test.conllu"))
+    arguments = sentences(tmp_path / "t", "--do_train", "--do_predict", "--linear_size", "0", "--test_file", str(tmp_path / "test.conllu"))
     metrics = token_classification.main(arguments)
     pairs = [pair for row in predictions(tmp_path / "t")[5:] for pair in zip(row["tags"], row["predictions"], strict=True)]
     assert metrics["test_unseen_samples"] == 10
@@ -238,7 +238,7 @@ def test_tokenizer_command(tmp_path):
     )
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "t")
     assert len(tokenizer) == 300
-    short = ["--num_train_epochs", "1", "--wide_size", "0"]
+    short = ["--num_train_epochs", "1", "--linear_size", "0"]
     token_classification.main(sentences(tmp_path / "out", "--do_train", "--tokenizer_name", str(tmp_path / "t"), *short))
     assert AutoTokenizer.from_pretrained(tmp_path / "out").get_vocab() == tokenizer.get_vocab()
 

@@ -12,7 +12,7 @@ from hf_rnn.data.files.readers import read_rows
 from hf_rnn.data.loading import load_tokenizer
 from hf_rnn.inference.loading import load
 
-TINY = {"vocab_size": 1200, "embedding_size": 16, "hidden_size": 16, "num_train_epochs": 1, "use_cpu": True, "wide_size": 0}
+TINY = {"vocab_size": 1200, "embedding_size": 16, "hidden_size": 16, "num_train_epochs": 1, "use_cpu": True, "linear_size": 0}
 
 
 @pytest.fixture(scope="module")

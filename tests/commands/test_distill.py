@@ -208,7 +208,7 @@ def test_words_of_a_tagger(data, tmp_path):
     rows = [{"tokens": ["좋은", "영화"], "tags": ["ADJ", "NOUN"]}, {"tokens": ["영화", "좋은"], "tags": ["NOUN", "ADJ"]}] * 8
     (tmp_path / "tags.jsonl").write_text("\n".join(map(json.dumps, rows)))
     tagging = ["--train_file", str(tmp_path / "tags.jsonl"), "--embeddings_from", str(data / "encoder"), "--use_cpu", "true"]
-    sizes = ["--hidden_size", "8", "--num_hidden_layers", "1", "--num_train_epochs", "1", "--embedding_size", "16", "--wide_size", "0"]
+    sizes = ["--hidden_size", "8", "--num_hidden_layers", "1", "--num_train_epochs", "1", "--embedding_size", "16", "--linear_size", "0"]
     output = ["--do_train", "--output_dir", str(tmp_path / "tagger")]
     token_classification.main([*tagging, *sizes, *output, "--word_vocab_size", "50", "--learning_rate", "1e-9"])
     student = load(str(tmp_path / "tagger"))
@@ -264,7 +264,7 @@ def test_a_transformer_is_trained_as_one(data, tmp_path):
 def test_which_students_have_a_linear_model(task, options, has_linear, tmp_path):
     """Taggers that start anew."""
     given, _, _ = task_options({"teacher_name_or_path": ["teacher"], "use_cpu": True, "output_dir": str(tmp_path), **options})
-    assert bool(task.defaults(Size(1000, 10_000, 80), given)["wide_size"]) == has_linear
+    assert bool(task.defaults(Size(1000, 10_000, 80), given)["linear_size"]) == has_linear
 
 
 @pytest.mark.parametrize(("asked", "features"), [(None, 2**21 // 72), (90_000, 90_000)])

@@ -78,7 +78,7 @@ def test_names_in_a_card(tmp_path):
     rows = "".join(json.dumps({"text": f"a {row}", "label": str(row % 2)}) + "\n" for row in range(40))
     with open(tmp_path / data, "w") as file:
         file.write(rows)
-    options = ["--train_file", str(tmp_path / data), *TINY, "--num_train_epochs", "1", "--do_train", "--wide_size", "0"]
+    options = ["--train_file", str(tmp_path / data), *TINY, "--num_train_epochs", "1", "--do_train", "--linear_size", "0"]
     assert cli.main(["text-classification", *options, "--output_dir", str(tmp_path / name)]) == 0
     card = tmp_path / name / "README.md"
     found = re.findall(r'model=("(?:[^"\\\n]|\\.)*")', card.read_text(encoding="utf-8"))

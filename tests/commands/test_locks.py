@@ -98,7 +98,7 @@ def test_a_child_does_not_keep_the_lock(tmp_path):
 
 def test_an_interrupted_training_names_its_checkpoint(tmp_path):
     """Ctrl-C gives one line with the last whole checkpoint; the folder is free again."""
-    command = [sys.executable, str(SCRIPTS / "run_text_classification.py"), *reviews(tmp_path / "out", "--do_train", "--wide_size", "0")]
+    command = [sys.executable, str(SCRIPTS / "run_text_classification.py"), *reviews(tmp_path / "out", "--do_train", "--linear_size", "0")]
     command[command.index("--num_train_epochs") + 1] = "500"
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     while process.poll() is None and not list((tmp_path / "out").glob("checkpoint-*/checksums.json")):
@@ -143,7 +143,7 @@ def test_a_training_without_room(tmp_path):
     """One line names the folder and what to do."""
     code = "import resource, sys; from hf_rnn.commands import cli; "
     code += "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)); sys.exit(cli.main(sys.argv[1:]))"
-    options = reviews(tmp_path / "out", "--do_train", "--wide_size", "0", "--vocab_size", "1000")
+    options = reviews(tmp_path / "out", "--do_train", "--linear_size", "0", "--vocab_size", "1000")
     environment = {**os.environ, "HF_HOME": str(tmp_path / "home"), "HF_DATASETS_CACHE": str(tmp_path / "home")}
     done = subprocess.run(
         [sys.executable, "-c", code, "text-classification", *options], capture_output=True, text=True, check=False, env=environment

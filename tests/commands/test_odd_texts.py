@@ -12,7 +12,7 @@ from hf_rnn.data.files.json_files import whole_text
 TEXTS = odd_texts()
 # in JSON, two halves beside each other are one character
 WHOLE = [whole_text(json.loads(json.dumps(text))) for text in TEXTS]
-SMALL = [*TINY, "--num_train_epochs", "1", "--wide_size", "64"]
+SMALL = [*TINY, "--num_train_epochs", "1", "--linear_size", "64"]
 
 
 @pytest.fixture

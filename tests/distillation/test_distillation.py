@@ -122,7 +122,7 @@ def test_students_learn_from_answers_alone(classifier, tagger, tmp_path):
     folder, _ = tagger
     more = ["--teacher_name_or_path", str(folder), "--distillation_alpha", "1.0", "--use_crf", "true"]
     # a linear part that is asked for learns from the rows with labels alone
-    short = ["--do_train", "--do_eval", "--wide_size", "500", "--augment", "20", "--max_steps", "2"]
+    short = ["--do_train", "--do_eval", "--linear_size", "500", "--augment", "20", "--max_steps", "2"]
     metrics = token_classification.main(sentences(tmp_path / "t", *more, *short))
     assert math.isfinite(metrics["eval_loss"])
 

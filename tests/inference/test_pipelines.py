@@ -175,7 +175,7 @@ def test_pipeline_returns_the_viterbi_path(tagger, sentence):
     with torch.no_grad():
         emissions = model.classifier(model.model(**encoding).last_hidden_state)
         ids, mask = encoding["input_ids"], encoding["attention_mask"].bool()
-        emissions = (emissions + model.wide(ids, *model.model.words(ids, mask)))[0, firsts].double()
+        emissions = (emissions + model.linear(ids, *model.model.words(ids, mask)))[0, firsts].double()
         scores = all_paths(emissions, *model.crf._scores(torch.float64))
     best = [model.config.id2label[tag] for tag in max(scores, key=scores.get)]
     entities = pipeline("token-classification", model=model, tokenizer=tokenizer)(sentence)

@@ -106,7 +106,7 @@ def test_the_linear_part_alone_is_that_of_scikit_learn(name):
     # every character of the training rows has an entry
     tokenizer = train_tokenizer(texts, "bpe", 500 + 2 * len(set("".join(texts))))
     config = RnnConfig(vocab_size=len(tokenizer), embedding_size=4, hidden_size=4, num_labels=len(classes), pad_token_id=0)
-    fit = linear.WideFit(RnnForSequenceClassification(config), tokenizer, 2**20)
+    fit = linear.ClassifierFit(RnnForSequenceClassification(config), tokenizer, 2**20)
     fit.penalty = 4.0
     path = fit._fit_path(Dataset.from_dict({"input_ids": tokenizer(texts)["input_ids"], "labels": labels}))
     design = linear.design_matrix(path, tokenizer(others)["input_ids"])

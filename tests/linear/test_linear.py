@@ -30,7 +30,7 @@ def make_fit(num_labels=2):
     model = RnnForSequenceClassification(config).eval()
     model.set_piece_types(tokenizer)
     rows = Dataset.from_dict({"input_ids": tokenizer(TEXTS)["input_ids"], "labels": LABELS})
-    return linear.WideFit(model, tokenizer, 10_000), rows
+    return linear.ClassifierFit(model, tokenizer, 10_000), rows
 
 
 def test_regression_is_that_of_scikit_learn():
@@ -84,11 +84,11 @@ def test_fit_and_refit():
     assert torch.allclose(fit.model.classifier.weight, linear.FROM_LABELS.recurrence * before)
     ids, mask = next(pad_batches(rows["input_ids"]))
     assert fit.model(ids, mask).logits.argmax(1).tolist() == LABELS
-    first, penalty = fit.model.wide, fit.penalty
+    first, penalty = fit.model.linear, fit.penalty
     fit.refit(rows.select(range(8)), rows.select(range(8, 16)))
     assert fit.penalty == penalty
-    assert fit.model.wide is not first
-    assert fit.model.config.wide_size == len(fit.model.wide.keys)
+    assert fit.model.linear is not first
+    assert fit.model.config.linear_size == len(fit.model.linear.keys)
 
 
 @pytest.mark.parametrize(("name", "most"), [("MOST_PRODUCTS", 100), ("MOST_WEIGHTS", 2**14 - 1)])
@@ -97,13 +97,13 @@ def test_many_classes(name, most, monkeypatch, caplog):
     fit, rows = make_fit()
     monkeypatch.setattr(linear, name, most)
     before = fit.model.classifier.weight.clone()
-    open_fit = linear.WideFit(fit.model, make_tokenizer(), 10_000, is_asked=False)
+    open_fit = linear.ClassifierFit(fit.model, make_tokenizer(), 10_000, is_asked=False)
     open_fit.fit(rows, None)
     open_fit.refit(rows, rows)
-    assert not hasattr(fit.model, "wide") and torch.equal(fit.model.classifier.weight, before)
-    assert caplog.text.count("24 rows of 2 classes take a linear model too long: it is left out. --wide_size") == 1
+    assert not hasattr(fit.model, "linear") and torch.equal(fit.model.classifier.weight, before)
+    assert caplog.text.count("24 rows of 2 classes take a linear model too long: it is left out. --linear_size") == 1
     fit.fit(rows, None)
-    assert fit.model.config.wide_size
+    assert fit.model.config.linear_size
     # a choice would take too long as well
     assert fit.penalty == linear.USUAL_PENALTY or name == "MOST_WEIGHTS"
 

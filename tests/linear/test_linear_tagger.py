@@ -47,7 +47,7 @@ def test_fit_and_refit(use_crf):
                 assert [a for a, label in zip(answers.tolist(), labels, strict=True) if label != -100] == [t for t in labels if t != -100]
             fit.refit(rows.select(range(10)), rows.select(range(10, 15)))
         assert (fit.factors.tolist(), fit.penalty) == kept
-        assert fit.model.config.wide_size == len(fit.model.wide.keys)
+        assert fit.model.config.linear_size == len(fit.model.linear.keys)
 
 
 def test_the_fit_is_a_minimum():

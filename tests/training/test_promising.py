@@ -9,7 +9,7 @@ from transformers import pipeline
 import hf_rnn
 from hf_rnn.commands import cli
 from hf_rnn.inference.loading import load
-from hf_rnn.linear.classifier import WideFit
+from hf_rnn.linear.classifier import ClassifierFit
 from hf_rnn.onnx.standalone import predictor_settings
 
 SMALL = {"vocab_size": 60, "embedding_size": 8, "hidden_size": 8, "num_hidden_layers": 1, "use_cpu": True, "disable_tqdm": True}
@@ -74,7 +74,7 @@ def test_a_model_that_goes_on_has_promised_nothing(promised, tmp_path):
 def test_rows_that_a_promise_stands_on_stay_unseen(options, tmp_path, monkeypatch):
     """The linear part learns from validation rows in the end only where nothing was promised by them."""
     refits = []
-    monkeypatch.setattr(WideFit, "refit", lambda *parts: refits.append(parts))
+    monkeypatch.setattr(ClassifierFit, "refit", lambda *parts: refits.append(parts))
     hf_rnn.train(train=ROWS[:300], output_dir=str(tmp_path / "m"), validation_share=0.3, **SMALL, **options)
     assert len(refits) == (0 if options else 1)
 
@@ -119,7 +119,7 @@ def test_spans_keep_promises(tmp_path):
 def test_several_labels_and_numbers(tmp_path):
     """Of several labels each has a score that is compared; numbers have none."""
     rows = [{"text": f"{word} {number}", "label": [word], "value": number} for number in range(12) for word in ("good", "bad")]
-    options = {**SMALL, "wide_size": 0, "validation": rows[:8]}
+    options = {**SMALL, "linear_size": 0, "validation": rows[:8]}
     several = hf_rnn.train(train=rows, output_dir=str(tmp_path / "a"), problem_type="multi_label_classification", **options)
     assert 0 <= several.metrics["eval_brier"] <= 1 and (several.folder / "reliability.png").is_file()
     options |= {"label_column_name": "value", "problem_type": "regression"}

@@ -77,7 +77,7 @@ def test_training_uses_it(tmp_path):
     runs = {}
     for value in ("0.5", None):
         folder = tmp_path / str(value)
-        more = ["--max_steps", "6", "--save_strategy", "no", "--wide_size", "0", *(["--adversarial_epsilon", value] if value else [])]
+        more = ["--max_steps", "6", "--save_strategy", "no", "--linear_size", "0", *(["--adversarial_epsilon", value] if value else [])]
         text_classification.main(reviews(folder / "c", "--do_train", *more))
         token_classification.main(sentences(folder / "t", "--do_train", "--use_crf", "true", *more))
         runs[value] = [(folder / kind / "model.safetensors").read_bytes() for kind in "ct"]

@@ -11,7 +11,7 @@ from transformers import TrainingArguments
 import hf_rnn
 from hf_rnn.training.resuming import OPTIONS, changed_options
 
-SIZES = {"embedding_size": 8, "hidden_size": 8, "num_hidden_layers": 1, "vocab_size": 60, "wide_size": 0, "use_cpu": True}
+SIZES = {"embedding_size": 8, "hidden_size": 8, "num_hidden_layers": 1, "vocab_size": 60, "linear_size": 0, "use_cpu": True}
 ROWS = [{"text": f"{word} film {index}", "label": word} for index in range(24) for word in ("good", "bad")]
 
 

@@ -31,6 +31,6 @@ def test_exports(rows, tmp_path):
 
 def test_training_reads_them(tmp_path):
     """`hf_rnn.train` learns the classes of such a data set."""
-    sizes = {"embedding_size": 8, "hidden_size": 8, "num_hidden_layers": 1, "vocab_size": 60, "wide_size": 0, "use_cpu": True}
+    sizes = {"embedding_size": 8, "hidden_size": 8, "num_hidden_layers": 1, "vocab_size": 60, "linear_size": 0, "use_cpu": True}
     result = hf_rnn.train(train=Dataset.from_list(TASKS * 4), do_eval=False, output_dir=str(tmp_path / "run"), num_train_epochs=1, **sizes)
     assert result.task.labels == ("bad", "good")

@@ -19,7 +19,7 @@ from hf_rnn.distillation.teaching import Teaching
 from hf_rnn.inference.loading import load
 
 SMALL = {"vocab_size": 60, "embedding_size": 8, "hidden_size": 8, "num_hidden_layers": 1, "use_cpu": True, "disable_tqdm": True}
-SMALL |= {"per_device_train_batch_size": 8, "validation_share": 0.25, "num_train_epochs": 1, "wide_size": 0}
+SMALL |= {"per_device_train_batch_size": 8, "validation_share": 0.25, "num_train_epochs": 1, "linear_size": 0}
 EAGER = dict.fromkeys(("embedding_dropout", "input_dropout", "hidden_dropout", "classifier_dropout"), 0.0) | {"early_stopping_patience": 50}
 
 ROWS = [{"text": f"{word} {number}", "label": word} for number in range(12) for word in ("good", "bad", "dull")]
@@ -190,22 +190,22 @@ def test_transitions_of_known_tags_stay(tmp_path):
 
 def test_a_linear_model_goes_on_as_it_was(tmp_path, caplog):
     """A checkpoint with one has one of the same size again, one without has none; the line of options names none that build a model."""
-    with_linear = {**SMALL, "wide_size": 40}
-    left_out = {name: value for name, value in SMALL.items() if name not in ("wide_size", "vocab_size", "hidden_size", "embedding_size")}
+    with_linear = {**SMALL, "linear_size": 40}
+    left_out = {name: value for name, value in SMALL.items() if name not in ("linear_size", "vocab_size", "hidden_size", "embedding_size")}
     for name, options, expected in (("with", with_linear, 40), ("without", SMALL, 0)):
         first = hf_rnn.train(train=ROWS, output_dir=str(tmp_path / f"{name}-a"), **options)
         caplog.clear()
         second = hf_rnn.train(train=ROWS, model_name_or_path=str(first.folder), output_dir=str(tmp_path / f"{name}-b"), **left_out)
-        assert (second.model.config.wide_size > 0) == (expected > 0) and second.model.config.wide_size <= expected
+        assert (second.model.config.linear_size > 0) == (expected > 0) and second.model.config.linear_size <= expected
         told = caplog.text
-        assert "num_train_epochs" in told and "hidden_size" not in told and "wide_size" not in told
+        assert "num_train_epochs" in told and "hidden_size" not in told and "linear_size" not in told
         assert ("is fitted again to these rows" in told) == (expected > 0)
 
 
 def test_a_card_counts_the_linear_model(tmp_path):
     """The weights of the linear model are among those that the card tells."""
-    result = hf_rnn.train(train=ROWS, output_dir=str(tmp_path / "m"), **{**SMALL, "wide_size": 40})
-    linear = sum(buffer.numel() for buffer in result.model.wide.buffers() if buffer.is_floating_point())
+    result = hf_rnn.train(train=ROWS, output_dir=str(tmp_path / "m"), **{**SMALL, "linear_size": 40})
+    linear = sum(buffer.numel() for buffer in result.model.linear.buffers() if buffer.is_floating_point())
     assert linear > 3 * 10
     assert f"{result.model.num_parameters() + linear:,} parameters" in (tmp_path / "m" / "README.md").read_text()
 

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.lowest
 WORDS = {"1": ("good", "fine", "lovely"), "0": ("bad", "dull", "awful")}
 TEXTS = [{"text": f"{word} film {number % 5}", "label": label} for number in range(12) for label, words in WORDS.items() for word in words]
 TAGGED = [{"tokens": ["in", name], "tags": ["O", "B-city"]} for _ in range(15) for name in ("Seoul", "Busan", "Daegu")]
-TINY = "--vocab_size 300 --embedding_size 8 --wide_size 0 --use_cpu true --search hidden_size=4,8 num_train_epochs=1,2,3".split()
+TINY = "--vocab_size 300 --embedding_size 8 --linear_size 0 --use_cpu true --search hidden_size=4,8 num_train_epochs=1,2,3".split()
 
 
 def write(folder, rows):
@@ -58,7 +58,7 @@ def test_study_recipe_and_table(tmp_path, capsys):
     assert recipe["input_dropout"] == recipe["hidden_dropout"] == recipe["classifier_dropout"] == best["input_dropout"]
     read = parse_arguments([str(path)], None, *KINDS)
     values = {name: value for each in read for name, value in vars(each).items()}
-    expected = {**usual, "vocab_size": 300, "embedding_size": 8, "wide_size": 0, "load_best_model_at_end": True, **best}
+    expected = {**usual, "vocab_size": 300, "embedding_size": 8, "linear_size": 0, "load_best_model_at_end": True, **best}
     assert {name: values[name] for name in expected} == expected
     metrics = text_classification.main([str(path), "--do_predict", "false", "--output_dir", str(tmp_path / "best")])
     assert metrics["eval_accuracy"] == pytest.approx(study.best_value)

@@ -16,15 +16,15 @@ from hf_rnn.data.tokenizers.units import Cuts, train_unit_tokenizer
 from hf_rnn.linear.classifier import choose_features, design_matrix
 from hf_rnn.models.embeddings import UNUSED_KEY
 from hf_rnn.models.features import PIECE_LENGTH, character_keys, encode_piece, kind_of, piece_characters, read_characters, word_keys
-from hf_rnn.models.linear import WideEmissions, WidePath
+from hf_rnn.models.linear import LinearEmissions, LinearPath
 from hf_rnn.models.pieces import SPACE, SPECIAL, WORD_START, piece_types
 
 TEXTS = ["The cat sat, the CAT ran!", "a dog-like cat", "", "세상에 이런 일이 있네요", "the the the", "don't  stop_now 42x"]
 
 
-def wide_classifier():
+def linear_classifier():
     """Return a tiny classifier with a linear model."""
-    return make("classifier", "lstm", {"wide_size": 1})
+    return make("classifier", "lstm", {"linear_size": 1})
 
 
 def plain_ngrams(text):
@@ -70,7 +70,7 @@ def test_features_by_hand(is_compiling, monkeypatch):
 def test_values_are_those_of_scikit_learn():
     """Sublinear counts times inverse document frequencies, each kind of length 1."""
     table, ids, mask = encode(TEXTS)
-    path = WidePath(len(table), 0, 2)
+    path = LinearPath(len(table), 0, 2)
     path.characters = table
     rows = [row[known].tolist() for row, known in zip(ids, mask, strict=True)]
     choose_features(path, rows, 10_000)
@@ -83,7 +83,7 @@ def test_values_are_those_of_scikit_learn():
 @pytest.mark.parametrize("backend", ["auto", "packed", "dense", "stock", "masked"])
 def test_a_row_never_sees_its_batch(backend):
     """Logits are the same alone, padded left, right or with holes, and permuted, in every backend."""
-    model = wide_classifier()
+    model = linear_classifier()
     alone = {}
     for rows, ids, mask, order, _ in rows_and_batches():
         alone = alone or {index: model(row[None]).logits[0] for index, row in enumerate(rows)}
@@ -96,26 +96,26 @@ def test_a_row_never_sees_its_batch(backend):
 
 def test_ids_behind_the_mask_need_not_exist():
     """What stands at masked positions is never looked up."""
-    model = wide_classifier()
+    model = linear_classifier()
     ids, mask = torch.tensor([[3, 99, 4]]), torch.tensor([[1, 0, 1]])
     assert_close(model(ids, mask).logits, model(torch.tensor([[3, 4]])).logits)
 
 
 def test_logits_are_the_sum_of_both():
     """Without the recurrence's share what is left is the regression on the design matrix."""
-    model = wide_classifier()
+    model = linear_classifier()
     rows = [row.tolist() for row in next(rows_and_batches())[0]]
-    expected = torch.tensor(design_matrix(model.wide, rows) @ model.wide.weight[1:].numpy()) + model.wide.bias
+    expected = torch.tensor(design_matrix(model.linear, rows) @ model.linear.weight[1:].numpy()) + model.linear.bias
     ids, mask = next(rows_and_batches())[1:3]
     both = model(ids, mask).logits
-    model.set_wide_path(None)
+    model.set_linear_path(None)
     assert_close(both - model(ids, mask).logits, expected)
-    assert model.config.wide_size == 0
+    assert model.config.linear_size == 0
 
 
 def test_frequent_features_come_first():
     """With fewer features than there are, those of most rows are kept."""
-    path = WidePath(len(PIECES), 0, 2)
+    path = LinearPath(len(PIECES), 0, 2)
     path.characters = torch.tensor([encode_piece(text, kind != 2) for text, kind in zip(PIECES, PIECE_TYPES, strict=True)])
     choose_features(path, [[1], [1, 3], [2]], 3)
     # "b", "ab" and "a" and what borders them: those in all three rows, then in two
@@ -128,16 +128,16 @@ def test_frequent_features_come_first():
 
 def test_saved_loaded_resized(tmp_path):
     """A checkpoint holds all of it; new ids spell nothing; embeddings in place of ids are refused."""
-    model = wide_classifier()
+    model = linear_classifier()
     ids, mask = next(rows_and_batches())[1:3]
     model.save_pretrained(tmp_path)
     loaded = AutoModelForSequenceClassification.from_pretrained(tmp_path, dtype=torch.float64)
-    assert loaded.config.wide_size == len(model.wide.keys)
+    assert loaded.config.linear_size == len(model.linear.keys)
     assert_close(loaded(ids, mask).logits, model(ids, mask).logits)
     loaded.resize_token_embeddings(25)
-    assert loaded.wide.characters.shape == (25, PIECE_LENGTH)
+    assert loaded.linear.characters.shape == (25, PIECE_LENGTH)
     assert_close(loaded(ids, mask).logits, model(ids, mask).logits)
-    with pytest.raises(ValueError, match="`wide_size` needs `input_ids`"):
+    with pytest.raises(ValueError, match="`linear_size` needs `input_ids`"):
         loaded(inputs_embeds=torch.zeros(1, 2, 6, dtype=torch.float64))
 
 
@@ -167,7 +167,7 @@ def test_features_of_words_by_hand():
     batch = tokenizer(sentences, is_split_into_words=True, return_tensors="pt", padding=True)
     model = RnnForTokenClassification(RnnConfig(vocab_size=len(tokenizer), hidden_size=8))
     model.set_piece_types(tokenizer)
-    path = WideEmissions(len(tokenizer), 0, 3)
+    path = LinearEmissions(len(tokenizer), 0, 3)
     path.characters = torch.tensor(piece_characters(tokenizer), dtype=torch.int32)
     keys, _ = path.features(batch["input_ids"], *model.model.words(batch["input_ids"], batch["attention_mask"].bool()))
     found = [set(keys[row, word].tolist()) for row, words in enumerate(sentences) for word in range(len(words))]
@@ -181,11 +181,11 @@ def test_features_of_words_by_hand():
 @pytest.mark.parametrize("backend", ["auto", "masked"])
 def test_a_tagged_row_never_sees_its_batch(backend):
     """Emissions are the same alone and in batches laid out in any way, and zero where there is no word."""
-    model = make("tagger", "lstm", {"wide_size": 1})
+    model = make("tagger", "lstm", {"linear_size": 1})
     for rows, ids, mask, order, places in rows_and_batches():
         model.recurrence_backend = backend
         logits = model(ids, mask).logits
-        emissions = model.wide(ids, *model.model.words(ids, mask.bool()))
+        emissions = model.linear(ids, *model.model.words(ids, mask.bool()))
         assert not emissions[mask == 0].any()
         model.recurrence_backend = "auto"
         for index, row in enumerate(order):
@@ -195,12 +195,12 @@ def test_a_tagged_row_never_sees_its_batch(backend):
 
 def test_a_linear_tagger_is_saved(tmp_path):
     """A checkpoint holds all of it."""
-    model = make("tagger", "gru", {"wide_size": 1, "use_crf": True})
+    model = make("tagger", "gru", {"linear_size": 1, "use_crf": True})
     ids, mask = next(rows_and_batches())[1:3]
     model.save_pretrained(tmp_path)
     loaded = AutoModelForTokenClassification.from_pretrained(tmp_path, dtype=torch.float64)
     assert_close(loaded(ids, mask).logits, model(ids, mask).logits)
-    with pytest.raises(ValueError, match="`wide_size` needs `input_ids`"):
+    with pytest.raises(ValueError, match="`linear_size` needs `input_ids`"):
         loaded(inputs_embeds=torch.zeros(1, 2, 6, dtype=torch.float64))
 
 
@@ -223,7 +223,7 @@ def test_surroundings_of_units_by_hand():
     tokenizer = train_unit_tokenizer(texts * 2, Cuts(scripts=("Hangul",)))
     rows = [tokenizer(text, return_offsets_mapping=True) for text in texts]
     types = torch.tensor(piece_types(tokenizer))
-    path = WideEmissions(len(tokenizer), 0, 3)
+    path = LinearEmissions(len(tokenizer), 0, 3)
     path.characters = torch.tensor(piece_characters(tokenizer), dtype=torch.int32)
 
     def keys_of(ids):
