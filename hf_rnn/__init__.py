@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from .inference.loading import load
     from .training.train import train
     from .training.trainer import RnnTrainer
+    from .tuning.tune import tune
 
 __all__ = [
     "RnnCollator",
@@ -52,6 +53,7 @@ __all__ = [
     "register_cell",
     "train",
     "train_tokenizer",
+    "tune",
 ]
 
 # names whose modules are loaded on first use: they need what running a model does not
@@ -64,6 +66,7 @@ _LAZY = {
     "load": "inference.loading",
     "train": "training.train",
     "train_tokenizer": "data.tokenizers.training",
+    "tune": "tuning.tune",
 }
 
 

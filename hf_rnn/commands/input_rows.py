@@ -65,7 +65,7 @@ class Keeping:
             elif self.names is None:
                 logger.warning_once(f"{problem}, and does not come back. --keep_columns names what comes back.")
             else:
-                raise DataError(f"{where}: {problem}. Rename it, or name others with --keep_columns.")
+                raise DataError(f"{problem}. Rename it, or name others with --keep_columns.", where)
         return kept
 
     def _problem(self, name: str, row: Row) -> str | None:

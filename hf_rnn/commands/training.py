@@ -1,13 +1,9 @@
 """What the commands share that learn from labelled rows."""
 
-from ..arguments import CONFIG_DEFAULTS
-from ..distillation.training import GROUPS, bundle
+from ..distillation.training import DEFAULTS, GROUPS, bundle
 from ..options import parse_arguments
-from ..tasks.defaults import FILLED
 from ..tasks.registry import TASKS
 from ..training.train import train_task
-
-DEFAULTS = CONFIG_DEFAULTS | dict.fromkeys(FILLED, "by the number of rows")
 
 
 def run_training(name: str, argv: list[str] | None, description: str | None) -> dict[str, float]:

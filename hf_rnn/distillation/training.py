@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ..arguments import CardArguments, DataArguments, DistillationArguments, LabelledTrainingArguments, ModelArguments
+from ..arguments import CONFIG_DEFAULTS, CardArguments, DataArguments, DistillationArguments, LabelledTrainingArguments, ModelArguments
 from ..data.files.locations import Places
 from ..options import make_options
+from ..tasks.defaults import FILLED
 from ..tasks.task import TaskOptions
 from ..training.checkpoints import resume_point
 from ..training.running import set_up
@@ -14,6 +15,8 @@ from .teaching import Teaching
 
 # all groups of options of a training on labelled rows
 GROUPS = (DataArguments, ModelArguments, LabelledTrainingArguments, DistillationArguments, CardArguments)
+# what their options are when they are left out
+DEFAULTS = CONFIG_DEFAULTS | dict.fromkeys(FILLED, "by the number of rows")
 
 
 def task_options(values: Mapping[str, Any]) -> tuple[TaskOptions, CardArguments, Teacher | None]:

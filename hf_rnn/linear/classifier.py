@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging
 
-from ..models.embeddings import UNUSED_KEY
 from ..models.features import piece_characters
+from ..models.hashing import UNUSED_KEY
 from ..models.linear import LinearPath
 from ..models.modeling_rnn import RnnForSequenceClassification
 from ..models.packing import pad_batches

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
-from .embeddings import POWERS, UNUSED_KEY
+from .hashing import POWERS, UNUSED_KEY
 from .masked import Compaction
 from .pieces import BYTE_MARK, CONTINUATION, SPACE, SPECIAL, WORD_MARK, WORD_START, piece_types
 

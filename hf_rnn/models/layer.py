@@ -5,8 +5,8 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from .cells import cell_of
 from .configuration_rnn import RnnConfig
-from .packing import Packing
-from .recurrence import locked_dropout, masked_locked_dropout, new_recurrence
+from .layouts import Layout
+from .recurrence import new_recurrence
 
 
 class RnnLayer(GradientCheckpointingLayer):
@@ -23,18 +23,11 @@ class RnnLayer(GradientCheckpointingLayer):
         self.hidden_dropout = config.hidden_dropout
         self.weight_dropout = config.weight_dropout
 
-    def forward(self, x: Tensor, packing: Packing, *state: Tensor) -> tuple[Tensor, ...]:
-        """Return outputs (N, H) and the final h (and c) (D, B, H / D) from packed x (N, I) and an initial state, if any."""
-        out, final = self.recurrence(x, packing, state or None, self.weight_dropout)
+    def forward(self, x: Tensor, layout: Layout, *state: Tensor) -> tuple[Tensor, ...]:
+        """Return outputs (U, H) and the final h (and c) (D, B, H / D) from arranged units x (U, I) and an initial state, if any."""
+        out, final = layout.run(self.recurrence, x, state or None, self.weight_dropout)
         if self.training and self.hidden_dropout > 0:
-            out = locked_dropout(out, packing.rows, len(packing.lengths), self.hidden_dropout)
-        return out, *final
-
-    def forward_masked(self, x: Tensor, lengths: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
-        """Return outputs (B, T, H) and the final state from rows x (B, T, I) of `lengths` (B,), padded on the right."""
-        out, final = self.recurrence.forward_masked(x, lengths, state or None, self.weight_dropout)
-        if self.training and self.hidden_dropout > 0:
-            out = masked_locked_dropout(out, self.hidden_dropout)
+            out = layout.dropout(out, self.hidden_dropout)
         return out, *final
 
 

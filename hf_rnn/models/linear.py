@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from .embeddings import UNUSED_KEY
 from .features import BORDER, PIECE_LENGTH, character_keys, describe_words, longest_of, read_characters, word_keys
+from .hashing import UNUSED_KEY
 from .masked import take_positions
 
 

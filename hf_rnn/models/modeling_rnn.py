@@ -15,22 +15,24 @@ from .decoding import crf_loss, decode, next_labels
 from .embeddings import RnnEmbeddings, check_inputs
 from .features import encode_piece  # noqa: F401
 from .generation import StateGenerationMixin
+from .hashing import look_up  # noqa: F401
 from .kernel import Steps  # noqa: F401
 from .kernel_gru import PackedGRU  # noqa: F401
 from .kernel_lstm import PackedLSTM  # noqa: F401
 from .layer import RnnLayer, split_state
+from .layouts import Layout, Packed, Padded
 from .linear import LinearEmissions, LinearPath
 from .losses import cross_entropy, sequence_loss
-from .masked import Compaction, take_positions
+from .masked import take_positions  # noqa: F401
 from .onednn import onednn_lstm  # noqa: F401
-from .packing import Packing
+from .packing import Packing  # noqa: F401
 from .piece_tags import PieceTags, WordTags
 from .pieces import BYTE_MARK, SPACE, WORD_MARK
 from .pieces import piece_types as read_piece_types  # noqa: F401
 from .pooling import Pooling
 from .prepared import prepared  # noqa: F401
 from .pretrained import RnnHeadOutput, RnnModelOutput, RnnPreTrainedModel
-from .recurrence import locked_dropout, masked_locked_dropout
+from .recurrence import Recurrence  # noqa: F401
 from .tags import forbidden_moves  # noqa: F401
 from .workspace import Workspace  # noqa: F401
 
@@ -82,8 +84,19 @@ class RnnModel(RnnPreTrainedModel):
         mask = check_inputs(input_ids, inputs_embeds, attention_mask)
         states = split_state(state, mask.shape[0], self.config)
         wanted = self.config.output_hidden_states if output_hidden_states is None else output_hidden_states
-        encode = self._encode_masked if self._is_masked else self._encode
-        hidden_states, finals = encode(input_ids, inputs_embeds, mask, states, wanted)
+        layout = self._layout(input_ids, mask, by_words=self.config.word_pooling is not None)
+        x = layout.arrange(self.embeddings(input_ids, inputs_embeds, layout))
+        if self.training and self.config.input_dropout > 0:
+            x = layout.dropout(x, self.config.input_dropout)
+        hidden_states, finals = [], []
+        for layer, start in zip(self.layers, states, strict=True):
+            if wanted:
+                # what is returned is what the next layer reads, so that it gets the gradient
+                hidden_states.append(layout.spread(x))
+                x = layout.gather(hidden_states[-1])
+            x, *final = layer(x, layout, *start)
+            finals.append(final)
+        hidden_states.append(layout.spread(x))
         final_states = tuple(torch.cat(parts) for parts in zip(*finals, strict=True))
         output = RnnModelOutput(
             last_hidden_state=hidden_states[-1],
@@ -93,61 +106,13 @@ class RnnModel(RnnPreTrainedModel):
         )
         return output if _wants_dict(return_dict, self.config) else output.to_tuple()
 
-    def _encode(
-        self, input_ids: Tensor | None, inputs_embeds: Tensor | None, mask: Tensor, states: list[tuple[Tensor, ...]], wanted: bool
-    ) -> tuple[list[Tensor], list[list[Tensor]]]:
-        """Return what each layer makes of the batch, (B, T, H) each or of the last alone, and the final state of each."""
-        units, segments = self.embeddings(input_ids, inputs_embeds, mask)
-        packing = Packing.from_lengths(segments.starts.sum(1))
-        # (N,): the packed place of each position's unit
-        place = torch.argsort(packing.source).index_select(0, segments.unit_of)
-        if wanted:
-            # (U,): where each packed unit starts in the flattened batch
-            home = segments.starts.flatten().nonzero().squeeze(1).index_select(0, packing.source)
-
-        def spread(hidden: Tensor) -> Tensor:
-            rows = hidden.new_zeros(mask.numel(), hidden.shape[1])
-            return rows.index_copy(0, segments.positions, hidden.index_select(0, place)).view(*mask.shape, hidden.shape[1])
-
-        # (U, E), in order of time
-        x = units.index_select(0, packing.source)
-        if self.training and self.config.input_dropout > 0:
-            x = locked_dropout(x, packing.rows, len(mask), self.config.input_dropout)
-        hidden_states, finals = [], []
-        for layer, start in zip(self.layers, states, strict=True):
-            if wanted:
-                # what is returned is what the next layer reads, so that it gets the gradient
-                hidden_states.append(spread(x))
-                x = hidden_states[-1].flatten(0, 1).index_select(0, home)
-            x, *final = layer(x, packing, *start)
-            finals.append(final)
-        return [*hidden_states, spread(x)], finals
-
-    def _encode_masked(
-        self, input_ids: Tensor | None, inputs_embeds: Tensor | None, mask: Tensor, states: list[tuple[Tensor, ...]], wanted: bool
-    ) -> tuple[list[Tensor], list[list[Tensor]]]:
-        """Do what `_encode` does in the mask-only form."""
-        # (B, T, E), units at the left of each row
-        x, lengths, unit_of, home = self.embeddings.forward_masked(input_ids, inputs_embeds, mask)
-        if self.training and self.config.input_dropout > 0:
-            x = masked_locked_dropout(x, self.config.input_dropout)
-        hidden_states, finals = [], []
-        for layer, start in zip(self.layers, states, strict=True):
-            if wanted:
-                hidden_states.append(take_positions(x, unit_of) * mask.unsqueeze(2))
-                x = take_positions(hidden_states[-1], home)
-            x, *final = layer.forward_masked(x, lengths, *start)
-            finals.append(final)
-        return [*hidden_states, take_positions(x, unit_of) * mask.unsqueeze(2)], finals
+    def _layout(self, input_ids: Tensor | None, mask: Tensor, by_words: bool) -> Layout:
+        """Return how a batch lies whose units are words and special tokens if `by_words`, else positions; without ids all are words."""
+        return (Padded if self._is_masked else Packed)(mask, input_ids, self.embeddings.piece_types if by_words else None)
 
     def words(self, input_ids: Tensor | None, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Return where a word or special token starts, and where there is a special token or nothing, (B, T) each."""
-        if not self._is_masked:
-            segments = self.embeddings.segment(input_ids, mask, by_words=True)
-            return segments.starts, segments.special
-        compaction = Compaction.from_mask(mask)
-        starts, special = self.embeddings.segment_masked(input_ids, compaction, by_words=True)
-        return take_positions(starts, compaction.rank) & mask, take_positions(special, compaction.rank) | ~mask
+        return self._layout(input_ids, mask, by_words=True).words()
 
     def spaces(self, input_ids: Tensor | None, mask: Tensor) -> Tensor:
         """Return where there is white space that is a piece of its own, (B, T)."""
@@ -264,10 +229,10 @@ class RnnForTokenClassification(RnnPreTrainedModel):
         encoded = self.model(input_ids, attention_mask, inputs_embeds, state, output_hidden_states, return_dict=True)
         # (B, T, C)
         logits = self.classifier(self.dropout(encoded.last_hidden_state))
+        # (B, T) each, found once
+        words = self.model.words(input_ids, mask) if self._reads_words else (mask, ~mask)
         if hasattr(self, "linear"):
-            logits = logits + self.linear(input_ids, *self.model.words(input_ids, mask), self.model.blanks(input_ids, mask)).to(
-                logits.dtype
-            )
+            logits = logits + self.linear(input_ids, *words, self.model.blanks(input_ids, mask)).to(logits.dtype)
         loss = None
         if labels is not None:
             labels = labels.to(logits.device).masked_fill(~mask, -100)
@@ -276,12 +241,12 @@ class RnnForTokenClassification(RnnPreTrainedModel):
             else:
                 loss = cross_entropy(logits.flatten(0, 1), labels.flatten(), num_items_in_batch)
         if self.config.use_crf and not self.training:
-            logits = decode(self.crf, logits, *self.model.words(input_ids, mask), self._is_masked)
+            logits = decode(self.crf, logits, *words, self._is_masked)
         if self.config.units == "raw" and not self.training:
-            logits = self.piece_tags.spread(logits, *self.model.words(input_ids, mask), self.model.spaces(input_ids, mask))
+            logits = self.piece_tags.spread(logits, *words, self.model.spaces(input_ids, mask))
         elif self._is_taken_apart and input_ids is not None and not self.training:
             marks = self.config.word_mark_id, self.config.unk_token_id
-            logits = self.word_tags.join(logits, input_ids, *self.model.words(input_ids, mask), *marks)
+            logits = self.word_tags.join(logits, input_ids, *words, *marks)
         intent_logits = None
         if self.config.intents:
             pooled = self.intent_pooling(encoded.last_hidden_state, self.model.units(input_ids, mask))
@@ -302,6 +267,13 @@ class RnnForTokenClassification(RnnPreTrainedModel):
             known = piece_types.get_vocab()
             self.config.word_mark_id = next((known[mark] for mark in (WORD_MARK, BYTE_MARK) if mark in known), None)
             self.config.unk_token_id = piece_types.unk_token_id
+
+    @property
+    def _reads_words(self) -> bool:
+        """Return whether logits depend on where words start."""
+        return hasattr(self, "linear") or (
+            not self.training and (self.config.use_crf or self.config.units == "raw" or self._is_taken_apart)
+        )
 
     @property
     def _is_taken_apart(self) -> bool:

@@ -18,8 +18,9 @@ from transformers.utils import ModelOutput, cached_file, logging
 from .backends import asked_backend, check_backend
 from .configuration_rnn import RnnConfig
 from .crf import LinearChainCRF
-from .embeddings import UNUSED_KEY, RnnEmbeddings
+from .embeddings import RnnEmbeddings
 from .features import KIND_BITS, KINDS
+from .hashing import UNUSED_KEY
 from .linear import LinearTable
 from .pieces import WORD_START
 from .pieces import piece_types as read_piece_types

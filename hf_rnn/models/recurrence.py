@@ -9,26 +9,6 @@ from .masked import recurrence
 from .packing import Packing
 
 
-def masked_locked_dropout(x: Tensor, p: float) -> Tensor:
-    """Drop features of padded rows (B, T, F), the same ones at all steps of a row; see `locked_dropout`."""
-    return x * x.new_empty(x.shape[0], 1, x.shape[2]).bernoulli_(1 - p).div_(1 - p)
-
-
-def locked_dropout(x: Tensor, rows: Tensor, num_rows: int, p: float) -> Tensor:
-    """Drop features of packed tokens, the same ones at all steps of a row (Gal and Ghahramani 2016).
-
-    Args:
-        x (`Tensor`): Packed tokens, (N, F).
-        rows (`Tensor`): Row of each token, (N,).
-        num_rows (`int`): R.
-        p (`float`): Probability of dropping; the rest is scaled by 1 / (1 - p).
-    """
-    # (R, F)
-    mask = x.new_empty(num_rows, x.shape[1]).bernoulli_(1 - p).div_(1 - p)
-    # (N, F)
-    return x * mask.index_select(0, rows)
-
-
 class Recurrence(nn.Module):
     """One layer of a cell over packed tokens; weights have the names and the order of PyTorch's recurrent layers."""
 

@@ -11,6 +11,7 @@ from transformers import AutoModelForTokenClassification, EvalPrediction, PreTra
 from transformers.trainer_utils import PredictionOutput
 
 from ..arguments import DataArguments
+from ..data.files.cells import place
 from ..data.files.detokenization import join_tokens
 from ..data.files.locations import Places
 from ..data.files.readers import DataError
@@ -219,8 +220,9 @@ def _check_scheme(train: AnyDataset, column: str, scheme: str) -> None:
         index = first_violation(tags, scheme)
         if index is not None:
             raise DataError(
-                f"train row {row}, column {column!r}: tag {tags[index]!r} at position {index} breaks the {scheme.upper()} "
-                f"scheme after {tags[max(index - 1, 0)]!r}. Correct the row, or leave --crf_constraints out."
+                f"tag {tags[index]!r} at position {index} breaks the {scheme.upper()} scheme after {tags[max(index - 1, 0)]!r}. Correct "
+                "the row, or leave --crf_constraints out.",
+                place("train", row, column),
             )
 
 

@@ -12,6 +12,7 @@ from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, Sampler, SequentialSampler
 from transformers import EarlyStoppingCallback, Trainer
 from transformers.trainer_callback import ExportableState
+from transformers.trainer_utils import TrainOutput, get_last_checkpoint
 from transformers.utils import logging
 
 from ..sharing import hub
@@ -133,6 +134,19 @@ class RnnTrainer(Trainer):
         revision = revision or self.args.hub_revision
         return hub.push(self.args.output_dir, self.hub_model_id, private, commit_message or "Upload model", revision, token=token)
 
+    def train(self, resume_from_checkpoint: str | bool | None = None, *args: Any, **kwargs: Any) -> TrainOutput:
+        """Train, from a checkpoint on if one is named; see the base class.
+
+        Raises:
+            ValueError: The model of the checkpoint has other sizes or labels.
+            TrainingDivergedError: The loss or a weight is no number any more.
+        """
+        last = get_last_checkpoint(self.args.output_dir) if resume_from_checkpoint is True else None
+        folder = resume_from_checkpoint if isinstance(resume_from_checkpoint, str) else last
+        if folder and (Path(folder) / "config.json").exists():
+            check_shape(Path(folder), self.accelerator.unwrap_model(self.model).config)
+        return super().train(resume_from_checkpoint, *args, **kwargs)
+
     def get_decay_parameter_names(self, model: nn.Module) -> list[str]:
         """Return the names of the parameters that decay: matrices other than embeddings and CRF scores."""
         names = super().get_decay_parameter_names(model)
@@ -200,10 +214,6 @@ class RnnTrainer(Trainer):
             folder = Path(self._get_output_dir(trial)) / f"checkpoint-{self.state.global_step}"
             write_options(folder, self.args, self._offset)
             write_checksums(folder)
-
-    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
-        check_shape(Path(resume_from_checkpoint), self.accelerator.unwrap_model(self.model).config)
-        super()._load_from_checkpoint(resume_from_checkpoint, model)
 
     def _init_training_state(
         self, max_steps: int, num_update_steps_per_epoch: int, num_train_epochs: int, resume_from_checkpoint: str | None, trial: Any

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..arguments import CONFIG_DEFAULTS, LabelledTrainingArguments, ModelArguments
+from ..distillation.training import GROUPS
+from ..options import parse_arguments
 
 # options that are tried together under one name
 SHARED = {"dropout": ("input_dropout", "hidden_dropout", "classifier_dropout")}
@@ -93,6 +95,23 @@ def read_candidates(text: str) -> tuple[str, list[str], bool]:
             "options as they are: they are fixed."
         )
     return name, parts, is_range
+
+
+def read_search(texts: Iterable[str]) -> dict[str, Candidates]:
+    """Return candidates by name, read and checked as the training command reads options; see `read_candidates`."""
+    return dict(map(_read_option, texts))
+
+
+def _read_option(text: str) -> tuple[str, Candidates]:
+    name, parts, is_range = read_candidates(text)
+    option_name = SHARED.get(name, (name,))[0]
+    values = []
+    for part in parts:
+        read = parse_arguments([f"--{option_name}={part}", "--output_dir", "x"], None, *GROUPS)
+        values.append(next(getattr(each, option_name) for each in read if hasattr(each, option_name)))
+    if is_range and not (all(isinstance(value, (int, float)) for value in values) and values[0] < values[1]):
+        raise ValueError(f"`search` must name a range from a lower to a higher number, got {text!r}. Pass another --search.")
+    return name, Candidates(tuple(values), is_range)
 
 
 def spread(chosen: Mapping[str, Any]) -> dict[str, Any]:

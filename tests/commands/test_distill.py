@@ -19,7 +19,8 @@ from hf_rnn.distillation import teachers
 from hf_rnn.distillation.training import GROUPS, bundle, task_options
 from hf_rnn.inference.loading import load
 from hf_rnn.linear.choice import choose_linear_fit
-from hf_rnn.models.embeddings import UNUSED_KEY
+from hf_rnn.models.hashing import UNUSED_KEY
+from hf_rnn.models.layouts import Packed
 from hf_rnn.options import parse_arguments
 from hf_rnn.tasks.defaults import Size, features_beside
 from hf_rnn.tasks.text_classification import TextClassification
@@ -235,8 +236,8 @@ def test_units_of_raw_text(data, tmp_path):
     student = load(str(tmp_path / "tagger"))
     embeddings = student.model.model.embeddings
     encoding = student.tokenizer("좋은 영화", return_tensors="pt")
-    segments = embeddings.segment(encoding["input_ids"], encoding["attention_mask"].bool(), by_words=True)
-    hashes = embeddings._hash(encoding["input_ids"].flatten(), segments)
+    layout = Packed(encoding["attention_mask"].bool(), encoding["input_ids"], embeddings.piece_types)
+    hashes = embeddings._hash(encoding["input_ids"].flatten(), layout)
     # two units and the end
     assert torch.isin(hashes, embeddings.word_keys).tolist() == [True, True, False]
 

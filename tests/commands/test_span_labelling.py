@@ -82,7 +82,7 @@ def test_entities_of_tokens_and_trimmed_spans(tmp_path, caplog):
     [
         (
             {"text": "We flew", "label": [[0, 9, "X"]]},
-            "a.jsonl, line 2 (train row 1), span 0 [0, 9) 'X' of the text 'We flew' (7 characters) lies outside",
+            "a.jsonl, line 2 (train row 1), span 0 [0, 9) 'X' of the text 'We flew' (7 characters): it lies outside",
         ),
         ({"text": "We flew", "label": [[0, 2, "X"], [1, 4, "Y"]]}, "a.jsonl, line 2 (train row 1): spans [0, 2) 'X' and [1, 4) 'Y'"),
         ({"text": None, "label": [[0, 2, "X"]]}, "error: A row has spans but no text"),

@@ -7,6 +7,12 @@ from torch import nn
 from transformers import AutoModelForTokenClassification
 
 from hf_rnn import RnnConfig, RnnForTokenClassification, RnnModel
+from hf_rnn.models.layouts import Packed
+
+
+def lay(ids, embeddings, mask=None):
+    """Return how words of ids lie, all of which exist unless a mask says otherwise."""
+    return Packed(torch.ones_like(ids).bool() if mask is None else mask, ids, embeddings.piece_types)
 
 
 def with_words(**fields):
@@ -23,10 +29,10 @@ def test_words_are_found_from_ids_alone():
     # types: special 0, starts 1 and 2, continuations 15 and 16
     ids = torch.tensor([[15, 1, 16, 16, 0, 15, 16, 2], [1, 9, 15, 2, 9, 9, 9, 9]])
     mask = torch.tensor([[1, 1, 1, 1, 1, 1, 1, 1], [1, 0, 1, 1, 0, 0, 0, 0]], dtype=torch.bool)
-    segments = embeddings.segment(ids, mask, by_words=True)
-    assert segments.starts.long().tolist() == [[1, 1, 0, 0, 1, 1, 0, 1], [1, 0, 0, 1, 0, 0, 0, 0]]
-    assert segments.unit_of.tolist() == [0, 1, 1, 1, 2, 3, 3, 4, 5, 5, 6]
-    assert segments.special.long().tolist() == [[0, 0, 0, 0, 1, 0, 0, 0], [0, 1, 0, 0, 1, 1, 1, 1]]
+    layout = lay(ids, embeddings, mask)
+    assert layout.starts.long().tolist() == [[1, 1, 0, 0, 1, 1, 0, 1], [1, 0, 0, 1, 0, 0, 0, 0]]
+    assert layout.unit_of.tolist() == [0, 1, 1, 1, 2, 3, 3, 4, 5, 5, 6]
+    assert layout.words()[1].long().tolist() == [[0, 0, 0, 0, 1, 0, 0, 0], [0, 1, 0, 0, 1, 1, 1, 1]]
 
 
 @pytest.mark.parametrize("pooling", ["first", "mean", "max"])
@@ -51,16 +57,16 @@ def test_units_that_look_alike_are_read_once(monkeypatch):
     monkeypatch.setattr(
         embeddings.piece_recurrence, "forward", lambda x, packing: read.append(len(packing.lengths)) or recurrence(x, packing)
     )
-    units = embeddings(ids, None, mask)[0]
+    units = embeddings(ids, None, lay(ids, embeddings, mask))
     # [1, 15, 16], [2], [3] and [1, 16, 15]
     assert read == [4]
     words = [[1, 15, 16], [2], [1, 15, 16], [3], [2], [1, 15, 16], [1, 16, 15]]
-    alone = [embeddings(torch.tensor([word]), None, torch.ones(1, len(word)).bool())[0] for word in words]
+    alone = [embeddings(torch.tensor([word]), None, lay(torch.tensor([word]), embeddings)) for word in words]
     assert_close(units, torch.cat(alone))
     # a hash forgets the order of what comes after so many pieces
     long = torch.full((2, 1030), 15)
     long[:, 0], long[0, 1026], long[1, 1027] = 1, 16, 16
-    first, second = embeddings(long, None, torch.ones_like(long).bool())[0]
+    first, second = embeddings(long, None, lay(long, embeddings))
     assert not torch.equal(first, second)
 
 
@@ -69,8 +75,8 @@ def test_word_vocabulary_finds_words_by_their_pieces():
     embeddings = with_words().model.embeddings
     ids = torch.tensor([[2, 15, 2, 1, 15, 3, 16, 16], [9, 9, 1, 9, 9, 9, 2, 15]])
     mask = torch.tensor([[1] * 8, [0, 0, 1, 0, 0, 0, 1, 1]], dtype=torch.bool)
-    segments = embeddings.segment(ids, mask, by_words=True)
-    hashes = embeddings._hash(ids.flatten()[segments.positions], segments)
+    layout = lay(ids, embeddings, mask)
+    hashes = embeddings._hash(layout.pieces(ids), layout)
     vectors = embeddings._add_own_vectors(torch.zeros(6, 6), hashes, ())
     # words of row 0: [2, 15], [2], [1, 15], [3, 16, 16]; of row 1: [1], [2, 15]
     known = [True, False, False, False, True, True]
@@ -116,10 +122,10 @@ def test_white_space_goes_with_the_unit_before_it():
     embeddings = model.model.embeddings
     model.set_piece_types([0] + [1] * 11 + [2] * 7 + [3])
     ids = torch.tensor([[19, 19, 1, 15, 19, 2, 19, 0, 19, 1, 15]])
-    segments = embeddings.segment(ids, torch.ones_like(ids).bool(), by_words=True)
-    assert segments.starts.long().tolist() == [[1, 0, 1, 0, 0, 1, 0, 1, 1, 1, 0]]
-    assert segments.special.long().tolist() == [[1, 0, 0, 0, 0, 0, 0, 1, 1, 0, 0]]
-    hashes = embeddings._hash(ids[0], segments)
+    layout = lay(ids, embeddings)
+    assert layout.starts.long().tolist() == [[1, 0, 1, 0, 0, 1, 0, 1, 1, 1, 0]]
+    assert layout.words()[1].long().tolist() == [[1, 0, 0, 0, 0, 0, 0, 1, 1, 0, 0]]
+    hashes = embeddings._hash(ids[0], layout)
     assert hashes[1] == hashes[5] and hashes[1] != hashes[2]
 
 
@@ -134,7 +140,7 @@ def test_ngram_vectors_by_hand():
         width = max(map(len, rows))
         ids = torch.tensor([[*row, *[9] * (width - len(row))] for row in rows])
         mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows]).bool()
-        with_ngrams, _ = embeddings(ids, None, mask)
+        with_ngrams = embeddings(ids, None, lay(ids, embeddings, mask))
         return (with_ngrams - embeddings.word_embeddings(ids)[mask]).split([len(row) for row in rows])
 
     whole, pair, reverse, unknown = added([5, 1, 2, 3, 7], [1, 2], [2, 1], [7, 8])
@@ -156,9 +162,9 @@ def test_words_with_vectors_that_are_known():
     # words of one piece and of two, two words, none, the first again, and one for which there is no room
     assert model.set_word_vectors([[3], [2, 15], [1, 2], [], [3], [4, 16]], vectors) == 3
     ids = torch.tensor([[1, 2, 15, 4, 16, 3]])
-    own = embeddings(ids, None, torch.ones_like(ids).bool())[0]
+    own = embeddings(ids, None, lay(ids, embeddings))
     model.set_word_vectors([], vectors[:0])
-    without = embeddings(ids, None, torch.ones_like(ids).bool())[0]
+    without = embeddings(ids, None, lay(ids, embeddings))
     assert_close(own - without, torch.stack([torch.zeros(6).double(), vectors[1], vectors[5], vectors[0]]))
 
 

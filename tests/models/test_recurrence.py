@@ -8,7 +8,7 @@ from oracle import run_cells
 from torch import nn
 
 from hf_rnn.models.packing import Packing
-from hf_rnn.models.recurrence import locked_dropout, new_recurrence
+from hf_rnn.models.recurrence import new_recurrence
 
 CELLS = ("lstm", "gru", "rnn")
 
@@ -162,14 +162,6 @@ def test_unknown_backend_is_refused():
     layer.backend = "cudnn9"
     with pytest.raises(ValueError, match=r"must be one of .* got 'cudnn9'"):
         layer(torch.randn(2, 3), Packing.from_lengths(torch.tensor([2])))
-
-
-def test_locked_dropout_drops_the_same_features_at_all_steps():
-    """Tokens of one row share a mask, rows differ, and the mean is kept."""
-    rows = torch.tensor([0, 1, 0, 1, 0])
-    out = locked_dropout(torch.ones(5, 1000), rows, 2, 0.4)
-    assert torch.equal(out[0], out[2]) and torch.equal(out[1], out[3]) and not torch.equal(out[0], out[1])
-    assert sorted(out.unique().tolist()) == pytest.approx([0.0, 1 / 0.6]) and abs(out.mean() - 1) < 0.1
 
 
 def test_weight_dropout_changes_training_only_and_keeps_keys():

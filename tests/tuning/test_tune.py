@@ -6,13 +6,15 @@ import optuna
 import pytest
 import yaml
 
+import hf_rnn
 from hf_rnn.commands import cli, text_classification, tune
-from hf_rnn.commands.training import DEFAULTS
-from hf_rnn.commands.training import GROUPS as KINDS
+from hf_rnn.distillation.training import DEFAULTS
+from hf_rnn.distillation.training import GROUPS as KINDS
 from hf_rnn.options import given_options, parse_arguments
 from hf_rnn.tasks import text_classification as task_module
 from hf_rnn.tasks.defaults import UNKNOWN, Size, classifier_defaults, tagger_defaults
-from hf_rnn.tuning import tuning
+from hf_rnn.tuning import study as studies
+from hf_rnn.tuning import tune as tuning
 from hf_rnn.tuning.search_space import BUILT, SHARED, Candidates, default_space, read_candidates, spread
 
 pytestmark = pytest.mark.lowest
@@ -32,7 +34,7 @@ def write(folder, rows):
 
 def open_study(folder):
     """Return the study of a folder."""
-    return optuna.load_study(study_name=tuning.STUDY, storage=tuning.storage_of(folder))
+    return optuna.load_study(study_name=studies.STUDY, storage=studies.storage_of(folder))
 
 
 @pytest.mark.thorough
@@ -41,7 +43,7 @@ def test_study_recipe_and_table(tmp_path, capsys):
     argv = [*write(tmp_path, TEXTS), "--runs", "2", "--test_file", "never read", "--do_predict", "true"]
     tune.main(argv)
     assert len(open_study(tmp_path / "out").trials) == 2
-    best = tune.main([*argv, "--runs", "4"])
+    best = tune.main([*argv, "--runs", "4"]).options
     study = open_study(tmp_path / "out")
     assert len(study.trials) == 4
     # other draws than those of the first call
@@ -53,7 +55,7 @@ def test_study_recipe_and_table(tmp_path, capsys):
     assert study.trials[0].params["cell_type"] == "lstm"
     assert study.best_value == max(trial.value for trial in study.get_trials(states=(optuna.trial.TrialState.COMPLETE,)))
 
-    path = tmp_path / "out" / tune.RECIPE
+    path = tmp_path / "out" / tuning.RECIPE
     recipe = yaml.safe_load(path.read_text())
     assert recipe["input_dropout"] == recipe["hidden_dropout"] == recipe["classifier_dropout"] == best["input_dropout"]
     read = parse_arguments([str(path)], None, *KINDS)
@@ -63,9 +65,9 @@ def test_study_recipe_and_table(tmp_path, capsys):
     metrics = text_classification.main([str(path), "--do_predict", "false", "--output_dir", str(tmp_path / "best")])
     assert metrics["eval_accuracy"] == pytest.approx(study.best_value)
     out = capsys.readouterr().out
-    assert (tmp_path / "out" / tune.TABLE).read_text() in out
+    assert (tmp_path / "out" / tuning.TABLE).read_text() in out
     assert f"hf-rnn text-classification {path} --output_dir outputs/best" in out
-    assert (tmp_path / "out" / tune.PICTURE).stat().st_size > 5000
+    assert (tmp_path / "out" / tuning.PICTURE).stat().st_size > 5000
     assert not list((tmp_path / "out").glob("**/*.safetensors"))
 
 
@@ -99,21 +101,34 @@ def test_broken_off_runs_are_done_again_and_other_options_refused(tmp_path):
         tune.main([*argv, "--per_device_train_batch_size", "7"])
 
 
+def test_rows_in_memory(tmp_path):
+    """A study goes on with the same rows, whatever file they were in for a while; others make another; the recipe names no such file."""
+    options = {"search": ["hidden_size=4,8"], "search_default": False, "output_dir": str(tmp_path / "out"), "use_cpu": True}
+    options |= {"vocab_size": 300, "embedding_size": 8, "linear_size": 0, "num_train_epochs": 1}
+    hf_rnn.tune(train=TEXTS, validation=TEXTS[:9], runs=1, **options)
+    found = hf_rnn.tune(train=TEXTS, validation=TEXTS[:9], runs=2, **options)
+    assert found.runs == 2 and found.options.keys() == {"hidden_size"} and found.metric == "accuracy"
+    recipe = yaml.safe_load(found.recipe.read_text())
+    assert recipe["hidden_size"] == found.options["hidden_size"] and not {"train_file", "validation_file"} & recipe.keys()
+    with pytest.raises(ValueError, match="is a study with other options: contents of train_file differ"):
+        hf_rnn.tune(train=TEXTS[1:], validation=TEXTS[:9], runs=3, **options)
+
+
 def test_taggers_and_fixed_options(tmp_path):
     """Spans are tuned by F1; what is given is fixed, in all runs and in the recipe."""
     argv = [*write(tmp_path, TAGGED), "--task", "token-classification", "--cell_type", "gru", "--learning_rate", "0.01", "--runs", "1"]
-    best = tune.main(argv)
-    recipe = yaml.safe_load((tmp_path / "out" / tune.RECIPE).read_text())
+    best = tune.main(argv).options
+    recipe = yaml.safe_load((tmp_path / "out" / tuning.RECIPE).read_text())
     assert (recipe["cell_type"], recipe["learning_rate"]) == ("gru", 0.01)
     assert not {"cell_type", "learning_rate"} & best.keys()
-    assert "| f1 |" in " ".join((tmp_path / "out" / tune.TABLE).read_text().split())
+    assert "| f1 |" in " ".join((tmp_path / "out" / tuning.TABLE).read_text().split())
 
 
 def test_runs_are_compared_epoch_by_epoch(tmp_path, monkeypatch):
     """Whatever the batch, a run reports at epochs 1, 2, ...; the score is that of the best; a pruned run is told of and counts."""
     scores = iter([0.3, 0.9, 0.5, 0.2, 0.1, 0.8])
     monkeypatch.setattr(task_module.TextClassification, "score", lambda self, _: {"accuracy": next(scores)})
-    monkeypatch.setitem(tuning.PRUNERS, "median", lambda epochs: optuna.pruners.ThresholdPruner(lower=0.25))
+    monkeypatch.setitem(studies.PRUNERS, "median", lambda epochs: optuna.pruners.ThresholdPruner(lower=0.25))
     options = ["--search_default", "false", "--search", "per_device_train_batch_size=8,16", "--num_train_epochs", "3"]
     argv = write(tmp_path, TEXTS)
     argv = [part for part in argv if part not in ("--search", "hidden_size=4,8", "num_train_epochs=1,2,3")]
@@ -188,7 +203,7 @@ def test_wrong_calls(options, message, tmp_path, capsys):
 def test_without_optuna(tmp_path, monkeypatch, capsys):
     """The extra is named before anything is read; help needs no optuna."""
     monkeypatch.setitem(tune.sys.modules, "optuna", None)
-    monkeypatch.delitem(tune.sys.modules, "hf_rnn.tuning.tuning")
-    monkeypatch.delattr("hf_rnn.tuning.tuning")
+    monkeypatch.delitem(tune.sys.modules, "hf_rnn.tuning.study")
+    monkeypatch.delattr("hf_rnn.tuning.study")
     assert cli.main(["tune", "--train_file", "gone.csv", "--output_dir", str(tmp_path / "out")]) == 1
     assert "needs the package 'optuna'. Install it with pip install '.[tune]'" in capsys.readouterr().err

@@ -1,9 +1,10 @@
 """What a cell of a row is read as: a text, tokens, or a number; whatever it is instead is said with its place and a remedy."""
 
+from collections.abc import Sequence
 from math import isfinite, nan
 from typing import Any
 
-from .errors import DataError
+from .errors import DataError, Place
 from .json_files import whole_text
 from .rows import is_tokens
 
@@ -11,9 +12,9 @@ from .rows import is_tokens
 LARGEST = 1e15
 
 
-def place(source: str, row: int, column: str) -> str:
-    """Return how errors name a cell: the split or file, the row and the column."""
-    return f"{source} row {row}, column {column!r}"
+def place(source: str, row: int, column: str, others: Sequence[int] = ()) -> Place:
+    """Return the place of a cell: the split or file, the row and the column, and more rows with the same fault."""
+    return Place(source, row, f"column {column!r}", tuple(others))
 
 
 def shown(value: Any) -> str:
@@ -27,7 +28,7 @@ def typed(value: Any) -> str:
     return f"{shown(value)} ({type(value).__name__})"
 
 
-def as_text(cell: Any, where: str) -> str:
+def as_text(cell: Any, where: Place | str) -> str:
     """Return the text of a cell, tokens joined by spaces.
 
     Raises:
@@ -37,10 +38,10 @@ def as_text(cell: Any, where: str) -> str:
         return whole_text(cell)
     if is_tokens(cell):
         return whole_text(" ".join(cell))
-    raise DataError(f"{where}: expected text, got {typed(cell)}. Mend or remove the row, or choose another --text_column_name.")
+    raise DataError(f"expected text, got {typed(cell)}. Mend or remove the row, or choose another --text_column_name.", where)
 
 
-def as_tokens(cell: Any, where: str) -> list[str]:
+def as_tokens(cell: Any, where: Place | str) -> list[str]:
     """Return the tokens of a cell.
 
     Raises:
@@ -49,11 +50,11 @@ def as_tokens(cell: Any, where: str) -> list[str]:
     if is_tokens(cell):
         return [whole_text(token) for token in cell]
     raise DataError(
-        f"{where}: expected a list of tokens, got {typed(cell)}. Split it into tokens, or choose another column with --text_column_name."
+        f"expected a list of tokens, got {typed(cell)}. Split it into tokens, or choose another column with --text_column_name.", where
     )
 
 
-def as_number(cell: Any, where: str) -> float:
+def as_number(cell: Any, where: Place | str) -> float:
     """Return the number in a cell.
 
     Raises:
@@ -64,7 +65,7 @@ def as_number(cell: Any, where: str) -> float:
     except (TypeError, ValueError, OverflowError):
         number = nan
     if not isfinite(number):
-        raise DataError(f"{where}: {shown(cell)} is not a finite number. Correct it, or leave --problem_type out.")
+        raise DataError(f"{shown(cell)} is not a finite number. Correct it, or leave --problem_type out.", where)
     if abs(number) > LARGEST:
-        raise DataError(f"{where}: a number must be within {LARGEST:g} to be squared in fp32, got {shown(cell)}. Scale the column.")
+        raise DataError(f"a number must be within {LARGEST:g} to be squared in fp32, got {shown(cell)}. Scale the column.", where)
     return number

@@ -32,7 +32,7 @@ def infer_features(path: str, rows: Iterable[dict[str, Any]]) -> Features:
             try:
                 columns[name] = _merge(columns.get(name, NOTHING), _kind(cell))
             except _KindError as error:
-                raise DataError(f"{place(f'{path},', number, name)}: {error}: {shown(cell)}.") from None
+                raise DataError(f"{error}: {shown(cell)}.", place(f"{path},", number, name)) from None
     return Features({name: _feature(kind) for name, kind in columns.items()})
 
 

@@ -1,18 +1,13 @@
 """Name the rows of splits by file and line in errors."""
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 
 import numpy as np
 
-from .errors import DataError
+from .errors import MOST_NAMED, DataError, Place
 from .readers import locate_rows
 from .reading import AS_IS, ReadingOptions
-
-# how errors begin that `cells.place` names a row in
-OTHER_ROWS = re.compile(r"\(rows ([\d, to.]+)\)")
-SPLIT_ROW = re.compile(r"(train|validation|test) row (\d+)")
 
 
 class Places:
@@ -39,23 +34,25 @@ class Places:
 
     @contextmanager
     def named(self) -> Iterator[None]:
-        """Let errors in the block that begin with a row of a split begin with its place in a file."""
+        """Let errors in the block that tell a row of a split tell its place in a file."""
         try:
             yield
         except DataError as error:
-            found = SPLIT_ROW.match(str(error))
-            path = self.files.get(found[1]) if found else None
-            if not found or not path:
+            place = self._in_file(error.where) if isinstance(error.where, Place) else None
+            if place is None:
                 raise
-            place, rest = "", str(error)[found.end() :]
-            # a file that has changed since tells nothing
-            with suppress(DataError, IndexError):
-                (place,) = self._locate(path, found[1], [int(found[2])])
-                if others := OTHER_ROWS.search(rest):
-                    rest = rest.replace(others[0], f"({'; '.join(self._locate(path, found[1], numbers_of(others[1])))})")
-            if not place:
-                raise
-            raise DataError(f"{path}, {place} ({found[0]}){rest}") from error
+            raise DataError(error.message, place) from error
+
+    def _in_file(self, where: Place) -> str | None:
+        """Return where in a file a row of a split is wrong, if it comes from one."""
+        path = self.files.get(where.source)
+        # a file that has changed since tells nothing
+        with suppress(DataError, IndexError):
+            if path:
+                line, *others = self._locate(path, where.source, [where.row, *where.others[:MOST_NAMED]])
+                more = "; ..." if len(where.others) > MOST_NAMED else ""
+                return where.named(f"{path}, {line} ({where.name})", f"{'; '.join(others)}{more}")
+        return None
 
     def of_rows(self, split: str, rows: Iterable[int]) -> list[str]:
         """Return where rows of a split stand in its file, such as "line 7"."""
@@ -64,9 +61,3 @@ class Places:
     def _locate(self, path: str, split: str, rows: list[int]) -> list[str]:
         """Return where rows of a split stand in its file."""
         return locate_rows(path, [int(self.rows[split][row]) if split in self.rows else row for row in rows], self.reading, self.files)
-
-
-def numbers_of(text: str) -> list[int]:
-    """Return the numbers of rows that a text such as "3, 7 to 9" names."""
-    parts = [list(map(int, part.split(" to "))) for part in text.split(", ") if part != "..."]
-    return [row for part in parts for row in range(part[0], part[-1] + 1)]

@@ -7,7 +7,7 @@ from transformers.utils.logging import get_logger
 
 from ..files.annotations import SPAN_COLUMNS, TEXTS, read_annotations
 from ..files.detokenization import join_tokens
-from ..files.errors import DataError
+from ..files.errors import DataError, Place
 from ..files.reading import ReadingOptions
 from ..files.rows import TOKEN_COLUMNS
 from .labels import feature_names, named_cell
@@ -46,7 +46,7 @@ def annotated_texts(
     read = _annotations if holds_spans(rows, label_column) else _tagged
     texts, spans, trimmed, dropped = [], [], 0, 0
     for index, (text, found) in enumerate(read(rows, split, text_column, label_column)):
-        checked, count = check_spans(text, found, f"{split} row {index}", overlapping)
+        checked, count = check_spans(text, found, Place(split, index), overlapping)
         texts.append(text)
         spans.append(checked)
         trimmed += count
@@ -67,7 +67,7 @@ def _annotations(
     for index, row in enumerate(read_annotations(({**row, "text": row[column]} for row in rows), ReadingOptions("text", named))):
         spans = row.get("spans", next(([] for name in usual if name in row and not row[name]), None))
         if not isinstance(row.get("text"), str) or not isinstance(spans, list):
-            raise DataError(f"{split} row {index}: expected a text and a list of spans, got {str(row)[:200]}. Correct or remove the row.")
+            raise DataError(f"expected a text and a list of spans, got {str(row)[:200]}. Correct or remove the row.", Place(split, index))
         yield row["text"], spans
 
 
@@ -82,6 +82,6 @@ def _tagged(rows: AnyDataset, split: str, text_column: str | None, label_column:
     for index, (row, cell) in enumerate(zip(rows, tags, strict=True)):
         tokens = row[token_column]
         if len(tokens) != len(cell):
-            raise DataError(f"{split} row {index}: {len(tokens)} tokens but {len(cell)} tags: {tokens[:8]} ... Give every token one tag.")
+            raise DataError(f"{len(tokens)} tokens but {len(cell)} tags: {tokens[:8]} ... Give every token one tag.", Place(split, index))
         text, offsets = (row["raw_text"], row["offsets"]) if "offsets" in row else join_tokens(tokens, row.get("text"))
         yield text, token_spans(offsets, cell, known)

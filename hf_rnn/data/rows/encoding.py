@@ -9,7 +9,7 @@ from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
 
 from ..files.cells import as_number, as_text, as_tokens, place, shown
-from ..files.errors import DataError
+from ..files.errors import DataError, Place
 from ..tokenizers.words import encode_words, first_pieces
 from .labels import label_ids, named_cell, one_label
 from .splits import Splits, column_names
@@ -90,8 +90,9 @@ def encode_tokens(
     for index, (sentence, row) in enumerate(zip(sentences, rows, strict=True)):
         if max_length is not None and len(encoding["input_ids"][index]) > max_length:
             raise DataError(
-                f"{split} row {row}: the sentence has {len(encoding['input_ids'][index])} pieces, more than max_length={max_length}, "
-                "and cutting it would drop tags. Leave --max_length out (a recurrence has no limit) or split the sentence."
+                f"the sentence has {len(encoding['input_ids'][index])} pieces, more than max_length={max_length}, and cutting it would "
+                "drop tags. Leave --max_length out (a recurrence has no limit) or split the sentence.",
+                Place(split, row),
             )
         firsts = first_pieces(encoding.word_ids(index), len(sentence))
         aligned = [-100] * len(encoding["input_ids"][index])
@@ -99,8 +100,9 @@ def encode_tokens(
         if tags is not None:
             if not isinstance(tags, list) or len(tags) != len(sentence):
                 raise DataError(
-                    f"{split} row {row}: {len(sentence)} tokens in column {token_column!r} but {_count_tags(tags)} in column "
-                    f"{tag_column!r}: {sentence[:8]} ... Give every token one tag."
+                    f"{len(sentence)} tokens in column {token_column!r} but {_count_tags(tags)} in column {tag_column!r}: {sentence[:8]} "
+                    "... Give every token one tag.",
+                    Place(split, row),
                 )
             for position, tag in zip(firsts, label_ids(named_cell(tags, names), str(tag_column), split, row, label2id), strict=True):
                 aligned[position] = tag

@@ -32,8 +32,6 @@ SEPARATORS = (",", ";", "|")
 # lists as numpy prints them, without commas
 NO_COMMAS = re.compile(r"(['\"])\s+(?=['\"])")
 NUMBERS = re.compile(r"\[[\d.\s]*\]")
-# rows that an error names
-MOST_NAMED = 1000
 
 
 @dataclass(frozen=True)
@@ -203,7 +201,7 @@ def _refuse_unclear(cells: dict[str, list[Any]], column: str) -> None:
     if looks:
         split, row, cell = next(each for each in where if spelled_list(each[2]) is None and not is_missing(each[2]))
         raise DataError(
-            f"{place(split, row, column)}: {shown(cell)} spells no list, as {shown(looks[0][2])} does. Write all cells in one form."
+            f"{shown(cell)} spells no list, as {shown(looks[0][2])} does. Write all cells in one form.", place(split, row, column)
         )
     values = {cell.strip() for _, _, cell in where}
     for separator in SEPARATORS:
@@ -212,8 +210,9 @@ def _refuse_unclear(cells: dict[str, list[Any]], column: str) -> None:
         if shared:
             split, row, cell = next(each for each in where if each[2].strip() in shared)
             raise DataError(
-                f"{place(split, row, column)}: {shown(cell)} looks like several labels separated by {separator!r}. Pass --label_separator "
-                f"{separator!r}, or, if it is one label, a separator that no label has."
+                f"{shown(cell)} looks like several labels separated by {separator!r}. Pass --label_separator {separator!r}, or, if it is "
+                "one label, a separator that no label has.",
+                place(split, row, column),
             )
 
 
@@ -262,7 +261,7 @@ def _truths(cells: Iterable[Any], split: str, column: str) -> list[bool | None]:
         elif str(cell).strip().lower() in TRUTHS:
             truths.append(TRUTHS[str(cell).strip().lower()])
         else:
-            raise DataError(f"{place(split, row, column)}: expected one of {tuple(TRUTHS)}, got {shown(cell)}. Correct it.")
+            raise DataError(f"expected one of {tuple(TRUTHS)}, got {shown(cell)}. Correct it.", place(split, row, column))
     return truths
 
 
@@ -285,27 +284,14 @@ def _without_missing(rows: AnyDataset, split: str, column: str, reading: Reading
         if places is not None:
             places.keep(split, kept)
         return rows.select(np.flatnonzero(kept))
-    also = f", as it is in {len(missing) - 1} more rows ({name_rows(missing[1:])})" if len(missing) > 1 else ""
     raise DataError(
-        f"{place(split, missing[0], column)}: the label is missing (got {rows[missing[0]][column]!r}){also}. Fill in labels, remove "
-        "the rows, or pass --missing_labels drop."
+        f"the label is missing (got {rows[missing[0]][column]!r}). Fill in labels, remove the rows, or pass --missing_labels drop.",
+        place(split, missing[0], column, missing[1:]),
     )
 
 
 def _lacks(cell: Any, names: list[str] | None) -> bool:
     return is_missing(cell) or (isinstance(cell, float) and isnan(cell)) or (names is not None and cell == -1)
-
-
-def name_rows(rows: Sequence[int]) -> str:
-    """Return numbers of rows in order, neighbours together: "rows 3, 7 to 9"."""
-    runs: list[list[int]] = []
-    for row in rows:
-        if runs and runs[-1][1] == row - 1:
-            runs[-1][1] = row
-        else:
-            runs.append([row, row])
-    parts = [str(first) if first == last else f"{first} to {last}" for first, last in runs]
-    return f"rows {', '.join(parts[:MOST_NAMED])}{', ...' if len(parts) > MOST_NAMED else ''}"
 
 
 def read_lists(splits: Splits, column: str) -> Splits:

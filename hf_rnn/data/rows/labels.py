@@ -49,13 +49,14 @@ def label_values(value: Any, column: str, split: str, row: int) -> list[str]:
     for single in values:
         where = place(split, row, column)
         if is_missing(single):
-            raise DataError(f"{where}: the label is missing (got {single!r}). Fill it in or remove the row.")
+            raise DataError(f"the label is missing (got {single!r}). Fill it in or remove the row.", where)
         if not isinstance(single, LABEL_TYPES) or (isinstance(single, float) and not isfinite(single)):
-            raise DataError(f"{where}: a label must be text or a whole number, got {shown(single)}. Correct it or remove the row.")
+            raise DataError(f"a label must be text or a whole number, got {shown(single)}. Correct it or remove the row.", where)
         if _is_fraction(single):
             raise DataError(
-                f"{where}: {single!r} is a fraction, but classification needs classes. "
-                "Pass --problem_type regression, or turn scores into classes first."
+                f"{single!r} is a fraction, but classification needs classes. Pass --problem_type regression, or turn scores into "
+                "classes first.",
+                where,
             )
         # 1.0 and True name the same class wherever they come from
         names.append(str(int(single)) if isinstance(single, (float, bool, np.bool_)) else whole_text(str(single)).strip())
@@ -67,8 +68,9 @@ def one_label(values: list[Any], column: str, split: str, row: int) -> Any:
     if len(values) == 1:
         return values[0]
     raise DataError(
-        f"{place(split, row, column)}: a text needs one label, got {len(values)}. Pass --problem_type multi_label_classification if texts "
-        "have several, or correct the row."
+        f"a text needs one label, got {len(values)}. Pass --problem_type multi_label_classification if texts have several, or correct the "
+        "row.",
+        place(split, row, column),
     )
 
 
@@ -104,9 +106,10 @@ def collect_labels(splits: Splits, column: str, names: dict[str, list[str] | Non
             if new and split != source and not allow_new:
                 alike = [known for known in found[source] if plain_label(known) == plain_label(min(new))]
                 raise DataError(
-                    f"{place(split, row, column)}: label {min(new)!r} does not occur in the {source} split, whose labels are "
+                    f"label {min(new)!r} does not occur in the {source} split, whose labels are "
                     f"{order_labels(found[source])[:20]}{f'; it is spelled like {alike[0]!r}' if alike else ''}. Correct it, or pass "
-                    "--unknown_labels wrong to count such rows as wrong."
+                    "--unknown_labels wrong to count such rows as wrong.",
+                    place(split, row, column),
                 )
             found[split] |= new
     return order_labels(set().union(*found.values()))
@@ -200,7 +203,7 @@ def label_ids(cell: Any, column: str, split: str, row: int, label2id: dict[str, 
     labels = label_values(cell, column, split, row)
     for label in labels:
         if label not in label2id:
-            raise DataError(f"{place(split, row, column)}: unknown label {shown(label)}; known are {list(label2id)[:20]}.")
+            raise DataError(f"unknown label {shown(label)}; known are {list(label2id)[:20]}.", place(split, row, column))
     return [label2id[label] for label in labels]
 
 
@@ -216,6 +219,6 @@ def labelled_texts(rows: Dataset, split: str, text_column: str, label_column: st
         text = as_tokens(cell, where) if has_tags else as_text(cell, where)
         labels = label_values(named_cell(given, names), label_column, split, row)
         if has_tags and len(text) != len(labels):
-            raise DataError(f"{where}: {len(text)} tokens but {len(labels)} tags. Give every token one tag.")
+            raise DataError(f"{len(text)} tokens but {len(labels)} tags. Give every token one tag.", where)
         read.append((text, labels if has_tags else one_label(labels, label_column, split, row)))
     return read

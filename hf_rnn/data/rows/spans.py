@@ -2,6 +2,7 @@
 
 from bisect import bisect
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from html import unescape
 from itertools import groupby, pairwise
 from typing import Any
@@ -10,20 +11,20 @@ from unicodedata import normalize
 from transformers import PreTrainedTokenizerBase
 
 from ...models.pieces import CONTINUATION, SPACE, SPECIAL, WORD_START
-from ..files.errors import DataError
+from ..files.errors import DataError, Place
 from .schemes import find_scheme
 
 Span = tuple[int, int, str]
 
 
-def check_spans(text: str, spans: Iterable[dict[str, Any]], where: str, overlapping: str = "error") -> tuple[list[Span], int]:
+def check_spans(text: str, spans: Iterable[dict[str, Any]], where: Place, overlapping: str = "error") -> tuple[list[Span], int]:
     """Return the spans of a text in order, without white space at their ends, and how many had some.
 
     Args:
         text (`str`): The text.
         spans (`Iterable`): Dictionaries with `start`, `end` and `label`, and perhaps `quote`, the text that should be between; offsets
             decide, and a quote may differ in white space, ends of lines, entities of HTML and the form of its characters.
-        where (`str`): Names the row in errors.
+        where (`Place`): The row, for errors.
         overlapping (`str`): "error", or which of spans that overlap stays: the "longest", of those the first in the text, or the "first"
             in the list.
 
@@ -33,16 +34,15 @@ def check_spans(text: str, spans: Iterable[dict[str, Any]], where: str, overlapp
     checked, trimmed = [], 0
     for number, span in enumerate(spans):
         start, end, label = span["start"], span["end"], span["label"]
-        name = f"{where}, span {number} [{start}, {end}) {label!r}"
-        about = f"of the text {text[:80]!r} ({len(text)} characters)"
+        here = replace(where, detail=f"span {number} [{start}, {end}) {label!r} of the text {text[:80]!r} ({len(text)} characters)")
         if not isinstance(start, int) or not isinstance(end, int) or not label:
-            raise DataError(f"{name} {about}: a span needs a whole number `start`, one `end` and a `label`. Complete or remove it.")
+            raise DataError("a span needs a whole number `start`, one `end` and a `label`. Complete or remove it.", here)
         if (other := _other_unit(text, start, end, span.get("quote"))) is not None:
-            raise DataError(f"{name} {about}: {other}")
+            raise DataError(other, here)
         inner = text[start:end].strip()
         if not 0 <= start < end <= len(text) or not inner:
             what = "lies outside" if not 0 <= start <= end <= len(text) else "holds nothing but white space" if start < end else "is empty"
-            raise DataError(f"{name} {about} {what}. `end` is excluded and both count characters from 0: correct or remove the span.")
+            raise DataError(f"it {what}. `end` is excluded and both count characters from 0: correct or remove the span.", here)
         begin = start + text[start:end].index(inner)
         trimmed += len(inner) < end - start
         checked.append((begin, begin + len(inner), label))
@@ -54,9 +54,10 @@ def check_spans(text: str, spans: Iterable[dict[str, Any]], where: str, overlapp
     for (start, end, label), (next_start, next_end, next_label) in pairwise(checked):
         if next_start < end:
             raise DataError(
-                f"{where}: spans [{start}, {end}) {label!r} and [{next_start}, {next_end}) {next_label!r} of the text {text[:80]!r} "
+                f"spans [{start}, {end}) {label!r} and [{next_start}, {next_end}) {next_label!r} of the text {text[:80]!r} "
                 f"overlap in {text[next_start : min(end, next_end)]!r}, but a character is in one span at most. Remove or shorten one, or "
-                "pass --overlapping_spans longest or first."
+                "pass --overlapping_spans longest or first.",
+                where,
             )
     return checked, trimmed
 

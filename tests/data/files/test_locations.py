@@ -2,14 +2,17 @@
 
 import gzip
 import json
+import pickle
 import re
 
 import numpy as np
 import pytest
 
 from hf_rnn.commands import cli
+from hf_rnn.data.files.cells import place
+from hf_rnn.data.files.errors import DataError, Place, name_rows
 from hf_rnn.data.files.locations import Places
-from hf_rnn.data.files.readers import DataError, locate_row, read_rows
+from hf_rnn.data.files.readers import locate_row, read_rows
 
 FILES = {
     "a.txt": "zero\none\ntwo\n",
@@ -46,15 +49,24 @@ def test_rows_that_were_held_out(tmp_path):
     (tmp_path / "a.txt").write_text("\n".join("abcdef"))
     places = Places({"train": str(tmp_path / "a.txt"), "validation": None})
     places.carve(np.array([False, True, False, False, True, False]))
-    for message, expected in (
-        ("train row 1, column 'text': bad", f"{tmp_path}/a.txt, line 3 (train row 1), column 'text': bad"),
-        ("validation row 1: bad", f"{tmp_path}/a.txt, line 5 (validation row 1): bad"),
-        ("test row 1: bad", "test row 1: bad"),
-        ("bad train row 1", "bad train row 1"),
+    for where, expected in (
+        (place("train", 1, "text"), f"{tmp_path}/a.txt, line 3 (train row 1), column 'text': bad"),
+        (Place("validation", 1), f"{tmp_path}/a.txt, line 5 (validation row 1): bad"),
+        (Place("validation", 0, others=(1,)), f"{tmp_path}/a.txt, line 2 (validation row 0), and 1 more rows (line 5): bad"),
+        (Place("validation", 7), "validation row 7: bad"),
+        (Place("test", 1), "test row 1: bad"),
+        ("train row 1", "train row 1: bad"),
+        (None, "bad"),
     ):
         with pytest.raises(DataError) as caught, places.named():
-            raise DataError(message)
-        assert str(caught.value) == expected
+            raise DataError("bad", where)
+        assert str(caught.value) == expected == str(pickle.loads(pickle.dumps(caught.value)))
+
+
+def test_rows_are_named_in_runs():
+    """Neighbours stand together, and a fault in very many rows does not fill the screen."""
+    assert name_rows([1, 3, 4, 5, 9]) == "rows 1, 3 to 5, 9"
+    assert name_rows(range(0, 5000, 2)).endswith("1996, 1998, ...")
 
 
 ROWS = [{"text": f"{word} film", "label": word} for word in ("good", "bad") * 10]

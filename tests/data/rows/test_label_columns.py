@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, IterableDataset, IterableDatasetDict, List
 
+from hf_rnn.data.files.errors import DataError, Place
 from hf_rnn.data.files.locations import Places
-from hf_rnn.data.files.readers import DataError
 from hf_rnn.data.files.reading import ReadingOptions
 from hf_rnn.data.rows import label_columns
-from hf_rnn.data.rows.label_columns import JOINED, MULTI, name_rows, read_labels, say_labels, spelled_list
+from hf_rnn.data.rows.label_columns import JOINED, MULTI, read_labels, say_labels, spelled_list
 from hf_rnn.data.rows.labels import collect_labels, describe_alike, describe_counts, describe_lack, feature_names, label_values, named_cell
 
 SINGLE = "single_label_classification"
@@ -126,20 +126,18 @@ def test_missing_labels(told, tmp_path):
     places = Places({"train": str(tmp_path / "a.txt")})
     with pytest.raises(DataError) as caught, places.named():
         read_labels(splits, "label", SINGLE, ReadingOptions(), places=places)
-    assert "a.txt, line 2 (train row 1), column 'label': the label is missing (got None), as it is in 2 more rows (line 4; line 5)" in str(
-        caught.value
-    )
+    where = "a.txt, line 2 (train row 1), column 'label', and 2 more rows (line 4; line 5): the label is missing (got None)"
+    assert where in str(caught.value)
     read = read_labels(splits, "label", SINGLE, ReadingOptions(missing_labels="drop"), places=places)
     assert read["train"]["label"][:] == ["x", "y", "x", "y"]
     assert read["test"].column_names == [] or "label" not in read["test"].column_names
     assert "3 of 7 train rows have no label" in told[0] and "No test row has a label" in told[1]
     places.carve(np.array([False, True, False, True]))
     with pytest.raises(DataError, match=r"a.txt, line 7 \(validation row 1\): bad"), places.named():
-        raise DataError("validation row 1: bad")
+        raise DataError("bad", Place("validation", 1))
     declared = Dataset.from_dict({"label": [0, -1]}, features=Features({"label": ClassLabel(names=["a", "b"])}))
     with pytest.raises(DataError, match="train row 1.*missing"):
         read_labels(DatasetDict(train=declared), "label", SINGLE, ReadingOptions())
-    assert name_rows([1, 3, 4, 5, 9]) == "rows 1, 3 to 5, 9"
     with pytest.raises(ValueError, match="`missing_labels` must be one of"):
         ReadingOptions(missing_labels="ignore")
 

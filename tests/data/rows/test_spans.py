@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from hf_rnn.data.files.readers import DataError
+from hf_rnn.data.files.errors import DataError, Place
 from hf_rnn.data.rows.spans import check_spans, token_spans, unit_tags
 from hf_rnn.models.tags import spans_of_tags
 
@@ -18,8 +18,8 @@ def span(start, end, label="LOC", quote=None):
 
 def test_spans_are_sorted_and_trimmed():
     """White space at the ends goes, and is counted; a span that is right stays."""
-    assert check_spans(TEXT, [span(16, 21), span(1, 7)], "row") == ([(2, 6, "LOC"), (16, 21, "LOC")], 1)
-    assert check_spans("", [], "row") == ([], 0)
+    assert check_spans(TEXT, [span(16, 21), span(1, 7)], Place("train", 0)) == ([(2, 6, "LOC"), (16, 21, "LOC")], 1)
+    assert check_spans("", [], Place("train", 0)) == ([], 0)
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ def test_spans_are_sorted_and_trimmed():
     [
         ([span(2, 2)], r"train row 3, span 0 \[2, 2\) 'LOC' of the text '😀 Köln .*is empty.*correct or remove"),
         ([span(1, 2)], "holds nothing but white space"),
-        ([span(17, 99)], r"\(21 characters\) lies outside"),
+        ([span(17, 99)], r"\(21 characters\): it lies outside"),
         ([span(5, 2)], "lies outside"),
         ([span(-3, 2)], "lies outside"),
         ([span(2, 6), span(2, 10)], r"spans \[2, 6\) 'LOC' and \[2, 10\) 'LOC' .*overlap in 'Köln'.*Remove or shorten"),
@@ -44,7 +44,7 @@ def test_spans_are_sorted_and_trimmed():
 def test_what_is_wrong_with_a_span(spans, message):
     """The error names row, span, text and remedy, and what offsets count if they do not count characters."""
     with pytest.raises(DataError, match=message):
-        check_spans(TEXT, spans, "train row 3")
+        check_spans(TEXT, spans, Place("train", 3))
 
 
 def test_tags_of_tokens_become_spans():
