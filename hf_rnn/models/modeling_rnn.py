@@ -1,6 +1,6 @@
 """LSTM and GRU models: an encoder, a sequence classifier, a tagger with an optional CRF, a masked and a causal language model."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,7 @@ from .hashing import look_up  # noqa: F401
 from .kernel import Steps  # noqa: F401
 from .kernel_gru import PackedGRU  # noqa: F401
 from .kernel_lstm import PackedLSTM  # noqa: F401
+from .language import RnnLanguageModel
 from .layer import RnnLayer, split_state
 from .layouts import Layout, Packed, Padded
 from .linear import LinearEmissions, LinearPath
@@ -31,7 +32,7 @@ from .pieces import BYTE_MARK, SPACE, WORD_MARK
 from .pieces import piece_types as read_piece_types  # noqa: F401
 from .pooling import Pooling
 from .prepared import prepared  # noqa: F401
-from .pretrained import RnnHeadOutput, RnnModelOutput, RnnPreTrainedModel
+from .pretrained import RnnHeadOutput, RnnModelOutput, RnnPreTrainedModel, wants_dict
 from .recurrence import Recurrence  # noqa: F401
 from .tags import forbidden_moves  # noqa: F401
 from .workspace import Workspace  # noqa: F401
@@ -104,7 +105,7 @@ class RnnModel(RnnPreTrainedModel):
             state=torch.cat(final_states, dim=2).transpose(0, 1),
             hidden_states=tuple(hidden_states) if wanted else None,
         )
-        return output if _wants_dict(return_dict, self.config) else output.to_tuple()
+        return output if wants_dict(return_dict, self.config) else output.to_tuple()
 
     def _layout(self, input_ids: Tensor | None, mask: Tensor, by_words: bool) -> Layout:
         """Return how a batch lies whose units are words and special tokens if `by_words`, else positions; without ids all are words."""
@@ -170,7 +171,7 @@ class RnnForSequenceClassification(RnnPreTrainedModel):
             logits = logits + self.linear(input_ids, mask).to(logits.dtype)
         loss = None if labels is None else sequence_loss(logits, labels.to(logits.device), self.config, num_items_in_batch)
         output = RnnHeadOutput(loss=loss, logits=logits, state=encoded.state, hidden_states=encoded.hidden_states)
-        return output if _wants_dict(return_dict, self.config) else output.to_tuple()
+        return output if wants_dict(return_dict, self.config) else output.to_tuple()
 
 
 class RnnForTokenClassification(RnnPreTrainedModel):
@@ -258,7 +259,7 @@ class RnnForTokenClassification(RnnPreTrainedModel):
         output = RnnHeadOutput(
             loss=loss, logits=logits, intent_logits=intent_logits, state=encoded.state, hidden_states=encoded.hidden_states
         )
-        return output if _wants_dict(return_dict, self.config) else output.to_tuple()
+        return output if wants_dict(return_dict, self.config) else output.to_tuple()
 
     def set_piece_types(self, piece_types: list[int] | PreTrainedTokenizerBase) -> None:
         """Say of each piece whether it starts a word, and which ones the stock pipeline takes words apart at."""
@@ -281,73 +282,15 @@ class RnnForTokenClassification(RnnPreTrainedModel):
         return any(self.word_tags.begins) and (self.config.word_mark_id is not None or self.config.unk_token_id is not None)
 
 
-class _RnnLanguageModel(RnnPreTrainedModel):
-    """The encoder and a prediction of pieces, shared by both language models.
-
-    The output layer shares the matrix of the embeddings if `config.tie_word_embeddings`.
-    """
-
-    _tied_weights_keys: ClassVar[dict[str, str]] = {"decoder.weight": "model.embeddings.word_embeddings.weight"}
-
-    def __init__(self, config: RnnConfig) -> None:
-        super().__init__(config)
-        if config.word_pooling is not None:
-            raise ValueError(
-                f"{type(self).__name__} predicts pieces, but `word_pooling` makes words of them; got {config.word_pooling!r}. "
-                "Set word_pooling=None; taggers that start from the model can pool words."
-            )
-        self.model = RnnModel(config)
-        self.transform = nn.Linear(config.hidden_size, config.embedding_size)
-        self.norm = nn.LayerNorm(config.embedding_size)
-        self.decoder = nn.Linear(config.embedding_size, config.vocab_size)
-        self.post_init()
-
-    def get_output_embeddings(self) -> nn.Module:
-        """Return the output layer."""
-        return self.decoder
-
-    def set_output_embeddings(self, value: nn.Module) -> None:
-        """Replace the output layer."""
-        self.decoder = value
-
-    def _predict(self, hidden: Tensor) -> Tensor:
-        """Return logits (..., V) from states (..., H)."""
-        return self.decoder(self.norm(nn.functional.gelu(self.transform(hidden))))
-
-    def _answer(
-        self,
-        encoded: RnnModelOutput,
-        labels: Tensor | None,
-        num_items: Tensor | int | None,
-        kept: slice | Tensor,
-        return_dict: bool | None,
-    ) -> RnnHeadOutput | tuple:
-        """Return the output for labels (B, T), -100 where nothing is predicted, with logits at the kept positions.
-
-        While training with labels, logits are made at labelled positions only, and not returned.
-        """
-        hidden: Any = encoded.last_hidden_state
-        logits: Any = None
-        loss = None
-        if labels is None or not self.training:
-            logits = self._predict(hidden[:, kept])
-        if labels is not None:
-            # (M,): labelled positions in the flattened batch
-            labelled = (labels != -100).flatten().nonzero().squeeze(1)
-            # logits of all positions in their order need not be made again
-            has_all = logits is not None and isinstance(kept, slice) and logits.shape[:2] == labels.shape
-            chosen = (logits if has_all else hidden).flatten(0, 1).index_select(0, labelled)
-            loss = cross_entropy(chosen if has_all else self._predict(chosen), labels.flatten()[labelled], num_items)
-        output = RnnHeadOutput(loss=loss, logits=logits, state=encoded.state, hidden_states=encoded.hidden_states)
-        return output if _wants_dict(return_dict, self.config) else output.to_tuple()
-
-
-class RnnForMaskedLM(_RnnLanguageModel):
+class RnnForMaskedLM(RnnLanguageModel):
     """The encoder and a prediction of masked pieces (Devlin et al. 2019), to pretrain a body on text without labels.
 
     Raises:
         ValueError: The recurrence of `config` runs over words, whose states do not tell their pieces apart.
     """
+
+    def __init__(self, config: RnnConfig) -> None:
+        super().__init__(config, RnnModel(config))
 
     def forward(
         self,
@@ -375,7 +318,7 @@ class RnnForMaskedLM(_RnnLanguageModel):
         return self._answer(encoded, targets, num_items_in_batch, slice(None), return_dict)
 
 
-class RnnForCausalLM(_RnnLanguageModel, StateGenerationMixin):
+class RnnForCausalLM(RnnLanguageModel, StateGenerationMixin):
     """The unidirectional encoder and a prediction of the next piece (Mikolov et al. 2010), which `generate` samples from.
 
     `state` is the cache of generation: a token costs the same wherever it stands.
@@ -390,7 +333,7 @@ class RnnForCausalLM(_RnnLanguageModel, StateGenerationMixin):
                 "RnnForCausalLM predicts what comes next, which a bidirectional model has read already; got bidirectional=True. "
                 "Set bidirectional=False in RnnConfig or pass --bidirectional false."
             )
-        super().__init__(config)
+        super().__init__(config, RnnModel(config))
 
     def forward(
         self,
@@ -424,10 +367,6 @@ class RnnForCausalLM(_RnnLanguageModel, StateGenerationMixin):
             targets = kwargs["shift_labels"].to(mask.device).masked_fill(~mask, -100)
         kept = logits_to_keep if isinstance(logits_to_keep, Tensor) else slice(-logits_to_keep, None)
         return self._answer(encoded, targets, num_items_in_batch, kept, return_dict)
-
-
-def _wants_dict(return_dict: bool | None, config: RnnConfig) -> bool:
-    return bool(config.return_dict if return_dict is None else return_dict)
 
 
 # saving any of them copies this file and its siblings beside the weights, also when they came that way

@@ -87,6 +87,11 @@ class RnnHeadOutput(ModelOutput):
     hidden_states: tuple[Tensor, ...] | None = None
 
 
+def wants_dict(return_dict: bool | None, config: RnnConfig) -> bool:
+    """Return whether a forward pass returns a `ModelOutput` rather than a tuple."""
+    return bool(config.return_dict if return_dict is None else return_dict)
+
+
 class RnnPreTrainedModel(PreTrainedModel):
     """Initialisation, loading and saving shared by all models."""
 
