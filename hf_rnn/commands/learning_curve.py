@@ -18,6 +18,7 @@ class CurveArguments:
 
     sizes: list[int] | None = option("Numbers of rows; by default 100, 300, 1,000, 3,000, ... and all.", within="[1, inf)", essential=True)  # noqa: RUF009
     max_test_samples: int | None = option("Use only so many test rows.", within="[1, inf)")
+    fasttext: bool = option("Whether fastText is measured too, its settings chosen on held-out rows (the extra fasttext).", False)
 
 
 KINDS = (

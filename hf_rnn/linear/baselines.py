@@ -3,7 +3,7 @@
 import unicodedata
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -23,12 +23,15 @@ HELD_OUT = 0.1
 CHARACTER_OPTIONS = {"c1": 0.05, "c2": 0.05, "max_iterations": 120}
 
 
-def _choose(rows: Sequence[Any], labels: Sequence[Any], penalties: Sequence[float], score: Callable[..., float]) -> float:
-    """Return the penalty that scores best on a tenth of the rows held out."""
+Setting = TypeVar("Setting")
+
+
+def choose(rows: Sequence[Any], labels: Sequence[Any], settings: Sequence[Setting], score: Callable[..., float]) -> Setting:
+    """Return the setting that scores best on a tenth of the rows held out, such as a penalty."""
     order = np.random.default_rng(0).permutation(len(rows))
     held_out, kept = np.split(order, [max(1, round(HELD_OUT * len(rows)))])
     train, test = (([rows[i] for i in part], [labels[i] for i in part]) for part in (kept, held_out))
-    return max(penalties, key=lambda penalty: score(penalty, *train, *test))
+    return max(settings, key=lambda setting: score(setting, *train, *test))
 
 
 def _regression(penalty: float) -> Pipeline:
@@ -43,7 +46,7 @@ def classify_texts(texts: list[str], labels: list[str], others: list[str]) -> li
     def score(penalty: float, train: list, train_labels: list, test: list, test_labels: list) -> float:
         return float(_regression(penalty).fit(train, train_labels).score(test, test_labels))
 
-    penalty = _choose(texts, labels, REGRESSION_PENALTIES, score)
+    penalty = choose(texts, labels, REGRESSION_PENALTIES, score)
     return _regression(penalty).fit(texts, labels).predict(others).tolist()
 
 
@@ -114,7 +117,7 @@ def tag_sentences(
         field = _fit_field(train, train_tags, path, c1=0.0, c2=penalty)
         return score(test_tags, [field.tag(features) for features in test])
 
-    penalty = _choose(rows, tags, FIELD_PENALTIES, judge)
+    penalty = choose(rows, tags, FIELD_PENALTIES, judge)
     field = _fit_field(rows, tags, path, c1=0.0, c2=penalty)
     return [field.tag(sentence_features(words)) for words in others]
 

@@ -5,6 +5,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from ..data.rows.splits import LABEL_COLUMNS, TAG_COLUMNS, Splits, choose_column
 from ..data.writing import check_output_dir, written_whole
 from ..distillation.training import train_by_options
 from ..linear.baselines import Span, classify_texts, label_spans, tag_sentences
+from ..linear.fasttext import classify_by_fasttext
 from ..models.tags import guess_scheme
 from ..reports.tables import to_markdown
 from ..tasks.span_scores import SpanCounts
@@ -32,10 +34,10 @@ logger = logging.get_logger(__name__)
 
 POINTS, TABLE, PICTURE = "points.jsonl", "learning_curve.md", "learning_curve.png"
 TRAIN, TEST, MODEL = "train.jsonl", "test.jsonl", "model"
-WRITTEN = (POINTS, TABLE, PICTURE, TRAIN, TEST, "baseline.crfsuite")
+WRITTEN = (POINTS, TABLE, PICTURE, TRAIN, TEST, "baseline.crfsuite", "fasttext.txt")
 # what a point is made of
 FIELDS: dict[str, Callable[[Any], Any]] = {"name": str, "rows": int, "seed": int, "score": float, "seconds": float}
-NAMES = ("baseline", "hf-rnn")
+BASELINE, FASTTEXT, OURS = NAMES = ("baseline", "fasttext", "hf-rnn")
 # scores by numbers of rows and names: mean, standard deviation, seconds
 Summary = dict[int, dict[str, tuple[float, float, float]]]
 
@@ -50,6 +52,7 @@ class LearningCurve:
         seeds (`int`): Samples and trainings a size.
         text_column_name, label_column_name (`str`, *optional*): Columns; the usual ones by default.
         max_test_samples (`int`, *optional*): Test rows that are used.
+        fasttext (`bool`): Whether fastText is measured too, on texts with labels.
         options (`Mapping`, *optional*): Options of the training by their names.
     """
 
@@ -64,9 +67,12 @@ class LearningCurve:
         text_column_name: str | None = None,
         label_column_name: str | None = None,
         max_test_samples: int | None = None,
+        fasttext: bool = False,
         options: Mapping[str, Any] | None = None,
     ) -> None:
         self.asked, self.seeds, self.options = sizes, seeds, dict(options or {})
+        if fasttext and find_spec("fasttext") is None:
+            raise ValueError("`fasttext` needs the package 'fasttext'. Install it with pip install '.[fasttext]', or leave --fasttext out.")
         self.folder = Path(output_dir)
         check_output_dir(output_dir, "output_dir", train_file, test_file, written=WRITTEN)
         if (self.folder / MODEL).exists() and not (self.folder / TEST).exists():
@@ -80,6 +86,9 @@ class LearningCurve:
         else:
             self._read_both(splits, text_column_name, label_column_name, {"train": train_file, "test": test_file})
         self.test = self.test[:max_test_samples]
+        if fasttext and (self.is_tagged or self.is_raw):
+            raise ValueError("`fasttext` classifies texts, got rows with tags or spans. Leave --fasttext out.")
+        self.names = NAMES if fasttext else (BASELINE, OURS)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.known = self._known()
         self._write(self.test, TEST)
@@ -161,6 +170,11 @@ class LearningCurve:
             answers = classify_texts(inputs, labels, others)
         return self.score(references, answers)
 
+    def fasttext(self, rows: list[tuple[Any, Any]], seed: int) -> float:
+        """Return the score of fastText on the test rows."""
+        (texts, labels), (others, references) = (map(list, zip(*part, strict=True)) for part in (rows, self.test))
+        return self.score(references, classify_by_fasttext(texts, labels, others, str(self.folder / "fasttext.txt"), seed))
+
     def ours(self, rows: list[tuple[Any, Any]], seed: int) -> float:
         """Return the score on the test rows of what the training command makes of a sample."""
         output = self.folder / MODEL
@@ -178,14 +192,14 @@ class LearningCurve:
         path = self.folder / POINTS
         points = self.known
         known = {(point["name"], point["rows"], point["seed"]) for point in points}
-        kinds: dict[str, Callable[[list, int], float]] = dict(zip(NAMES, (self.baseline, self.ours), strict=True))
+        measures: dict[str, Callable[[list, int], float]] = {BASELINE: self.baseline, FASTTEXT: self.fasttext, OURS: self.ours}
         for size in self.sizes:
             for seed in range(self.seeds):
-                for name, measure in kinds.items():
+                for name in self.names:
                     if (name, size, seed) in known:
                         continue
                     started = time.perf_counter()
-                    score = measure(self.sample(size, seed), seed)
+                    score = measures[name](self.sample(size, seed), seed)
                     seconds = time.perf_counter() - started
                     points.append({"name": name, "rows": size, "seed": seed, "score": score, "seconds": seconds, "of": self.of})
                     with open(path, "a") as file:
@@ -224,16 +238,21 @@ def summarize(points: list[dict[str, Any]]) -> Summary:
     return found
 
 
+def _names_in(summary: Summary) -> list[str]:
+    """Return what was measured anywhere, in order."""
+    return [name for name in NAMES if any(name in scores for scores in summary.values())]
+
+
 def write_table(summary: Summary, path: Path) -> str:
-    """Write a Markdown table, and return it."""
-    rows = []
+    """Write a Markdown table, and return it; differences are those from the best of the others."""
+    rows, names = [], _names_in(summary)
     for size, scores in summary.items():
-        cells = [f"{scores[name][0]:.1f} ± {scores[name][1]:.1f}" if name in scores else "" for name in NAMES]
-        both = len(scores) == len(NAMES)
-        difference = f"{scores[NAMES[1]][0] - scores[NAMES[0]][0]:+.1f}" if both else ""
-        seconds = " / ".join(f"{scores[name][2]:.0f}" for name in NAMES if name in scores)
+        cells = [f"{scores[name][0]:.1f} ± {scores[name][1]:.1f}" if name in scores else "" for name in names]
+        others = [scores[name][0] for name in names if name in scores and name != OURS]
+        difference = f"{scores[OURS][0] - max(others):+.1f}" if OURS in scores and others else ""
+        seconds = " / ".join(f"{scores[name][2]:.0f}" for name in names if name in scores)
         rows.append([f"{size:,}", *cells, difference, seconds])
-    table = to_markdown(["rows", *NAMES, "difference", "seconds"], rows)
+    table = to_markdown(["rows", *names, "difference", "seconds"], rows)
     path.write_text(table, encoding="utf-8")
     return table
 
@@ -242,10 +261,11 @@ def plot(summary: Summary, path: Path) -> Figure:
     """Draw scores by rows, with their spread as bars; return the figure."""
     figure = Figure(figsize=(6, 4), layout="constrained")
     axis = figure.subplots()
-    for name, style in zip(NAMES, ("s--", "o-"), strict=True):
+    styles = {BASELINE: "s--", FASTTEXT: "^:", OURS: "o-"}
+    for name in _names_in(summary):
         sizes = [size for size, scores in summary.items() if name in scores]
         means, spreads = ([summary[size][name][column] for size in sizes] for column in (0, 1))
-        axis.errorbar(sizes, means, yerr=spreads, fmt=style, capsize=3, label=name)
+        axis.errorbar(sizes, means, yerr=spreads, fmt=styles[name], capsize=3, label=name)
     axis.set(xscale="log", xlabel="labelled rows", ylabel="test score")
     axis.grid(alpha=0.3)
     axis.legend()

@@ -8,8 +8,9 @@ from datasets import ClassLabel, Dataset, Features, Value
 
 from hf_rnn.commands import learning_curve
 from hf_rnn.data.files.readers import DataError
-from hf_rnn.linear import baselines
+from hf_rnn.linear import baselines, fasttext
 from hf_rnn.linear.baselines import classify_texts, tag_sentences
+from hf_rnn.linear.fasttext import classify_by_fasttext
 from hf_rnn.tuning import learning_curve as curves
 
 pytestmark = pytest.mark.lowest
@@ -87,6 +88,31 @@ def test_baselines_learn(tmp_path):
     sentences, tags = ([row[name] for row in TAGGED] for name in ("tokens", "tags"))
     found = tag_sentences(sentences, tags, [["in", "Ulsan"]], lambda a, b: float(a == b), str(tmp_path / "crf"))
     assert found == [["O", "B-city"]]
+
+
+def test_fasttext(tmp_path, monkeypatch, capsys):
+    """It learns what tells rows apart, the same again, and stands in table and picture beside the others; labels may have any name."""
+    pytest.importorskip("fasttext", reason="the extra fasttext is not installed")
+    monkeypatch.setattr(fasttext, "SETTINGS", fasttext.SETTINGS[::5])
+    rows = [{**row, "label": {"0": "not so good", "1": "__label__ good"}[row["label"]]} for row in TEXTS] * 4
+    texts, labels = ([row[name] for row in rows] for name in ("text", "label"))
+    found = classify_by_fasttext(texts, labels, ["good\nfilm", "bad film", ""], str(tmp_path / "rows.txt"), seed=1)
+    assert found[:2] == ["__label__ good", "not so good"]
+    assert found == classify_by_fasttext(texts, labels, ["good\nfilm", "bad film", ""], str(tmp_path / "rows.txt"), seed=1)
+    monkeypatch.setattr(curves, "train_by_options", lambda *_: SimpleNamespace(metrics={"test_accuracy": 0.5}))
+    options = [*write(tmp_path, rows), "--sizes", "80", "--seeds", "1", "--fasttext", "true"]
+    assert list(learning_curve.main(options)[80]) == ["baseline", "fasttext", "hf-rnn"]
+    assert "| rows |    baseline |    fasttext |     hf-rnn | difference |" in capsys.readouterr().out
+
+
+def test_fasttext_where_it_cannot_be(tmp_path, monkeypatch):
+    """It is missed before anything is measured, and is for texts with labels alone."""
+    monkeypatch.setattr(curves, "find_spec", lambda name: None)
+    with pytest.raises(ValueError, match=r"`fasttext` needs the package 'fasttext'. Install it with pip install '\.\[fasttext\]'"):
+        learning_curve.main([*write(tmp_path, TEXTS), "--fasttext", "true"])
+    monkeypatch.setattr(curves, "find_spec", lambda name: name)
+    with pytest.raises(ValueError, match="`fasttext` classifies texts, got rows with tags or spans. Leave --fasttext out"):
+        learning_curve.main([*write(tmp_path, TAGGED), "--fasttext", "true"])
 
 
 def test_other_rows_and_damage(tmp_path, monkeypatch):
