@@ -30,7 +30,7 @@ class CheckArguments:
     folds: int = option("Parts of the training rows, each judged by a model of the others.", 5, within="[2, 100]")
 
 
-READ = ("text_column_name", "label_column_name", "label_names", "missing_labels", "annotators")
+READ = ("text_column_name", "label_column_name", "label_names", "missing_labels", "annotators", "encoding", "separator")
 KINDS = (
     pick(DataArguments, "train_file", "validation_file", "test_file", "split_seed", *READ),
     CheckArguments,

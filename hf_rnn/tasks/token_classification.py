@@ -92,6 +92,8 @@ class TokenClassification(Task):
         else:
             names = {split: feature_names(rows, columns.labels) for split, rows in splits.items()}
             labels = keep_labels(known, collect_labels(splits, columns.labels, names, may_differ))
+            if len(labels) < 2:
+                raise DataError(f"Column {columns.labels!r} must hold at least 2 tags, got {list(labels)}. Is it the --label_column_name?")
         if options.model.crf_constraints and "train" in splits:
             _check_scheme(splits["train"], columns.labels, options.model.crf_constraints)
         intents = None
