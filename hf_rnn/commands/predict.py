@@ -23,10 +23,11 @@ from ..data.writing import check_output_file
 from ..inference.loading import load
 from ..inference.precision import PRECISIONS, choose_precision, products_in
 from ..inference.predictor import Predictor
+from ..inference.rows import InputRow, Keeping, row_windows
 from ..inference.shapes import FIELDS, SHAPES, TAKEN
 from ..options import check_given, option, pick, read_arguments
 from .answers import answers_to
-from .input_rows import InputRow, Keeping, read_input, row_windows
+from .input_rows import read_input
 
 Answer: TypeAlias = Callable[[list[InputRow]], list[Row]]
 Shape: TypeAlias = Callable[[Row], Row]

@@ -24,13 +24,6 @@ def _of(change: Callable[[str], str]) -> Reading:
 
 
 READINGS: dict[str, Reading] = {
-    "if `end` were their last character: add 1 to every `end`": lambda text, start, end: (text, start, end + 1),
-    "if characters were counted from 1: subtract 1 from every `start` and `end`": lambda text, start, end: (text, start - 1, end - 1),
-    "if characters were counted from 1 and `end` were the last one: subtract 1 from every `start`": lambda text, start, end: (
-        text,
-        start - 1,
-        end,
-    ),
     "if UTF-16 units were counted, as JavaScript does: convert them to characters": _stretched(lambda char: 1 + (char > "\uffff")),
     "if bytes of UTF-8 were counted: convert them to characters": _stretched(lambda char: len(char.encode())),
     "if CR LF were counted as one character: replace it by LF in the texts": _of(lambda text: text.replace("\r\n", "\n")),
@@ -41,6 +34,13 @@ READINGS: dict[str, Reading] = {
     "in texts of the form NFD: normalise the texts": _of(lambda text: normalize("NFD", text)),
     "in texts without entities of HTML: unescape the texts": _of(unescape),
     "in texts without white space at their beginning: strip the texts": _of(str.lstrip),
+    "if `end` were their last character: add 1 to every `end`": lambda text, start, end: (text, start, end + 1),
+    "if characters were counted from 1: subtract 1 from every `start` and `end`": lambda text, start, end: (text, start - 1, end - 1),
+    "if characters were counted from 1 and `end` were the last one: subtract 1 from every `start`": lambda text, start, end: (
+        text,
+        start - 1,
+        end,
+    ),
 }
 
 
@@ -63,8 +63,10 @@ def describe_offsets(texts: Sequence[str], spans: Sequence[Iterable[Span]]) -> s
             continue
         now = sum(_is_whole(*place) for place, _ in other) / len(other)
         then = sum(_is_whole(*read_as) for _, read_as in other) / len(other)
-        if then >= LEAST_WHOLE and now <= MOST_WHOLE and then > most:
-            best, most = told, then
+        in_all = sum(_is_whole(*read(*place)) for place in found) / len(found)
+        # of readings that explain as much, what texts may count is likelier than another first or last place
+        if then >= LEAST_WHOLE and now <= MOST_WHOLE and in_all > most:
+            best, most = told, in_all
     return None if best is None else f"{len(odd):,} of {len(found):,} begin or end inside words, and would not {best}."
 
 
