@@ -232,6 +232,8 @@ def read_rows(name: str, options: TaskOptions, places: Places, given: Splits | N
 def _fill_defaults(kind: type[Task], rows: AnyDataset | None, column: str, options: TaskOptions, more: int) -> dict[str, Any]:
     """Let what the options leave out follow from the training rows; return it, and say so before training."""
     size = Size.of(iterate_texts(rows, column)) if isinstance(rows, Dataset) else UNKNOWN
+    if size.empty:
+        logger.warning(f"{size.empty:,} of {size.rows:,} training rows have no text in column {column!r}: remove them if they should.")
     # rows for a teacher are rows to learn from, but none to hold out
     grown, width = size.grown(more), foreign_width(options.model)
     chosen = kind.defaults(grown, options) if width is None else fine_tuning_defaults(grown, width, kind.has_tags)

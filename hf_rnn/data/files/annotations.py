@@ -12,7 +12,7 @@ from . import studio
 from .errors import DataError
 from .reading import AS_IS, ReadingOptions
 from .rows import Row, is_tokens
-from .span_cells import LABELS, as_span, holds_spans, spelled, tags_of_tokens
+from .span_cells import LABELS, as_span, as_spans, holds_spans, spelled, tags_of_tokens
 
 logger = get_logger(__name__)
 
@@ -229,7 +229,7 @@ class Annotations:
         tokens, text = _token_column(row), self._text_column(row)
         if tokens is not None and (text is None or self._count_tokens(tokens, text)) and (not cell or holds_spans(cell)):
             others = {key: value for key, value in row.items() if key not in (name, tokens) and not self.spans[key] and _is_flat(value)}
-            spans = [as_span(each, tokens in WITH_LAST) for each in cell or []]
+            spans = as_spans(cell or [], tokens in WITH_LAST)
             return {**others, "tokens": row[tokens], "tags": tags_of_tokens(row[tokens], spans, self.reading.overlapping_spans)}
         if text is None or (cell and not holds_spans(cell)):
             if cell and not any(each in row for each in NO_SPANS):
@@ -237,7 +237,7 @@ class Annotations:
                 raise DataError(f"A row has spans but {what} {TEXTS}: {str(row)[:200]}. Mend or remove it, or pass --text_column_name.")
             return row
         others = {key: value for key, value in row.items() if key != name and not self.spans[key] and _is_flat(value)}
-        return {**others, "text": row[text], "spans": [as_span(each) for each in cell or []]}
+        return {**others, "text": row[text], "spans": as_spans(cell or [])}
 
     def _text_column(self, row: Row) -> str | None:
         """Return the column of texts of a row: the named one, or the first usual one."""

@@ -42,6 +42,16 @@ def _is_span(value: Any) -> bool:
     return kinds in ([int, int, str], [str, int, int], [int, int, str, str])
 
 
+def as_spans(cell: Sequence[Any], has_last: bool = False) -> list[Row]:
+    """Return the spans of a cell as `as_span` does, one for each label of a span."""
+    spans = []
+    for value in cell:
+        found = next((value[name] for name in LABELS if name in value), None) if isinstance(value, dict) else None
+        labels = found if isinstance(found, list) and found else [None]
+        spans += [{**as_span(value, has_last), **({} if label is None else {"label": str(label)})} for label in labels]
+    return spans
+
+
 def as_span(value: Any, has_last: bool = False) -> Row:
     """Return a span as a dictionary of `start`, `end`, `label` and `quote`, the text that was noted, or None.
 

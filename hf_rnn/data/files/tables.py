@@ -1,6 +1,7 @@
 """Read tables: comma-separated and the like, with whatever separates and quotes their cells and whatever title stands above them."""
 
 import csv
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,6 +22,8 @@ logger = get_logger(__name__)
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "pipes"}
 # bytes of a cell of a table
 LARGEST_CELL = 2**31 - 1
+# a cell whose quotes stand behind a blank
+QUOTED = re.compile(r" +\"[^\"]*\"|\s+'[^']*'")
 # rows of a title above a header, at most
 MOST_TITLES = 20
 # characters and words that no name of a column has
@@ -45,12 +48,14 @@ class Dialect:
         quote (`str`, *optional*): Around cells; None if quotes are characters.
         escape (`str`, *optional*): Before quotes in cells, where they are not doubled.
         skip (`int`): Lines before the header.
+        has_blanks (`bool`): Whether blanks before cells are none of theirs.
     """
 
     separator: str
     quote: str | None = '"'
     escape: str | None = None
     skip: int = 0
+    has_blanks: bool = False
 
     def reader(self, lines: Iterable[str]) -> Any:
         """Return a `csv.reader` of the lines after those to skip."""
@@ -60,6 +65,7 @@ class Dialect:
             return csv.reader(lines, delimiter=self.separator, quoting=csv.QUOTE_NONE)
         doubled = self.escape is None
         options: dict[str, Any] = {"quotechar": self.quote, "escapechar": self.escape, "doublequote": doubled, "strict": True}
+        options["skipinitialspace"] = self.has_blanks
         return csv.reader(lines, delimiter=self.separator, **options)
 
     def fit(self, lines: Iterable[str]) -> tuple[int, float]:
@@ -108,6 +114,23 @@ class _Below(Source):
 
 def find_dialect(source: Source) -> Dialect:
     """Return how a whole file separates and quotes its cells, and what title stands above them; say what its ending does not tell."""
+    dialect = _below_titles(source)
+    return replace(dialect, has_blanks=_parts_by_blanks(source, dialect))
+
+
+def _parts_by_blanks(source: Source, dialect: Dialect) -> bool:
+    """Return whether quoted cells have a blank before them, which makes the quotes characters, and all rows fit without those blanks."""
+    if dialect.quote is None or not _has(source, f"{dialect.separator} {dialect.quote}"):
+        return False
+    with source.lines() as lines:
+        try:
+            is_quoted = any(QUOTED.fullmatch(cell) for row in dialect.reader(lines) for cell in row)
+        except csv.Error:
+            return False
+    return is_quoted and _fits(source, replace(dialect, has_blanks=True))
+
+
+def _below_titles(source: Source) -> Dialect:
     titles = max(_count_titles(source, separator) for separator in (source.separator or "".join(SEPARATORS)))
     if not titles:
         return _find_dialect(source)
@@ -133,13 +156,18 @@ def _count_titles(source: Source, separator: str) -> int:
                     header = _trim(row, 1)
                     if not skip or not looks_like_names(header):
                         return 0
-                elif reader.line_num > MOST_TITLES or is_usual_name(filled):
+                elif reader.line_num > MOST_TITLES or is_usual_name(filled) or any(map(_has_several, filled)):
                     return 0
                 else:
                     skip = reader.line_num
         except csv.Error:
             return 0
     return skip if count > 1 else 0
+
+
+def _has_several(cell: str) -> bool:
+    """Return whether a cell is several by some separator."""
+    return any(sum(bool(part.strip()) for part in cell.split(separator)) > 1 for separator in SEPARATORS)
 
 
 def looks_like_names(cells: Sequence[Any]) -> bool:
@@ -264,6 +292,9 @@ def _read_cells(source: Source, reader: Any, skip: int) -> Iterator[Row]:
                 yield {}
                 continue
             values = _trim(values, len(header))
+            if [value.strip().strip("\ufeff") for value in values] == names:
+                logger.warning_once(f"{source.path}, line {reader.line_num + skip}: the header stands there again, which is left out.")
+                continue
             if len(values) != len(header):
                 raise DataError(
                     f"{source.path}, row {number} (line {reader.line_num + skip}): {len(values)} values for {len(header)} columns "
@@ -292,7 +323,7 @@ def check_header(path: str, header: Sequence[Any], line: int = 1) -> list[str]:
 def _remedy_of_width(values: Sequence[str], header: Sequence[str], number: int) -> str:
     if any("\0" in value for value in values):
         return "Zero bytes are left by a file that was not written completely. Write it again."
-    if number == 1 and len(values) == len(header) + 1:
+    if number == 1 and len(values) == len(header) + 1 > 2:
         return "If the first value is the number of a row, name its column in the header; else quote separators inside values."
     return "Quote separators inside values, or write the file as tsv or jsonl."
 

@@ -8,7 +8,7 @@ import zipfile
 
 import pytest
 
-from hf_rnn.data.files import excel, json_files, opening, tables
+from hf_rnn.data.files import conll, excel, json_files, lines, opening, tables
 from hf_rnn.data.files.readers import DataError, read_rows
 from hf_rnn.data.files.reading import ReadingOptions
 
@@ -20,10 +20,10 @@ LINES = "\n".join(map(json.dumps, ROWS))
 @pytest.fixture
 def told(monkeypatch):
     """Return what is said while files are read."""
-    lines = []
-    for module in (excel, json_files, opening, tables):
-        monkeypatch.setattr(module.logger, "warning_once", lines.append)
-    return lines
+    said = []
+    for module in (conll, excel, json_files, lines, opening, tables):
+        monkeypatch.setattr(module.logger, "warning_once", said.append)
+    return said
 
 
 def book(*rows, merged=()):
@@ -57,6 +57,31 @@ READ = [
     ("a.xlsx", book(["Reviews 2024"], [], *SHEET), {}, ROWS, "in row 3, below a title"),
     ("a.csv", "text\nhello there\nx\n", {}, [{"text": "hello there"}, {"text": "x"}], None),
     ("a.csv", "notes\nhello there\nx\n", {}, [{"notes": "hello there"}, {"notes": "x"}], None),
+    (
+        "a.csv",
+        f"{TABLE}\ufefftext,label\nlast,neg\n",
+        {},
+        [*ROWS, {"text": "last", "label": "neg"}],
+        "line 5: the header stands there again",
+    ),
+    (
+        "a.csv",
+        "text,label\nhttp://a?b;c,x\nhttp://d?e;f,y\n",
+        {},
+        [{"text": "http://a?b;c", "label": "x"}, {"text": "http://d?e;f", "label": "y"}],
+        None,
+    ),
+    ("a.csv", 'text, label\n"a, b", "x"\n"c", "y"\n', {}, [{"text": "a, b", "label": "x"}, {"text": "c", "label": "y"}], None),
+    ("a.csv", 'text,label\n"he said, ""so""", x\n', {}, [{"text": 'he said, "so"', "label": " x"}], None),
+    # labels of fastText before a tab
+    (
+        "a.txt",
+        "__label__pos\tgood film\n__label__neg bad\n",
+        {},
+        [{"text": "good film", "label": "pos"}, {"text": "bad", "label": "neg"}],
+        "labels of fastText",
+    ),
+    ("a.conll", "a B-X\n" * 101, {}, [{"column_0": ["a"] * 101, "column_1": ["B-X"] * 101}], "all 101 tokens are one sentence"),
     # merged cells, formulas
     (
         "a.xlsx",

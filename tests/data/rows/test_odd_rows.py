@@ -200,6 +200,10 @@ SHAPES = [
     ({"text": SENTENCE, "ents": [{"start_char": 7, "end_char": 15, "label_": "LOC"}]}, PLACE),
     ({"text": SENTENCE, "spans": [{"start": 7.0, "end": "15", "label": "LOC"}]}, PLACE),
     ({"text": SENTENCE, "label": [["LOC", 7, 15]]}, PLACE),
+    (
+        {"text": SENTENCE, "label": [{"start": 7, "end": 15, "labels": ["LOC", "CITY"]}]},
+        {**PLACE, "spans": [PLACE["spans"][0], {**PLACE["spans"][0], "label": "CITY"}]},
+    ),
     ({"text": SENTENCE, "entities": [[7, 15, "LOC", "New York"]]}, {**PLACE, "spans": [{**PLACE["spans"][0], "quote": "New York"}]}),
     ({"text": SENTENCE, "tokens": TOKENS, "entities": [[7, 15, "LOC"]]}, {**PLACE, "tokens": TOKENS}),
 ]
