@@ -130,6 +130,8 @@ class DataArguments:
     )
     label_separator: str | None = option("What parts the labels in a cell of text, such as ','.")
     missing_labels: str = option("Rows without a label: 'error' names them all, 'drop' leaves them out.", "error", choices=list(MISSING))
+    encoding: str | None = option("Encoding of text files, such as cp1252; found out by default.")
+    separator: str | None = option("Character between the cells of tables, or tab; found out by default.")
     sentence_column_name: str | None = option("Column that numbers the sentences of a table with a token a row; a usual one by default.")
     overlapping_spans: str = option(
         "Spans that overlap: 'error', or which stays, the 'longest' or the 'first'.", "error", choices=list(OVERLAPS)
@@ -163,6 +165,8 @@ class DataArguments:
             missing_labels=self.missing_labels,
             overlapping_spans=self.overlapping_spans,
             annotators=self.annotators,
+            encoding=self.encoding,
+            separator="\t" if self.separator in ("tab", "\\t") else self.separator,
         )
 
 

@@ -13,7 +13,7 @@ from ..data.files.errors import DataError
 from ..data.files.writers import Rows, json_line
 from ..data.locking import held
 from ..data.writing import disk_problem, written_whole
-from .input_rows import InputRow
+from ..inference.rows import InputRow
 
 # writes a file from what gives its rows
 Convert = Callable[[str | Path, Rows], None]

@@ -4,7 +4,6 @@ Example:
     hf-rnn check --train_file reviews.csv --test_file test.csv --output_dir outputs/check
 """
 
-import csv
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 from datasets import disable_progress_bars
 
 from ..arguments import DataArguments, LabelledTrainingArguments
+from ..data.files.writers import write_table
 from ..data.visible import visible
 from ..data.writing import check_output_dir, written_whole
 from ..evaluation.checking import Findings, check_rows
@@ -30,7 +30,7 @@ class CheckArguments:
     folds: int = option("Parts of the training rows, each judged by a model of the others.", 5, within="[2, 100]")
 
 
-READ = ("text_column_name", "label_column_name", "label_names", "missing_labels", "annotators")
+READ = ("text_column_name", "label_column_name", "label_names", "missing_labels", "annotators", "encoding", "separator")
 KINDS = (
     pick(DataArguments, "train_file", "validation_file", "test_file", "split_seed", *READ),
     CheckArguments,
@@ -50,10 +50,7 @@ def main(argv: list[str] | None = None) -> Findings:
     with writing_to(run.output_dir, SAME_COMMAND):
         findings = check_rows(files, reading, checking.folds, data.split_seed)
         folder = Path(run.output_dir)
-        with written_whole(folder / TABLE) as file:
-            writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(lines_of(findings))
+        write_table(folder / TABLE, lambda: lines_of(findings), names=FIELDS)
         with written_whole(folder / PAGE) as file:
             file.write(findings_page(findings))
         print("\n".join(visible(line) for line in describe(findings)))

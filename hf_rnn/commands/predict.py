@@ -15,7 +15,6 @@ from typing import TypeAlias
 
 from ..arguments import DataArguments, LoadArguments, UseArguments
 from ..data.files.cells import as_text
-from ..data.files.reading import ReadingOptions
 from ..data.files.rows import TEXT_COLUMNS, TOKEN_COLUMNS, Row
 from ..data.files.writers import Rows, check_ending, write_rows
 from ..data.fingerprints import fingerprint
@@ -24,10 +23,11 @@ from ..data.writing import check_output_file
 from ..inference.loading import load
 from ..inference.precision import PRECISIONS, choose_precision, products_in
 from ..inference.predictor import Predictor
+from ..inference.rows import InputRow, Keeping, row_windows
 from ..inference.shapes import FIELDS, SHAPES, TAKEN
 from ..options import check_given, option, pick, read_arguments
 from .answers import answers_to
-from .input_rows import InputRow, Keeping, read_input, row_windows
+from .input_rows import read_input
 
 Answer: TypeAlias = Callable[[list[InputRow]], list[Row]]
 Shape: TypeAlias = Callable[[Row], Row]
@@ -68,11 +68,12 @@ class PredictArguments:
     )
 
 
+READ = ("text_column_name", "label_column_name", "sentence_column_name", "encoding", "separator")
 KINDS = (
     PredictArguments,
     LoadArguments,
     pick(UseArguments, "device", "output_file", batch_size=1024),
-    pick(DataArguments, "text_column_name", "label_column_name", "sentence_column_name"),
+    pick(DataArguments, *READ),
 )
 
 
@@ -117,7 +118,7 @@ def _input_rows(predictor: Predictor, arguments: SimpleNamespace) -> Iterable[In
         return [InputRow(as_text(arguments.text, "--text"))]
     decoder = predictor.decoder
     keeping = Keeping(arguments.keep_columns, {*FIELDS[decoder.kind], *TAKEN.get(arguments.format, ())})
-    reading = ReadingOptions(arguments.text_column_name, arguments.label_column_name, arguments.sentence_column_name)
+    reading = DataArguments(**{name: getattr(arguments, name) for name in READ}).reading
     own = [decoder.text_column] if decoder.text_column else []
     return read_input(arguments.input_file, keeping, reading, (*own, *TEXT_COLUMNS, *decoder.more_columns, *TOKEN_COLUMNS))
 

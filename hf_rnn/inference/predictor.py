@@ -1,5 +1,6 @@
 """From texts to answers: labels with scores, tags and spans, and why."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -11,7 +12,9 @@ from ..tasks.decoding import Decoder, Text, decoder_of
 from .bulk import BATCH_CHARACTERS, BATCH_PIECES, batches, size, windows
 from .explaining import explain
 from .gates import trace_gates
-from .texts import Texts, iterate_texts
+from .rows import InputRow, Keeping, row_windows
+from .shapes import FIELDS
+from .texts import Texts, iterate_rows, iterate_texts
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,9 @@ class Predictor:
         """Answer texts, as `predict` does."""
         return self.predict(texts, batch_size)
 
-    def predict(self, texts: Texts, batch_size: int = 256, all_scores: bool = False) -> list[dict[str, Any]]:
+    def predict(
+        self, texts: Texts, batch_size: int = 256, all_scores: bool = False, keep_columns: Sequence[str] | str | None = None
+    ) -> list[dict[str, Any]]:
         """Answer texts, in their order; those of similar length together, in bounded memory.
 
         Args:
@@ -47,12 +52,15 @@ class Predictor:
                 what yields texts one by one.
             batch_size (`int`): Texts at a time, at most; long ones are fewer.
             all_scores (`bool`): Whether a classifier of one label tells the `scores` of all labels too.
+            keep_columns (`Sequence`, *optional*): Names of columns of the rows that come back before the answers, or "all"; by default the
+                answers stand alone, in the order of the rows.
 
         Returns:
-            `list`: A dictionary for each text. Of a classifier `text` with `label` and `score` (one label), `scores` (several labels)
-            or `prediction` (regression); of a tagger `tokens` and `tags`, for a string also its `text` and `spans` as pipelines give
-            them (`start`, `end`, `entity_group`, `score`, `word`), and `intent` if the model has any. A tagger of raw text gives
-            `text` and `spans`, and for a list of tokens, which it reads joined by spaces, `tokens` and their BIO `tags`.
+            `list`: A dictionary for each text, after the columns that are kept. Of a classifier `text` with `label` and `score` (one
+            label), `scores` (several labels) or `prediction` (regression); of a tagger `tokens` and `tags`, for a string also its `text`
+            and `spans` as pipelines give them (`start`, `end`, `entity_group`, `score`, `word`), and `intent` if the model has any.
+            A tagger of raw text gives `text` and `spans`, and for a list of tokens, which it reads joined by spaces, `tokens` and
+            their BIO `tags`.
             Below a threshold the `label` is None, `best` says what it would have been, and spans are left out.
 
         Raises:
@@ -60,9 +68,21 @@ class Predictor:
         """
         decoder = replace(self.decoder, all_scores=True) if all_scores else self.decoder
         own = [decoder.text_column] if decoder.text_column else []
+        usual = (*own, *TEXT_COLUMNS, *decoder.more_columns, *TOKEN_COLUMNS)
         answers: list[dict[str, Any]] = []
-        for window in windows(iterate_texts(texts, (*own, *TEXT_COLUMNS, *decoder.more_columns, *TOKEN_COLUMNS))):
-            answers += _answer(decoder, window, batch_size)
+        if keep_columns is None:
+            for window in windows(iterate_texts(texts, usual)):
+                answers += _answer(decoder, window, batch_size)
+            return answers
+        names = [keep_columns] if isinstance(keep_columns, str) else list(keep_columns)
+        keeping = Keeping(names, FIELDS[decoder.kind])
+        rows = (
+            InputRow(text, keeping.others(row, column, f"row {number}"))
+            for number, (text, row, column) in enumerate(iterate_rows(texts, usual))
+        )
+        for kept in row_windows(rows):
+            answered = _answer(decoder, [row.text for row in kept], batch_size)
+            answers += [{**row.others, **answer} for row, answer in zip(kept, answered, strict=True)]
         return answers
 
     def explain(self, text: str, label: str | None = None, token: int | None = None) -> dict[str, Any]:

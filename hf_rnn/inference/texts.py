@@ -40,6 +40,36 @@ def iterate_texts(given: Texts, usual: Sequence[str]) -> Iterator[Text]:
         yield _text(each, number, usual)
 
 
+def iterate_rows(given: Texts, usual: Sequence[str]) -> Iterator[tuple[Text, dict[str, Any], str]]:
+    """Yield each text with the row that it is of, and the name of its column.
+
+    Args:
+        given: Rows: dictionaries, a dictionary of columns, a frame, a data set, or what yields rows.
+        usual (`Sequence`): Columns that may hold the texts of rows, the first that is there counts.
+
+    Raises:
+        DataError: What is given has no rows, or one holds something else where a text should be.
+    """
+    rows = _rows(given, usual)
+    for number, row in enumerate(rows if isinstance(rows, Iterable) and not isinstance(rows, str | bytes) else [rows]):
+        if not isinstance(row, Mapping):
+            raise DataError(f"`keep_columns` needs rows with columns, got {typed(row)}. Pass dictionaries, a frame or a data set.")
+        column = _column(list(row), usual)
+        yield _text(row[column], number, usual), dict(row), column
+
+
+def _rows(given: Any, usual: Sequence[str]) -> Any:
+    """Return a single row, a dictionary of columns or a frame as rows; others as they are."""
+    if hasattr(given, "to_dict") and hasattr(given, "columns"):
+        return given.to_dict("records")
+    if not isinstance(given, Mapping):
+        return given
+    name = _column(list(given), usual)
+    if isinstance(given[name], str) or (name in TOKEN_COLUMNS and is_tokens(given[name])):
+        return [given]
+    return [dict(zip(given, cells, strict=True)) for cells in zip(*given.values(), strict=True)]
+
+
 def _columns(given: Any) -> list[str] | None:
     """Return the columns of a row, a frame, a data set or a dictionary of columns, else None."""
     if isinstance(given, Mapping):

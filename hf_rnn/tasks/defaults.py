@@ -26,22 +26,25 @@ class Size:
         rows (`int`): Rows with labels.
         words (`int`): Words in them, as white space parts them; where it parts few, one in `LETTERS` characters.
         characters (`int`): Different characters.
+        empty (`int`): Rows with nothing but white space.
     """
 
     rows: int
     words: int
     characters: int
+    empty: int = 0
 
     @classmethod
     def of(cls, texts: Iterable[str]) -> "Size":
         """Measure texts, read once."""
-        rows = words = 0
+        rows = words = empty = 0
         alphabet: set[str] = set()
         for text in texts:
             rows += 1
+            empty += not text.strip()
             words += max(len(text.split()), len(text) // LETTERS)
             alphabet.update(text)
-        return cls(rows, words, len(alphabet))
+        return cls(rows, words, len(alphabet), empty)
 
     def grown(self, rows: int) -> "Size":
         """Return what there is with so many more rows of the same kind."""

@@ -2,8 +2,9 @@
 
 from dataclasses import fields
 
+from ..data.files.annotations import SPAN_COLUMNS
 from ..data.rows.annotated import holds_spans
-from ..data.rows.splits import Splits
+from ..data.rows.splits import Splits, column_names
 from .span_labelling import SpanLabelling
 from .task import Task, TaskOptions
 from .text_classification import TextClassification
@@ -41,4 +42,5 @@ def _reads_raw_text(splits: Splits, options: TaskOptions) -> bool:
     """Return whether the rows are raw texts with spans: as the options say, or because there are spans and no tokens."""
     if options.data.from_text is not None:
         return options.data.from_text
-    return holds_spans(next(iter(splits.values())))
+    rows, named = next(iter(splits.values())), options.data.label_column_name
+    return holds_spans(rows, named if any(name in column_names(rows) for name in SPAN_COLUMNS) else None)

@@ -11,6 +11,7 @@ from transformers.trainer_utils import PredictionOutput
 from transformers.utils import logging
 
 from ..arguments import DataArguments
+from ..data.files.errors import DataError
 from ..data.files.locations import Places
 from ..data.rows.annotated import annotated_texts
 from ..data.rows.encoding import map_splits
@@ -93,6 +94,8 @@ class SpanLabelling(Task):
         if known is not None and not options.training.do_train:
             return cls(tuple(known), columns, NO_LIMIT)
         kinds = collect_labels(splits, columns.labels, dict.fromkeys(splits), options.data.unknown_labels == "wrong")
+        if not kinds:
+            raise DataError("No training row has a span, so that there is nothing to learn. Is it the --label_column_name?")
         labels = keep_labels(known, ["O", *(f"{prefix}-{kind}" for kind in kinds for prefix in "BI")])
         model = options.model
         is_borrowed = model.embeddings_from and not options.borrows_words

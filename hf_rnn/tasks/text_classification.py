@@ -18,7 +18,7 @@ from ..data.files.rows import TEXT_COLUMNS
 from ..data.rows.encoding import drop_truncated, encode_texts, map_splits
 from ..data.rows.label_columns import JOINED, read_labels
 from ..data.rows.labels import collect_labels, feature_names
-from ..data.rows.splits import LABEL_COLUMNS, AnyDataset, Splits, choose_column, iterate_cells
+from ..data.rows.splits import LABEL_COLUMNS, AnyDataset, Splits, check_columns, choose_column, column_names, iterate_cells
 from .defaults import Size, classifier_defaults, student_defaults
 from .metrics import ClassificationMetric, MultiLabelMetric, RegressionMetric, load_metric
 from .report import NO_ANSWERS, Answered, Confusion, Report, ScoredAnswers, class_table
@@ -67,12 +67,17 @@ class TextClassification(Task):
         """Return both columns; a test split alone may lack labels."""
         first = "train" if "train" in splits else next(iter(splits))
         text = choose_column(splits[first], first, data.text_column_name, TEXT_COLUMNS, "text_column_name")
+        check_columns(splits, first, text, "text_column_name")
         if data.label_columns:
             return Columns(text, JOINED)
         if first == "test" and data.label_column_name is None:
             present = [name for name in LABEL_COLUMNS if name in (splits[first].column_names or [])]
             return Columns(text, (present or LABEL_COLUMNS)[0])
-        return Columns(text, choose_column(splits[first], first, data.label_column_name, LABEL_COLUMNS, "label_column_name"))
+        labels = choose_column(splits[first], first, data.label_column_name, LABEL_COLUMNS, "label_column_name")
+        # of a test split without labels no other column is called as those are
+        needed = {split: rows for split, rows in splits.items() if split != "test" or {*LABEL_COLUMNS} & {*column_names(rows)}}
+        check_columns(type(splits)(needed), first, labels, "label_column_name")
+        return Columns(text, labels)
 
     @classmethod
     def read_labels(cls, splits: Splits, columns: Columns, options: TaskOptions, places: Places) -> Splits:

@@ -15,11 +15,11 @@ from ..data.files.cells import place
 from ..data.files.detokenization import join_tokens
 from ..data.files.locations import Places
 from ..data.files.readers import DataError
-from ..data.files.rows import TOKEN_COLUMNS
+from ..data.files.rows import TEXT_COLUMNS, TOKEN_COLUMNS
 from ..data.rows.encoding import encode_tokens, map_splits
-from ..data.rows.label_columns import read_lists, read_tags
 from ..data.rows.labels import collect_labels, feature_names
-from ..data.rows.splits import TAG_COLUMNS, AnyDataset, Splits, choose_column, column_names, iterate_cells
+from ..data.rows.splits import TAG_COLUMNS, AnyDataset, Splits, check_columns, choose_column, column_names, iterate_cells
+from ..data.rows.tag_columns import read_lists, read_tags, read_words
 from ..models.tags import first_violation, guess_scheme, spans_of_tags
 from .defaults import Size, student_defaults, tagger_defaults
 from .metrics import SpanMetric, TokenMetric, load_metric
@@ -67,7 +67,11 @@ class TokenClassification(Task):
     def choose_columns(cls, splits: Splits, data: DataArguments) -> Columns:
         """Return the columns; every split needs them, as unlabelled sentences are for `hf-rnn predict`."""
         first = "train" if "train" in splits else next(iter(splits))
-        text = choose_column(splits[first], first, data.text_column_name, TOKEN_COLUMNS, "text_column_name")
+        # words and tags may be texts with white space between
+        has_tags = any(name in column_names(splits[first]) for name in TAG_COLUMNS)
+        texts = (*TOKEN_COLUMNS, *TEXT_COLUMNS) if has_tags else TOKEN_COLUMNS
+        text = choose_column(splits[first], first, data.text_column_name, texts, "text_column_name")
+        check_columns(splits, first, text, "text_column_name")
         # the tag of CoNLL columns is the last
         usual = [name for name in column_names(splits[first]) if name.startswith("column_")][-1:] or list(TAG_COLUMNS)
         labels = choose_column(splits[first], first, data.label_column_name, usual, "label_column_name")
@@ -82,7 +86,8 @@ class TokenClassification(Task):
         """Return the splits with lists of tokens and of tags, these as BIO or BIOES whatever their scheme of spans."""
         if options.data.streaming:
             return splits
-        return read_tags(read_lists(read_lists(splits, columns.text), columns.labels), columns.labels)
+        splits = read_lists(read_lists(splits, columns.text), columns.labels)
+        return read_tags(read_words(splits, columns.text, columns.labels), columns.labels)
 
     @classmethod
     def of_rows(cls, splits: Splits, columns: Columns, options: TaskOptions) -> "TokenClassification":
@@ -93,6 +98,8 @@ class TokenClassification(Task):
         else:
             names = {split: feature_names(rows, columns.labels) for split, rows in splits.items()}
             labels = keep_labels(known, collect_labels(splits, columns.labels, names, may_differ))
+            if len(labels) < 2:
+                raise DataError(f"Column {columns.labels!r} must hold at least 2 tags, got {list(labels)}. Is it the --label_column_name?")
         if options.model.crf_constraints and "train" in splits:
             _check_scheme(splits["train"], columns.labels, options.model.crf_constraints)
         intents = None

@@ -1,6 +1,5 @@
 """The rows of a run: those that the options name, and validation rows held out."""
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from os import PathLike
@@ -13,16 +12,19 @@ from datasets import Dataset, IterableDataset
 from transformers.utils import logging
 
 from ..arguments import DataArguments, RnnTrainingArguments
+from ..data.files.cells import plain
 from ..data.files.locations import Places
 from ..data.files.readers import DataError
+from ..data.files.rows import Row
 from ..data.files.studio import WORK
+from ..data.files.writers import json_line
 from ..data.rows.splits import Splits, draw_validation, first_rows, load_splits, row_labels
 from ..tasks.defaults import validation_share
 
 logger = logging.get_logger(__name__)
 
 # names under which data sets on the Hub keep their validation split
-VALIDATION_NAMES = ("validation", "valid", "dev")
+VALIDATION_NAMES = ("validation", "valid", "dev", "val", "eval")
 
 
 @contextmanager
@@ -47,7 +49,7 @@ def files_of(rows: Mapping[str, Any]) -> Iterator[dict[str, str]]:
             elif value is not None:
                 files[f"{split}_file"] = str(Path(folder) / f"{split}.jsonl")
                 with open(files[f"{split}_file"], "w", encoding="utf-8") as file:
-                    file.writelines(json.dumps(row, ensure_ascii=False, default=_plain) + "\n" for row in _records(value, split))
+                    file.writelines(json_line(_plain_row(row, split)) for row in _records(value, split))
         yield files
 
 
@@ -55,10 +57,15 @@ def _records(rows: Any, split: str) -> Iterable[Mapping[str, Any]]:
     """Return rows as dictionaries."""
     if isinstance(rows, (Dataset, IterableDataset)):
         return map(_without_gaps, rows) if is_export(rows) else rows
-    if hasattr(rows, "to_dict") and hasattr(rows, "columns"):
-        # what a frame has no value for is missing, not a number
-        return rows.astype(object).where(rows.notna(), None).to_dict("records")
+    if hasattr(rows, "to_dict") and hasattr(rows, "notna"):
+        return _records_of_frame(rows, split)
+    if hasattr(rows, "to_pylist") or hasattr(rows, "to_dicts"):
+        # tables of arrow, frames of polars
+        return rows.to_pylist() if hasattr(rows, "to_pylist") else rows.to_dicts()
     if isinstance(rows, Mapping):
+        sizes = {name: len(cells) for name, cells in rows.items()}
+        if len({*sizes.values()}) > 1:
+            raise DataError(f"`{split}` has columns of different lengths: {sizes}. Give every column a cell a row.")
         return [dict(zip(rows, cells, strict=True)) for cells in zip(*rows.values(), strict=True)]
     listed = list(rows) if isinstance(rows, Iterable) and not isinstance(rows, (str, bytes)) else []
     if listed and all(isinstance(row, Mapping) for row in listed):
@@ -69,6 +76,18 @@ def _records(rows: Any, split: str) -> Iterable[Mapping[str, Any]]:
         f"`{split}` must be a file name, a Dataset, a DataFrame, a list of dictionaries or a dictionary of columns, got "
         f"{type(rows).__name__}{' of nothing' if rows == [] else ''}. Pass one of these."
     )
+
+
+def _records_of_frame(frame: Any, split: str) -> list[Mapping[str, Any]]:
+    """Return the rows of a frame of pandas, an index that has a name among their columns; a cell without a value is missing."""
+    if not frame.columns.is_unique:
+        twice = list(frame.columns[frame.columns.duplicated()])
+        raise DataError(f"`{split}` has two columns called {twice[0]!r}. Rename one.")
+    if any(isinstance(name, tuple) for name in frame.columns):
+        raise DataError(f"`{split}` has columns of several levels: {list(frame.columns)[:5]}. Give each one name.")
+    if all(name is not None and name not in frame.columns for name in frame.index.names):
+        frame = frame.reset_index()
+    return frame.astype(object).where(frame.notna(), None).to_dict("records")
 
 
 def is_export(rows: Any) -> bool:
@@ -84,11 +103,17 @@ def _without_gaps(value: Any) -> Any:
     return [_without_gaps(each) for each in value] if isinstance(value, list) else value
 
 
-def _plain(value: Any) -> Any:
-    """Return what JSON has for a value of NumPy; raise a DataError at one that it has nothing for."""
-    if hasattr(value, "tolist"):
-        return value.tolist()
-    raise DataError(f"A cell holds {str(value)[:80]!r}, of the type {type(value).__name__}. Pass text, numbers, or lists of them.")
+def _plain_row(row: Mapping[str, Any], split: str) -> Row:
+    """Return a row as JSON has it, without what JSON has nothing for; say so."""
+    read = {}
+    for name, cell in row.items():
+        try:
+            read[str(name)] = plain(cell)
+        except TypeError as error:
+            logger.warning_once(
+                f"`{split}`: column {name!r} holds values of the type {error} and is left out. Pass text, numbers, or lists."
+            )
+    return read
 
 
 def load_task_splits(data: DataArguments, training: RnnTrainingArguments, given: Splits | None = None) -> Splits:

@@ -35,7 +35,7 @@ from .outputs import writing_to
 from .progress import line_of
 from .promising import check_promise, keep, promise
 from .provenance import describe_data
-from .rows import add_validation, files_of, is_export, load_task_splits
+from .rows import VALIDATION_NAMES, add_validation, files_of, is_export, load_task_splits
 from .running import choose_metric, make_trainer, run, set_up
 from .trainer import RnnTrainer
 
@@ -175,7 +175,7 @@ def train(
     Args:
         task (`str`): "text-classification", or "token-classification" for tags of tokens and for spans of raw text.
         train (`Any`): Labelled rows: a file name, a `Dataset`, a `DatasetDict` (its other splits count too), a `DataFrame`, or a list of
-            dictionaries.
+            dictionaries, or a dictionary of such splits.
         validation (`Any`, *optional*): Rows to choose the best epoch by; carved from the training rows by default.
         test (`Any`, *optional*): Rows to predict at the end.
         teacher (`Teacher`, *optional*): Answers rows too; see `hf_rnn.distill`.
@@ -185,7 +185,8 @@ def train(
     Raises:
         ValueError: There is no such task or option, or rows or values are wrong.
     """
-    given_splits: Mapping[str, Any] = train if isinstance(train, (DatasetDict, IterableDatasetDict)) else {"train": train}
+    are_splits = isinstance(train, Mapping) and "train" in train and not train.keys() - {"train", *VALIDATION_NAMES, "test"}
+    given_splits: Mapping[str, Any] = train if isinstance(train, (DatasetDict, IterableDatasetDict)) or are_splits else {"train": train}
     # what is named stands before what a dictionary of splits holds
     rows = {**given_splits, **{name: value for name, value in (("validation", validation), ("test", test)) if value is not None}}
     rows = {split: str(value) if isinstance(value, PathLike) else value for split, value in rows.items()}
@@ -231,6 +232,8 @@ def read_rows(name: str, options: TaskOptions, places: Places, given: Splits | N
 def _fill_defaults(kind: type[Task], rows: AnyDataset | None, column: str, options: TaskOptions, more: int) -> dict[str, Any]:
     """Let what the options leave out follow from the training rows; return it, and say so before training."""
     size = Size.of(iterate_texts(rows, column)) if isinstance(rows, Dataset) else UNKNOWN
+    if size.empty:
+        logger.warning(f"{size.empty:,} of {size.rows:,} training rows have no text in column {column!r}: remove them if they should.")
     # rows for a teacher are rows to learn from, but none to hold out
     grown, width = size.grown(more), foreign_width(options.model)
     chosen = kind.defaults(grown, options) if width is None else fine_tuning_defaults(grown, width, kind.has_tags)

@@ -12,10 +12,12 @@ from runs import annotated_texts
 
 import hf_rnn
 from hf_rnn.commands import predict
-from hf_rnn.commands.input_rows import Keeping, plain, read_input
+from hf_rnn.commands.input_rows import read_input
+from hf_rnn.data.files.cells import plain
 from hf_rnn.data.files.errors import DataError
 from hf_rnn.data.files.readers import read_rows
 from hf_rnn.inference import bulk
+from hf_rnn.inference.rows import Keeping
 
 
 def run(model, source, output, *more):
@@ -201,3 +203,34 @@ def test_whatever_holds_texts(classifier, tagger):
     assert row["tokens"] == ["We", "flew"]
     with pytest.raises(DataError, match=r"text 1: expected text or a list of tokens, got (nan|<NA>) \(\w+\)"):
         predictor.predict(pandas.Series(["a", None], dtype="string"))
+
+
+def test_columns_come_back_in_python(classifier, tagger):
+    """Those that are named, or all, before the answers, whatever holds the rows; texts alone have none."""
+    predictor = hf_rnn.load(str(classifier[0]))
+    rows = [{"id": number, "review": text, "label": "x"} for number, text in enumerate(["good film", "bad"])]
+    answers = predictor.predict(["good film", "bad"])
+    expected = [{"id": number, **answer} for number, answer in enumerate(answers)]
+    frame = pandas.DataFrame(rows)
+    for given in (rows, iter(rows), frame, frame.to_dict("list"), Dataset.from_list(rows), Dataset.from_list(rows).to_iterable_dataset()):
+        assert predictor.predict(given, keep_columns=["id"]) == expected, type(given)
+    assert list(predictor.predict(rows, keep_columns="id")[0]) == ["id", *answers[0]]
+    assert predictor.predict(rows[1], keep_columns="id") == expected[1:]
+    assert predictor.predict([{"id": 1, "review": "bad"}], keep_columns="all") == expected[1:]
+    with pytest.raises(DataError, match="row 0: column 'label' of the input has the name of 'label' of the answer"):
+        predictor.predict(rows, keep_columns=["label"])
+    for given in ("good film", ["good film"], 5):
+        with pytest.raises(DataError, match="`keep_columns` needs rows with columns, got"):
+            predictor.predict(given, keep_columns="all")
+    (row,) = hf_rnn.load(str(tagger[0])).predict({"n": 3, "tokens": ["We", "flew"]}, keep_columns="all")
+    assert (row["n"], row["tokens"]) == (3, ["We", "flew"])
+
+
+def test_encodings_and_separators(classifier, tmp_path, capsys):
+    """They are options of `predict` as of training."""
+    (tmp_path / "in.csv").write_bytes("text^id\ncafé noir^7\n".encode("cp1250"))
+    predict.main(
+        ["--model_name_or_path", str(classifier[0]), "--input_file", str(tmp_path / "in.csv"), "--encoding", "cp1250", "--separator", "^"]
+    )
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["text"], answer["id"]) == ("café noir", "7")

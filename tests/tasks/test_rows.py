@@ -202,3 +202,42 @@ def test_the_only_row_of_a_label_is_for_training(pose, seed):
     spans = [{"text": "Mina", "label": [[0, 4, "R" if n == 0 else "PER"]]} for n in range(20)]
     posed = pose(TAGS, {"train.jsonl": lines(spans)}, validation_share=0.5, split_seed=seed)
     assert ["R"] in posed.splits["train"]["labels"][:]
+
+
+REFUSED = [
+    (
+        CLASSES,
+        {"train.csv": table(["text", "label"], TEXTS), "validation.csv": table(["review", "label"], TEXTS)},
+        "validation split lacks the col",
+    ),
+    (
+        CLASSES,
+        {"train.csv": table(["text", "label"], TEXTS), "test.csv": table(["text", "target"], TEXTS)},
+        "test split lacks the column 'label'",
+    ),
+    (CLASSES, {"train.csv": table(["text^label"], [["a^b"]] * 9)}, r"pass --separator '\^'"),
+    (TAGS, {"train.jsonl": lines([{"text": "We flew", "spans": []}] * 9)}, "No training row has a span"),
+    (TAGS, {"train.conll": "We NN\nfly NN\n\n" * 9}, r"must hold at least 2 tags, got \['NN'\]"),
+]
+
+
+@pytest.mark.parametrize(("task", "files", "message"), REFUSED)
+def test_what_nothing_can_be_learnt_of(pose, task, files, message):
+    """It is refused before anything is encoded."""
+    with pytest.raises(DataError, match=message):
+        pose(task, files)
+
+
+def test_what_is_read_and_said(pose, caplog):
+    """Texts that are empty, words with white space between, tokens of GLiNER, spans beside tokens, several schemes."""
+    pose(CLASSES, {"train.csv": table(["text", "label"], [*TEXTS, (" ", "bad"), ("", "good")])})
+    assert "2 of 32 training rows have no text in column 'text'" in caplog.text
+    assert pose(TAGS, {"train.csv": table(["sentence", "tags"], [["We flew", "B-X O"], ["so", "O"]] * 5)}).task.labels == ("O", "B-X")
+    gliner = [{"tokenized_text": ["New", "York", "is"], "ner": [[0, 1, "LOC"]]}, {"tokenized_text": ["We"], "ner": []}] * 5
+    assert pose(TAGS, {"train.jsonl": lines(gliner)}).task.labels == ("O", "B-LOC", "I-LOC")
+    both = [{"text": "We saw Rome", "tokens": ["We", "saw", "Rome"], "entities": [[7, 11, "LOC"]], "tags": ["X", "O", "O"]}] * 10
+    assert pose(TAGS, {"train.jsonl": lines(both)}).task.labels == ("O", "X")
+    assert "Rows have tags of tokens and spans of texts: the tags are read. --label_column_name chooses" in caplog.text
+    assert pose(TAGS, {"train.jsonl": lines(both)}, label_column_name="entities").task.labels == ("O", "B-LOC", "I-LOC")
+    splits = {"train.conll": "We O\nflew O\nRome I-LOC\nNew I-LOC\n\n" * 9, "test.conll": "Rome B-LOC\n\n"}
+    assert pose(TAGS, splits).task.labels == ("O", "B-LOC", "I-LOC")

@@ -1,6 +1,5 @@
 """Rows of annotation tools: doccano, Label Studio, Prodigy, spaCy; texts with spans, or with classes."""
 
-import ast
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -9,11 +8,11 @@ from typing import Any
 
 from transformers.utils.logging import get_logger
 
-from ...models.tags import bio_tags
 from . import studio
 from .errors import DataError
 from .reading import AS_IS, ReadingOptions
 from .rows import Row, is_tokens
+from .span_cells import LABELS, as_span, as_spans, holds_spans, spelled, tags_of_tokens
 
 logger = get_logger(__name__)
 
@@ -21,10 +20,8 @@ logger = get_logger(__name__)
 TEXTS = ("text", "content", "sentence", "document", "data")
 SPAN_COLUMNS = ("spans", "entities")
 NO_SPANS = ("tokens", "relations", "meta")
-# what the two ends and the label are called
-STARTS, ENDS, LABELS = ("start", "start_offset"), ("end", "end_offset"), ("label", "labels", "entity_group", "entity", "type", "tag")
-# lists that a cell of a table may spell
-SPELLED = ("[{", "[[", "[(")
+# columns of tokens that spans may count, and those where a span has the number of its last token, as GLiNER has them
+LISTS, WITH_LAST = ("tokens", "tokenized_text"), ("tokenized_text",)
 # under which Prodigy says who did which task
 ANNOTATOR_NAMES, TASK_NUMBER = ("_annotator_id", "_session_id"), "_task_hash"
 # under which doccano and Label Studio do, where a row is a text as one of them annotated it
@@ -57,6 +54,8 @@ class Annotations:
         shared (`int`): Rows that several annotators did.
         predicted (`int`): Tasks of Label Studio that hold answers of a model and no annotations.
         votes (`dict`): What each of Prodigy's annotators made of a task, by its number, with their names.
+        within, beyond (`int`): Of spans of rows with a text and tokens, how many end within so many characters as there are tokens, and
+            how many do not.
     """
 
     reading: ReadingOptions = AS_IS
@@ -69,6 +68,8 @@ class Annotations:
     shared: int = 0
     predicted: int = 0
     votes: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+    within: int = 0
+    beyond: int = 0
 
     @classmethod
     def of(cls, rows: Iterable[Row], reading: ReadingOptions = AS_IS) -> "Annotations":
@@ -134,14 +135,26 @@ class Annotations:
         if is_cats(row) and sum((value or 0) >= IS_TRUE for value in row["cats"].values()) != 1:
             _add(self.many, "cats")
         for name, cell in row.items():
-            if name not in NO_SPANS and _holds_spans(_spelled(cell)):
+            if name not in NO_SPANS and holds_spans(found := spelled(cell)):
                 self.spans[name] += 1
                 self.has_work = True
+                self._observe_ends(row, found)
             elif name in SPAN_COLUMNS and cell == []:
                 _add(self.empty, name)
                 self.has_work = True
             elif isinstance(cell, dict):
                 self.has_work |= isinstance(cell.get("choices"), list)
+
+    def _observe_ends(self, row: Row, spans: list[Any]) -> None:
+        """Take note of whether spans may count the tokens of a row that has a text too."""
+        tokens, text = _token_column(row), self._text_column(row)
+        if tokens is None or text is None:
+            return
+        for span in map(as_span, spans):
+            is_quoted = span["quote"] is not None and row[text][span["start"] : span["end"]] == span["quote"]
+            is_within = isinstance(span["end"], int) and span["end"] <= len(row[tokens]) and not is_quoted
+            self.within += is_within
+            self.beyond += not is_within
 
     def _observe_task(self, row: Row) -> None:
         work = studio.finished(row)
@@ -212,35 +225,41 @@ class Annotations:
 
     def _with_spans(self, row: Row) -> Row:
         name = str(self.span_column)
-        cell = _spelled(row.get(name))
-        texts = [each for each in (self.reading.text_column, *TEXTS) if each is not None and isinstance(row.get(each), str)]
-        if not texts and is_tokens(row.get("tokens")) and (not cell or _holds_spans(cell)):
-            others = {key: value for key, value in row.items() if key != name and _is_flat(value)}
-            return {**others, "tags": self._token_tags(row["tokens"], [_as_span(each) for each in cell or []])}
-        if not texts or (cell and not _holds_spans(cell)):
+        cell = spelled(row.get(name))
+        tokens, text = _token_column(row), self._text_column(row)
+        if tokens is not None and (text is None or self._count_tokens(tokens, text)) and (not cell or holds_spans(cell)):
+            others = {key: value for key, value in row.items() if key not in (name, tokens) and not self.spans[key] and _is_flat(value)}
+            spans = as_spans(cell or [], tokens in WITH_LAST)
+            return {**others, "tokens": row[tokens], "tags": tags_of_tokens(row[tokens], spans, self.reading.overlapping_spans)}
+        if text is None or (cell and not holds_spans(cell)):
             if cell and not any(each in row for each in NO_SPANS):
-                what = "no text in any of" if not texts else f"something else in {name!r} beside the columns"
+                what = "no text in any of" if text is None else f"something else in {name!r} beside the columns"
                 raise DataError(f"A row has spans but {what} {TEXTS}: {str(row)[:200]}. Mend or remove it, or pass --text_column_name.")
             return row
         others = {key: value for key, value in row.items() if key != name and not self.spans[key] and _is_flat(value)}
-        return {**others, "text": row[texts[0]], "spans": [_as_span(each) for each in cell or []]}
+        return {**others, "text": row[text], "spans": as_spans(cell or [])}
 
-    def _token_tags(self, tokens: list[str], spans: list[Row]) -> list[str]:
-        """Return the BIO tags of tokens of which spans say the first and the one after the last, as SpERT has them."""
-        tags = ["O"] * len(tokens)
-        if self.reading.overlapping_spans == "longest":
-            spans = sorted(spans, key=lambda span: span["start"] - span["end"])
-        for span in spans:
-            start, end = span["start"], span["end"]
-            where = f"The span [{start}, {end}) {span['label']!r} of {len(tokens)} tokens {str(tokens)[:80]}"
-            if not isinstance(start, int) or not isinstance(end, int) or not 0 <= start < end <= len(tokens) or not span["label"]:
-                raise DataError(f"{where} needs a label, and numbers of tokens, the last excluded. Correct or remove it.")
-            if any(tag != "O" for tag in tags[start:end]):
-                if self.reading.overlapping_spans == "error":
-                    raise DataError(f"{where} overlaps another. Remove one, or pass --overlapping_spans longest or first.")
-                continue
-            tags[start:end] = bio_tags(span["label"], end - start)
-        return tags
+    def _text_column(self, row: Row) -> str | None:
+        """Return the column of texts of a row: the named one, or the first usual one."""
+        return next((name for name in (self.reading.text_column, *TEXTS) if name is not None and isinstance(row.get(name), str)), None)
+
+    def _count_tokens(self, tokens: str, text: str) -> bool:
+        """Return whether spans count the tokens of rows that have a text too, as the named column says, or all spans together.
+
+        Raises:
+            DataError: They may count either.
+        """
+        if self.reading.text_column is None and self.within and not self.beyond:
+            raise DataError(
+                f"Spans in {self.span_column!r} may count the characters of {text!r} or the tokens of {tokens!r}. Pass --text_column_name "
+                f"{text} or --text_column_name {tokens}."
+            )
+        return self.reading.text_column == tokens
+
+
+def _token_column(row: Row) -> str | None:
+    """Return the column of tokens that spans may count."""
+    return next((name for name in LISTS if is_tokens(row.get(name))), None)
 
 
 def _task_of(row: Row) -> tuple[str | None, str | None]:
@@ -291,39 +310,7 @@ def _one_or_many(chosen: list[Any], is_many: bool) -> Any:
     return chosen if is_many else chosen[0] if chosen else None
 
 
-def _spelled(cell: Any) -> Any:
-    """Return the list that a cell of a table spells, or the cell as it is."""
-    if not isinstance(cell, str) or not cell.startswith(SPELLED):
-        return [] if cell == "[]" else cell
-    for parse in (json.loads, ast.literal_eval):
-        try:
-            return parse(cell)
-        except (ValueError, SyntaxError, RecursionError, MemoryError):
-            continue
-    return cell
-
-
-def _holds_spans(cell: Any) -> bool:
-    """Return whether a cell is a list of spans, and not empty."""
-    return isinstance(cell, list) and bool(cell) and all(_is_span(each) for each in cell)
-
-
-def _is_span(value: Any) -> bool:
-    if isinstance(value, dict):
-        return any(name in value for name in STARTS) and any(name in value for name in ENDS)
-    return isinstance(value, list | tuple) and len(value) == 3 and [type(part) for part in value] == [int, int, str]
-
-
 def _is_flat(value: Any) -> bool:
     """Return whether a value is a number or text, or a list of them: a data set has no place for what tools nest."""
     values = value if isinstance(value, list) else [value]
     return all(each is None or isinstance(each, str | int | float) for each in values)
-
-
-def _as_span(value: Any) -> Row:
-    if not isinstance(value, dict):
-        return {"start": value[0], "end": value[1], "label": str(value[2]), "quote": None}
-    start, end, label = (next((value[name] for name in names if name in value), None) for names in (STARTS, ENDS, LABELS))
-    label = label[0] if isinstance(label, list) and label else label
-    quote = next((value[name] for name in ("quote", "text", "word") if value.get(name) is not None), None)
-    return {"start": start, "end": end, "label": str("" if label is None else label), "quote": quote if isinstance(quote, str) else None}

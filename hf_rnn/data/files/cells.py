@@ -1,6 +1,8 @@
 """What a cell of a row is read as: a text, tokens, or a number; whatever it is instead is said with its place and a remedy."""
 
 from collections.abc import Sequence
+from datetime import date, time, timedelta
+from decimal import Decimal
 from math import isfinite, nan
 from typing import Any
 
@@ -8,6 +10,8 @@ from .errors import DataError, Place
 from .json_files import whole_text
 from .rows import is_tokens
 
+# values of tables that are written as text, as csv has them
+WRITTEN = (date, time, timedelta, Decimal)
 # the squares of a few hundred million of them have a sum in fp32
 LARGEST = 1e15
 
@@ -29,13 +33,15 @@ def typed(value: Any) -> str:
 
 
 def as_text(cell: Any, where: Place | str) -> str:
-    """Return the text of a cell, tokens joined by spaces.
+    """Return the text of a cell, tokens joined by spaces; dates, times and decimals as csv has them.
 
     Raises:
-        DataError: It is neither.
+        DataError: It is none of these.
     """
     if isinstance(cell, str):
         return whole_text(cell)
+    if isinstance(cell, WRITTEN):
+        return str(cell)
     if is_tokens(cell):
         return whole_text(" ".join(cell))
     raise DataError(f"expected text, got {typed(cell)}. Mend or remove the row, or choose another --text_column_name.", where)
@@ -69,3 +75,29 @@ def as_number(cell: Any, where: Place | str) -> float:
     if abs(number) > LARGEST:
         raise DataError(f"a number must be within {LARGEST:g} to be squared in fp32, got {shown(cell)}. Scale the column.", where)
     return number
+
+
+def plain(value: Any) -> Any:
+    """Return a value as JSON has it: what is no number is null, dates and the like are text.
+
+    Raises:
+        TypeError: JSON has nothing for it; names its type.
+    """
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, str):
+        return whole_text(value)
+    if isinstance(value, float):
+        return value if isfinite(value) else None if value != value else str(value)
+    if isinstance(value, list | tuple):
+        return [plain(each) for each in value]
+    if isinstance(value, set | frozenset):
+        return sorted((plain(each) for each in value), key=str)
+    if hasattr(value, "tolist"):
+        # of numpy
+        return plain(value.tolist())
+    if isinstance(value, dict):
+        return {str(name): plain(each) for name, each in value.items()}
+    if isinstance(value, bytes | bytearray | memoryview) or type(value).__str__ is object.__str__:
+        raise TypeError(type(value).__name__)
+    return str(value)

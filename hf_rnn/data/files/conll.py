@@ -14,6 +14,8 @@ from .rows import Row
 
 logger = get_logger(__name__)
 
+# tokens that no sentence of a file of one has
+LONG = 100
 CONLLU_COLUMNS = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
 # of CoNLL-2012, up to the column of entities; behind it are those of arguments, as many as a sentence has verbs
 TOKEN_2012, POS_2012, ENTITY_2012, LEAST_2012 = 3, 4, 10, 12
@@ -123,6 +125,9 @@ def read_conll(source: Source) -> Iterator[Row]:
     sentences = [(_tokens(source, block, columns), last) for block, last in blocks]
     _drop_header(source.path, [tokens for tokens, _ in sentences if tokens])
     order = _usual_order(source.path, [tokens for tokens, _ in sentences if tokens])
+    filled = [len(tokens) for tokens, _ in sentences if tokens]
+    if len(filled) == 1 and filled[0] > LONG:
+        logger.warning_once(f"{source.path}: all {filled[0]:,} tokens are one sentence: part sentences by empty lines.")
     for tokens, last in sentences:
         source.mark(last)
         if tokens:

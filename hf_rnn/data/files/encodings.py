@@ -168,6 +168,23 @@ def find_encoding(path: str, opener: Callable[[str, str], BinaryIO]) -> str:
         return _guess(path, file.read())
 
 
+def first_bad(path: str, opener: Callable[[str, str], BinaryIO], codec: str) -> int | None:
+    """Return the first line, counted from 1, with bytes that are not of an encoding, or None if there are none."""
+    decoder = codecs.getincrementaldecoder(codec)()
+    number = 1
+    with opener(path, "rb") as file:
+        while chunk := file.read(CHUNK):
+            try:
+                number += decoder.decode(chunk).count("\n")
+            except UnicodeDecodeError as error:
+                return number + error.object[: error.start].decode(codec, errors="replace").count("\n")
+    try:
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return number
+    return None
+
+
 def _wide(start: bytes) -> str | None:
     """Return UTF-16 without a mark, whose every other byte is zero where it holds ASCII."""
     even, odd = start[0:4096:2], start[1:4096:2]
@@ -187,7 +204,7 @@ def _guess(path: str, content: bytes) -> str:
     best = scored[0] if scored else None
     if best and all(best[0] - MARGIN > score or text == best[2] for score, _, text in scored[1:]):
         return best[1].codec
-    raise DataError(_explain(path, content, [candidate.name for _, candidate, _ in scored]))
+    raise DataError(_explain(path, content, [candidate.name for _, candidate, _ in scored], len(lines) - len(bad)))
 
 
 def rank(evidence: bytes) -> list[tuple[float, Candidate, str]]:
@@ -211,10 +228,20 @@ def _decodes(content: bytes, codec: str) -> bool:
     return True
 
 
-def _explain(path: str, content: bytes, names: list[str]) -> str:
-    """Say where a file is not UTF-8, what it may be, and how to convert it."""
+def _explain(path: str, content: bytes, names: list[str], whole: int) -> str:
+    """Say where a file is not UTF-8, what it may be, and how to read it.
+
+    Args:
+        path (`str`): The file.
+        content (`bytes`): What it holds.
+        names (`list`): Encodings that it may have.
+        whole (`int`): Lines with more than ASCII that are UTF-8.
+    """
     may_be = f", and may be {' or '.join(names[:3])}" if names else ""
-    remedy = f"Convert the file, for example with `iconv -f {names[0] if names else 'CP949'} -t UTF-8`."
+    remedy = f"Convert the file, for example with `iconv -f {names[0] if names else 'CP949'} -t UTF-8`, or pass --encoding."
+    if whole:
+        may_be = f", as {whole} other lines with letters beyond ASCII are"
+        remedy = "Convert the part of another encoding, or pass --encoding utf-8 to read what is not as U+FFFD."
     for number, line in enumerate(content.split(b"\n"), start=1):
         try:
             line.decode("utf-8")

@@ -50,7 +50,7 @@ def _count_labels(source: Source) -> set[int]:
 def _labelled(line: str, counts: set[int]) -> Row:
     labels, rest = [], line
     while rest.startswith(FASTTEXT):
-        label, _, rest = rest.partition(" ") if " " in rest else (rest, "", "")
+        label, rest = (*rest.split(maxsplit=1), "")[:2]
         labels.append(label.removeprefix(FASTTEXT).rstrip("\t, "))
         rest = rest.lstrip(" \t,")
     return {"text": rest, "label": labels[0]} if counts == {1} else {"text": rest, "labels": labels}

@@ -2,16 +2,18 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-from .annotations import SPELLED, Annotations
+from .annotations import Annotations
 from .columnar import FILES, is_saved, may_hold_spans, open_saved, read_columnar
 from .conll import read_conll, read_conllu
 from .errors import DataError
+from .excel import read_excel
 from .json_files import read_json, read_jsonl
 from .lines import read_tsv, read_txt
 from .opening import check_file, suffix_of
 from .reading import AS_IS, ReadingOptions, Source
 from .rows import Row
-from .tables import read_excel, read_table_with_blanks
+from .span_cells import SPELLED
+from .tables import read_table_with_blanks
 from .token_tables import read_sentences
 
 # changes with what the rows of a file hold, so that rows an older version has cached are read again
@@ -30,7 +32,7 @@ OTHERS = {
     ".xls": "Save it as .xlsx or csv.",
     ".ods": "Save it as .xlsx or csv.",
     ".spacy": "Write its docs as jsonl, with `doc.text` and `doc.ents` or `doc.cats`.",
-    ".zip": "Unpack it.",
+    **dict.fromkeys((".zip", ".zst", ".7z", ".rar", ".tar", ".tgz"), "Unpack it."),
     ".pkl": "Write it as parquet or jsonl.",
 }
 
@@ -43,7 +45,7 @@ def read_rows(path: str, reading: ReadingOptions = AS_IS, judged: Annotations | 
     `CONLLU_COLUMNS`, with `raw_text`, the sentence as it was written, and `offsets`, the start and end of its words there. Tables with a
     token a row become such sentences. Span annotations become `text` and `spans`, and classes that tools export a label, see
     `annotations.Annotations`. Other lines of a .txt file are rows with the column "text". What separates and quotes the cells of a table,
-    encodings and compression by gzip are found out. Lone surrogates in JSON are replaced by U+FFFD, with a warning that counts them.
+    encodings and compression are found out. Lone surrogates in JSON are replaced by U+FFFD, with a warning that counts them.
 
     Args:
         path (`str`): A file, or a folder that `datasets` saved.
@@ -53,7 +55,7 @@ def read_rows(path: str, reading: ReadingOptions = AS_IS, judged: Annotations | 
     Raises:
         DataError: The file is missing, empty, of an unknown kind or encoding, or malformed.
     """
-    yield from _read(Source(path), reading, judged)
+    yield from _read(Source(path, reading), reading, judged)
 
 
 def _read(source: Source, reading: ReadingOptions, judged: Annotations | None) -> Iterator[Row]:
@@ -85,15 +87,15 @@ def judge(paths: Iterable[str], reading: ReadingOptions = AS_IS) -> Annotations:
     paths = list(paths)
     judged = Annotations(reading)
     for path in paths:
-        if _may_be_of_a_tool(path):
-            for row in _raw_rows(Source(path), reading):
+        if _may_be_of_a_tool(path, reading):
+            for row in _raw_rows(Source(path, reading), reading):
                 judged.observe(row)
     judged.settle()
     judged.say(", ".join(paths))
     return judged
 
 
-def _may_be_of_a_tool(path: str) -> bool:
+def _may_be_of_a_tool(path: str, reading: ReadingOptions) -> bool:
     """Return whether rows may be annotations: objects or lists in objects, spelled lists in tables, lists of objects in columns."""
     suffix = suffix_of(path)
     if suffix in FILES:
@@ -102,7 +104,7 @@ def _may_be_of_a_tool(path: str) -> bool:
         return False
     if suffix in (".xlsx", ".json"):
         return True
-    with Source(path).lines() as lines:
+    with Source(path, reading).lines() as lines:
         if suffix in TABLES:
             return any(start in line for line in lines for start in SPELLED)
         return any("[" in line or '"answer"' in line or "{" in line.lstrip()[1:] for line in lines)
@@ -124,7 +126,7 @@ def locate_rows(
         reading (`ReadingOptions`): How the rows were read.
         files (`Mapping`, *optional*): All files that were read together.
     """
-    source = Source(path)
+    source = Source(path, reading)
     judged = judge([each for each in (files or {}).values() if each] or [path], reading)
     found, wanted = {}, set(rows)
     for row, _ in zip(range(max(rows) + 1), _read(source, reading, judged), strict=False):

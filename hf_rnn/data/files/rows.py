@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 Row: TypeAlias = dict[str, Any]
 
 TEXT_COLUMNS = ("text", "sentence", "document", "review", "content")
-TOKEN_COLUMNS = ("tokens", "words", "form", "column_0")
+TOKEN_COLUMNS = ("tokens", "words", "form", "column_0", "tokenized_text")
 
 
 def is_tokens(cell: Any) -> bool:

@@ -1,23 +1,33 @@
-"""Read tables: comma-separated and the like with whatever separates and quotes their cells, and sheets of Excel."""
+"""Read tables: comma-separated and the like, with whatever separates and quotes their cells and whatever title stands above them."""
 
 import csv
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
 from transformers.utils.logging import get_logger
 
+from .cells import shown
 from .errors import DataError
+from .opening import suffix_of
 from .reading import Source
-from .rows import Row
+from .rows import TEXT_COLUMNS, TOKEN_COLUMNS, Row
 
 logger = get_logger(__name__)
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "pipes"}
 # bytes of a cell of a table
 LARGEST_CELL = 2**31 - 1
+# a cell whose quotes stand behind a blank
+QUOTED = re.compile(r" +\"[^\"]*\"|\s+'[^']*'")
+# rows of a title above a header, at most
+MOST_TITLES = 20
+# characters and words that no name of a column has
+LONGEST_NAME, MOST_WORDS = 40, 4
 # share of the rows that have as many cells as the header by a separator that the ending does not tell
 LEAST_SHARE = 0.5
 # which cells writers quote: those that need it, those with commas too as Excel does, all, or all but numbers
@@ -38,12 +48,14 @@ class Dialect:
         quote (`str`, *optional*): Around cells; None if quotes are characters.
         escape (`str`, *optional*): Before quotes in cells, where they are not doubled.
         skip (`int`): Lines before the header.
+        has_blanks (`bool`): Whether blanks before cells are none of theirs.
     """
 
     separator: str
     quote: str | None = '"'
     escape: str | None = None
     skip: int = 0
+    has_blanks: bool = False
 
     def reader(self, lines: Iterable[str]) -> Any:
         """Return a `csv.reader` of the lines after those to skip."""
@@ -53,6 +65,7 @@ class Dialect:
             return csv.reader(lines, delimiter=self.separator, quoting=csv.QUOTE_NONE)
         doubled = self.escape is None
         options: dict[str, Any] = {"quotechar": self.quote, "escapechar": self.escape, "doublequote": doubled, "strict": True}
+        options["skipinitialspace"] = self.has_blanks
         return csv.reader(lines, delimiter=self.separator, **options)
 
     def fit(self, lines: Iterable[str]) -> tuple[int, float]:
@@ -85,11 +98,97 @@ def read_table_with_blanks(source: Source) -> Iterator[Row]:
         yield from _read_cells(source, dialect.reader(lines), dialect.skip)
 
 
+class _Below(Source):
+    """A table below the lines of a title."""
+
+    def __init__(self, source: Source, skip: int) -> None:
+        super().__init__(source.path)
+        self.encoding, self.separator, self._skip = source.encoding, source.separator, skip
+
+    @contextmanager
+    def lines(self) -> Iterator[Any]:
+        """Open the file from the header."""
+        with super().lines() as lines:
+            yield islice(lines, self._skip, None)
+
+
 def find_dialect(source: Source) -> Dialect:
-    """Return how a whole file separates and quotes its cells; say so if its ending does not tell."""
-    usual = "\t" if source.path.lower().removesuffix(".gz").endswith((".tsv", ".txt", ".tab")) else ","
+    """Return how a whole file separates and quotes its cells, and what title stands above them; say what its ending does not tell."""
+    dialect = _below_titles(source)
+    return replace(dialect, has_blanks=_parts_by_blanks(source, dialect))
+
+
+def _parts_by_blanks(source: Source, dialect: Dialect) -> bool:
+    """Return whether quoted cells have a blank before them, which makes the quotes characters, and all rows fit without those blanks."""
+    if dialect.quote is None or not _has(source, f"{dialect.separator} {dialect.quote}"):
+        return False
+    with source.lines() as lines:
+        try:
+            is_quoted = any(QUOTED.fullmatch(cell) for row in dialect.reader(lines) for cell in row)
+        except csv.Error:
+            return False
+    return is_quoted and _fits(source, replace(dialect, has_blanks=True))
+
+
+def _below_titles(source: Source) -> Dialect:
+    titles = max(_count_titles(source, separator) for separator in (source.separator or "".join(SEPARATORS)))
+    if not titles:
+        return _find_dialect(source)
+    logger.warning_once(f"{source.path}: the header stands below {titles} lines of a title, which are left out.")
+    dialect = _find_dialect(_Below(source, titles))
+    return replace(dialect, skip=dialect.skip + titles)
+
+
+def _count_titles(source: Source, separator: str) -> int:
+    """Return the number of lines above a header: each with one cell at most, and all rows below with as many as the header, two or more."""
+    with source.lines() as lines:
+        reader = csv.reader(lines, delimiter=separator)
+        header: list[str] = []
+        skip, count = 0, 0
+        try:
+            for row in reader:
+                filled = [cell for cell in row if cell.strip()]
+                if header:
+                    count += bool(filled)
+                    if filled and len(_trim(row, len(header))) != len(header):
+                        return 0
+                elif len(filled) > 1:
+                    header = _trim(row, 1)
+                    if not skip or not looks_like_names(header):
+                        return 0
+                elif reader.line_num > MOST_TITLES or is_usual_name(filled) or any(map(_has_several, filled)):
+                    return 0
+                else:
+                    skip = reader.line_num
+        except csv.Error:
+            return 0
+    return skip if count > 1 else 0
+
+
+def _has_several(cell: str) -> bool:
+    """Return whether a cell is several by some separator."""
+    return any(sum(bool(part.strip()) for part in cell.split(separator)) > 1 for separator in SEPARATORS)
+
+
+def looks_like_names(cells: Sequence[Any]) -> bool:
+    """Return whether cells may be names of columns: short and different texts."""
+    are_short = all(isinstance(cell, str) and len(cell) <= LONGEST_NAME and len(cell.split()) <= MOST_WORDS for cell in cells)
+    return are_short and len({*cells}) == len(cells) and not any(str(cell).strip().replace(".", "", 1).isdigit() for cell in cells)
+
+
+def is_usual_name(cells: Sequence[Any]) -> bool:
+    """Return whether one of a row's cells is what a column of texts is called, so that the row is a header."""
+    return any(
+        str(cell).strip().strip("\ufeff").lower() in (*TEXT_COLUMNS, *TOKEN_COLUMNS) or str(cell).startswith("sep=") for cell in cells
+    )
+
+
+def _find_dialect(source: Source) -> Dialect:
+    usual = "\t" if suffix_of(source.path) in (".tsv", ".txt", ".tab") else ","
     with source.lines() as lines:
         header = next(filter(str.strip, lines), "")
+    if source.separator is not None:
+        return _quoting(source, source.separator, next(csv.reader([header], delimiter=source.separator), []))
     told = header.strip().strip('"').removeprefix("sep=")
     skip = int((header.strip().strip('"').startswith("sep=") and told in SEPARATORS) or header.strip().strip('"') == "sep=")
     if skip:
@@ -193,10 +292,13 @@ def _read_cells(source: Source, reader: Any, skip: int) -> Iterator[Row]:
                 yield {}
                 continue
             values = _trim(values, len(header))
+            if [value.strip().strip("\ufeff") for value in values] == names:
+                logger.warning_once(f"{source.path}, line {reader.line_num + skip}: the header stands there again, which is left out.")
+                continue
             if len(values) != len(header):
                 raise DataError(
                     f"{source.path}, row {number} (line {reader.line_num + skip}): {len(values)} values for {len(header)} columns "
-                    f"{header}: {values!r}. Quote separators inside values, or write the file as tsv or jsonl."
+                    f"{shown(header)}: {shown(values)}. {_remedy_of_width(values, header, number)}"
                 )
             source.mark(reader.line_num + skip)
             yield dict(zip(names, values, strict=True))
@@ -208,6 +310,8 @@ def check_header(path: str, header: Sequence[Any], line: int = 1) -> list[str]:
     """Return the names of columns without white space around them; raise a DataError where one stands twice."""
     # marks of byte order that files put together have left
     names = [str("" if name is None else name).strip().strip("\ufeff").strip() for name in header]
+    if names.count("") > 1:
+        names = [name or f"unnamed_{index}" for index, name in enumerate(names)]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise DataError(
@@ -216,55 +320,15 @@ def check_header(path: str, header: Sequence[Any], line: int = 1) -> list[str]:
     return names
 
 
+def _remedy_of_width(values: Sequence[str], header: Sequence[str], number: int) -> str:
+    if any("\0" in value for value in values):
+        return "Zero bytes are left by a file that was not written completely. Write it again."
+    if number == 1 and len(values) == len(header) + 1 > 2:
+        return "If the first value is the number of a row, name its column in the header; else quote separators inside values."
+    return "Quote separators inside values, or write the file as tsv or jsonl."
+
+
 def _remedy(error: csv.Error) -> str:
     if "unexpected end" in str(error):
         return "Close the quote, or write the file as tsv or jsonl."
     return "Double the quotes inside values, or write the file as tsv or jsonl."
-
-
-def read_excel(source: Source) -> Iterator[Row]:
-    """Yield the rows of the first sheet of an Excel file that holds any, as a csv file of it has them: texts.
-
-    Raises:
-        DataError: The package that reads such files is missing, or the file is none.
-    """
-    try:
-        from openpyxl import load_workbook
-    except ImportError:
-        raise DataError(f"{source.path}: Excel files need openpyxl. Run `pip install hf-rnn[excel]`, or save the sheet as csv.") from None
-    try:
-        book = load_workbook(source.path, read_only=True, data_only=True)
-    except Exception as error:
-        raise DataError(f"{source.path}: no whole .xlsx file ({str(error)[:200]}). Save it again, or as csv.") from None
-    try:
-        sheets = [sheet for sheet in book.worksheets if next(_filled(sheet), None) is not None]
-        if len(sheets) > 1:
-            logger.warning_once(f"{source.path}: of {len(sheets)} sheets with cells the first is read, {sheets[0].title!r}.")
-        yield from _read_sheet(source, sheets[0]) if sheets else ()
-    finally:
-        book.close()
-
-
-def _filled(sheet: Any) -> Iterator[tuple[int, tuple[Any, ...]]]:
-    """Yield the number and the cells of each row that holds something."""
-    for number, row in enumerate(sheet.iter_rows(values_only=True), start=1):
-        if any(cell is not None for cell in row):
-            yield number, row
-
-
-def _read_sheet(source: Source, sheet: Any) -> Iterator[Row]:
-    rows = _filled(sheet)
-    number, header = next(rows)
-    kept = [index for index, name in enumerate(header) if name is not None]
-    names = check_header(source.path, [header[index] for index in kept], number)
-    source.mark(number)
-    for number, row in rows:
-        source.mark(number)
-        yield {name: _cell_text(row[index] if index < len(row) else None) for name, index in zip(names, kept, strict=True)}
-
-
-def _cell_text(cell: Any) -> str:
-    """Return what a csv file has for a cell of Excel, whose whole numbers may be stored as fractions."""
-    if cell is None:
-        return ""
-    return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)

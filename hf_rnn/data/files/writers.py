@@ -66,8 +66,16 @@ def _write_json(path: str | Path, rows: Rows) -> None:
         file.write("\n]\n" if separator == "," else "[]\n")
 
 
-def _write_table(path: str | Path, rows: Rows, separator: str) -> None:
-    names = list(dict.fromkeys(name for row in rows() for name in row))
+def write_table(path: str | Path, rows: Rows, separator: str = ",", names: Sequence[str] = ()) -> None:
+    """Write rows whole as a table.
+
+    Args:
+        path (`str`): The file.
+        rows (`Callable`): Gives the rows, twice.
+        separator (`str`): Between cells.
+        names (`Sequence`): Columns that come first, whether rows have them or not.
+    """
+    names = list(dict.fromkeys((*names, *(name for row in rows() for name in row))))
     with written_whole(path, newline="") as file:
         # RFC 4180: readers agree on it, and cells with either end of a line are quoted
         writer = csv.writer(file, delimiter=separator, lineterminator="\r\n")
@@ -105,7 +113,7 @@ WRITERS: dict[str, Callable[[str | Path, Rows], None]] = {
     # without an ending too
     **dict.fromkeys((".jsonl", ".ndjson", ""), write_jsonl),
     ".json": _write_json,
-    ".csv": partial(_write_table, separator=","),
-    ".tsv": partial(_write_table, separator="\t"),
+    ".csv": partial(write_table, separator=","),
+    ".tsv": partial(write_table, separator="\t"),
     ".parquet": _write_parquet,
 }

@@ -11,6 +11,7 @@ from ..files.errors import DataError, Place
 from ..files.reading import ReadingOptions
 from ..files.rows import TOKEN_COLUMNS
 from .labels import feature_names, named_cell
+from .offsets import describe_offsets
 from .spans import Span, check_spans, token_spans
 from .splits import LABEL_COLUMNS, TAG_COLUMNS, AnyDataset, choose_column, column_names
 
@@ -20,9 +21,16 @@ logger = get_logger(__name__)
 def holds_spans(rows: AnyDataset, label_column: str | None = None) -> bool:
     """Return whether rows are texts with spans, if only empty lists of them, rather than tokens with tags."""
     columns = column_names(rows)
+    has_spans = any(name in columns for name in SPAN_COLUMNS)
     if any(name in columns for name in TOKEN_COLUMNS):
-        return False
-    if any(name in columns for name in (*SPAN_COLUMNS, label_column)):
+        # a named column of spans has become `spans` where it was read
+        if label_column in SPAN_COLUMNS or (label_column is not None and label_column not in columns):
+            return has_spans
+        has_tags = label_column is not None or any(name in columns for name in TAG_COLUMNS)
+        if has_spans and has_tags:
+            logger.warning_once("Rows have tags of tokens and spans of texts: the tags are read. --label_column_name chooses.")
+        return has_spans and not has_tags
+    if has_spans or label_column in columns:
         return True
     first: dict[str, Any] = next(iter(rows), {})
     return any(isinstance(first.get(name), str) for name in TEXTS) and any(first.get(name) == [] for name in LABEL_COLUMNS)
@@ -44,13 +52,16 @@ def annotated_texts(
         DataError: A column is lacking, or a span is not right; names row, span, text and remedy.
     """
     read = _annotations if holds_spans(rows, label_column) else _tagged
-    texts, spans, trimmed, dropped = [], [], 0, 0
+    texts, spans, noted, trimmed, dropped = [], [], [], 0, 0
     for index, (text, found) in enumerate(read(rows, split, text_column, label_column)):
         checked, count = check_spans(text, found, Place(split, index), overlapping)
         texts.append(text)
         spans.append(checked)
+        noted.append([(span["start"], span["end"], span["label"]) for span in found])
         trimmed += count
-        dropped += len(found) - len(checked)
+        dropped += len({tuple(map(str, span.values())) for span in found}) - len(checked)
+    if read is _annotations and (odd := describe_offsets(texts, noted)) is not None:
+        logger.warning(f"Spans of the {split} split: {odd}")
     if dropped:
         logger.warning(f"{dropped} spans of the {split} split overlap others and are left out: --overlapping_spans {overlapping}.")
     return texts, spans, trimmed

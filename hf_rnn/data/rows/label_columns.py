@@ -4,7 +4,7 @@ import ast
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import isnan
 from typing import Any
@@ -17,21 +17,20 @@ from ..files.cells import place, shown
 from ..files.errors import DataError
 from ..files.locations import Places
 from ..files.reading import ReadingOptions
-from .labels import count_labels, describe_alike, describe_counts, describe_lack, describe_odd, feature_names, is_missing, label_values
-from .schemes import Scheme, find_scheme, is_usual, odd_tags
-from .splits import AnyDataset, Splits, choose_column, column_names
+from .labels import count_labels, describe_alike, describe_counts, describe_lack, describe_odd, feature_names, is_missing
+from .splits import AnyDataset, Splits, column_names
+from .truths import JOINED, join_truths, with_column
 
 logger = get_logger(__name__)
 
 MULTI = "multi_label_classification"
-# the column that several columns of yes and no become
-JOINED = "labels"
-TRUTHS = {"1": True, "1.0": True, "true": True, "yes": True, "0": False, "0.0": False, "false": False, "no": False}
 # what may part labels in a cell
-SEPARATORS = (",", ";", "|")
+SEPARATORS = (",", ";", "|", "/", "+", "&", "\n")
 # lists as numpy prints them, without commas
 NO_COMMAS = re.compile(r"(['\"])\s+(?=['\"])")
 NUMBERS = re.compile(r"\[[\d.\s]*\]")
+# classes that a line names
+MOST_NAMES = 20
 
 
 @dataclass(frozen=True)
@@ -113,17 +112,32 @@ def read_labels(
         DataError: A label is missing, or cells hold lists that are not told apart; names rows and remedy.
     """
     if reading.label_columns:
-        splits, column = type(splits)({split: _join(splits[split], split, reading) for split in splits}), JOINED
+        splits, column = type(splits)({split: join_truths(splits[split], split, reading) for split in splits}), JOINED
     if column is None:
         raise ValueError("`column` must name a column where there are no `label_columns`, got None.")
     labelled = {split: rows for split, rows in splits.items() if column in column_names(rows)}
     if not reading.label_columns and problem != "regression":
+        labelled = {split: _as_declared(rows, labelled, column, split) for split, rows in labelled.items()}
         values = {split: list(_cells(rows, column)) for split, rows in labelled.items()}
         cells = judge_cells(values, labelled, column, problem, reading, known)
         if cells is not None:
             labelled = {split: _replace(rows, column, cells) for split, rows in labelled.items()}
     checked = {split: _without_missing(rows, split, column, reading, places) for split, rows in labelled.items()}
     return type(splits)({**splits, **checked})
+
+
+def _as_declared(rows: AnyDataset, labelled: dict[str, AnyDataset], column: str, split: str) -> AnyDataset:
+    """Return rows whose numbers of classes have the names that another split declares for them, if they are such; say so."""
+    names = next(filter(None, (feature_names(other, column) for other in labelled.values())), None)
+    if names is None or not isinstance(rows, Dataset) or feature_names(rows, column):
+        return rows
+    cells = list(rows[column])
+    present = [cell for cell in cells if not is_missing(cell)]
+    if not present or any(cell in names or not _is_number_of(cell, names) for cell in present):
+        return rows
+    logger.warning(f"Labels of the {split} split are numbers of the classes that another split declares: {names[:MOST_NAMES]}.")
+    numbers = [None if is_missing(cell) else int(float(cell)) for cell in cells]
+    return with_column(rows, column, numbers, ClassLabel(names=names))
 
 
 def _cells(rows: AnyDataset, column: str) -> Iterable[Any]:
@@ -144,6 +158,7 @@ def judge_cells(
     present = [cell for each in cells.values() for cell in each if not is_missing(cell)]
     texts = [cell for cell in present if isinstance(cell, str)]
     if reading.label_separator and texts:
+        _refuse_other_separators(cells, column, reading.label_separator)
         return LabelCells("separated", separator=reading.label_separator, is_list=True)
     spelled = [spelled_list(cell) for cell in texts] if texts and len(texts) == len(present) else []
     are_spelled = bool(spelled) and all(each is not None for each in spelled)
@@ -204,16 +219,37 @@ def _refuse_unclear(cells: dict[str, list[Any]], column: str) -> None:
             f"{shown(cell)} spells no list, as {shown(looks[0][2])} does. Write all cells in one form.", place(split, row, column)
         )
     values = {cell.strip() for _, _, cell in where}
-    for separator in SEPARATORS:
-        parts = Counter(part.strip() for value in values for part in {*value.split(separator)})
-        shared = [value for value in values if separator in value and any(parts[part.strip()] > 1 for part in value.split(separator))]
-        if shared:
-            split, row, cell = next(each for each in where if each[2].strip() in shared)
-            raise DataError(
-                f"{shown(cell)} looks like several labels separated by {separator!r}. Pass --label_separator {separator!r}, or, if it is "
-                "one label, a separator that no label has.",
-                place(split, row, column),
-            )
+    counts = Counter(part for value in values for part in {*_parts(value, SEPARATORS)})
+    shared = {value for value in values if len(parts := _parts(value, SEPARATORS)) > 1 and any(counts[part] > 1 for part in parts)}
+    if shared:
+        split, row, cell = next(each for each in where if each[2].strip() in shared)
+        separator = next(each for each in SEPARATORS if each in cell)
+        raise DataError(
+            f"{shown(cell)} looks like several labels separated by {separator!r}. Pass --label_separator {separator!r}, or, if it is one "
+            "label, a separator that no label has.",
+            place(split, row, column),
+        )
+    if values:
+        logger.warning_once(f"No cell of column {column!r} is read as several labels. --label_separator parts them, if any holds some.")
+
+
+def _parts(value: str, separators: Sequence[str]) -> list[str]:
+    """Return the parts of a cell between any of some separators."""
+    return [part.strip() for part in re.split("|".join(map(re.escape, separators)), value) if part.strip()]
+
+
+def _refuse_other_separators(cells: dict[str, list[Any]], column: str, separator: str) -> None:
+    """Raise a DataError if a label, once cells are parted, is several others by another separator."""
+    others = [each for each in SEPARATORS if each not in separator]
+    where = [(split, row, cell) for split, each in cells.items() for row, cell in enumerate(each) if isinstance(cell, str)]
+    labels = {part.strip() for _, _, cell in where for part in cell.split(separator)}
+    for split, row, cell in where:
+        for label in map(str.strip, cell.split(separator)):
+            if len(parts := _parts(label, others)) > 1 and any(part in labels for part in parts):
+                raise DataError(
+                    f"{shown(label)} looks like several labels, but not separated by {separator!r}. Write all cells with one separator.",
+                    place(split, row, column),
+                )
 
 
 def _replace(rows: AnyDataset, column: str, cells: LabelCells) -> AnyDataset:
@@ -222,47 +258,8 @@ def _replace(rows: AnyDataset, column: str, cells: LabelCells) -> AnyDataset:
         if cells.names:
             number = {name: index for index, name in enumerate(cells.names)}
             read = [[number[each] for each in cell] if isinstance(cell, list) else number.get(cell) for cell in read]
-        return _with_column(rows, column, read, cells.feature)
+        return with_column(rows, column, read, cells.feature)
     return rows.map(lambda row: {column: cells.read(row[column])})
-
-
-def _join(rows: AnyDataset, split: str, reading: ReadingOptions) -> AnyDataset:
-    """Return rows whose columns of yes and no are one column of lists of numbers of names."""
-    columns = reading.label_columns
-    names = reading.label_names or columns
-    if len(names) != len(columns):
-        raise DataError(f"`label_names` must name each of the {len(columns)} --label_columns, got {len(names)}: {list(names)}.")
-    if split == "test" and not any(name in column_names(rows) for name in columns):
-        return rows
-    for name in columns:
-        choose_column(rows, split, name, (), "label_columns")
-    if not isinstance(rows, Dataset):
-        raise DataError("`label_columns` needs all rows, got a stream. Leave --streaming out.")
-    table = list(zip(*(_truths(rows[name], split, name) for name in columns), strict=True))
-    found = [None if None in row else [index for index, is_on in enumerate(row) if is_on] for row in table]
-    rows = _with_column(rows, JOINED, found, List(ClassLabel(names=list(names))))
-    return rows.remove_columns([name for name in columns if name != JOINED])
-
-
-def _with_column(rows: Dataset, column: str, cells: list[Any], feature: Any) -> Dataset:
-    """Return rows with other cells in a column, or with a column more."""
-    if column not in rows.column_names:
-        return rows.add_column(column, cells, feature=feature)
-    # a data set without columns would have no rows
-    before = f"before {column}"
-    return rows.rename_column(column, before).add_column(column, cells, feature=feature).remove_columns(before)
-
-
-def _truths(cells: Iterable[Any], split: str, column: str) -> list[bool | None]:
-    truths: list[bool | None] = []
-    for row, cell in enumerate(cells):
-        if is_missing(cell) or (isinstance(cell, float) and isnan(cell)):
-            truths.append(None)
-        elif str(cell).strip().lower() in TRUTHS:
-            truths.append(TRUTHS[str(cell).strip().lower()])
-        else:
-            raise DataError(f"expected one of {tuple(TRUTHS)}, got {shown(cell)}. Correct it.", place(split, row, column))
-    return truths
 
 
 def _without_missing(rows: AnyDataset, split: str, column: str, reading: ReadingOptions, places: Places | None) -> AnyDataset:
@@ -294,63 +291,6 @@ def _lacks(cell: Any, names: list[str] | None) -> bool:
     return is_missing(cell) or (isinstance(cell, float) and isnan(cell)) or (names is not None and cell == -1)
 
 
-def read_lists(splits: Splits, column: str) -> Splits:
-    """Return the splits with the lists that the cells of a column spell, if they all do: of tokens, or of tags.
-
-    Args:
-        splits: Raw splits; a stream stays as it is.
-        column (`str`): Column of lists.
-    """
-    read = {}
-    for split, rows in splits.items():
-        if not isinstance(rows, Dataset) or column not in rows.column_names or not isinstance(next(iter(rows[column]), None), str):
-            continue
-        lists = [spelled_list(cell) if isinstance(cell, str) else None for cell in rows[column]]
-        if None not in lists:
-            texts = [[str(each) for each in row or ()] for row in lists]
-            read[split] = _with_column(rows, column, texts, List(Value("string")))
-    return type(splits)({**splits, **read}) if read else splits
-
-
-def read_tags(splits: Splits, column: str) -> Splits:
-    """Return the splits with tags in the form of this package, BIO or BIOES, if they are of a scheme; say what was made of them.
-
-    Args:
-        splits: Raw splits.
-        column (`str`): Column of lists of tags.
-    """
-    labelled = {split: rows for split, rows in splits.items() if column in column_names(rows)}
-    read = {split: list(_sentences(rows, column, split)) for split, rows in labelled.items()}
-    sentences = [[tag for tag in sentence if tag is not None] for each in read.values() for sentence in each if sentence is not None]
-    scheme = find_scheme(sentences)
-    tags = {tag for sentence in sentences for tag in sentence}
-    if scheme is None and (odd := odd_tags(tags)):
-        logger.warning(f"Tags are scored word by word: {odd[:10]} are of no scheme of spans, though the others are.")
-    if scheme is None or is_usual(scheme, tags):
-        return splits
-    logger.warning(f"Tags are of the scheme {scheme}; they are read as BIO or BIOES, the letter first.")
-    return type(splits)({**splits, **{split: _with_tags(rows, column, scheme, read[split]) for split, rows in labelled.items()}})
-
-
-def _sentences(rows: AnyDataset, column: str, split: str) -> Iterator[list[Any] | None]:
-    names = feature_names(rows, column)
-    for row, cell in enumerate(_cells(rows, column)):
-        if not isinstance(cell, list):
-            yield None
-        elif names is not None:
-            yield [names[tag] if tag != -1 else None for tag in cell]
-        else:
-            yield [None if is_missing(tag) else label_values(tag, column, split, row)[0] for tag in cell]
-
-
-def _with_tags(rows: AnyDataset, column: str, scheme: Scheme, sentences: list[list[Any] | None]) -> AnyDataset:
-    """Return rows with rewritten tags; sentences with a tag that is missing stay, to be refused by their place."""
-    read = [sentence if sentence is None or None in sentence else scheme.rewrite(sentence) for sentence in sentences]
-    if not isinstance(rows, Dataset):
-        return rows.map(lambda row, index: {column: read[index]}, with_indices=True)
-    return _with_column(rows, column, read, List(Value("string")))
-
-
 def say_labels(splits: Splits, column: str, what: str = "rows") -> None:
     """Say how many training rows have each label, which labels differ in spelling alone, and which the validation rows lack.
 
@@ -360,7 +300,7 @@ def say_labels(splits: Splits, column: str, what: str = "rows") -> None:
         what (`str`): What is counted: "rows", "tags" or "spans".
     """
     counts = {
-        split: count_labels(rows, column, feature_names(rows, column), split)
+        split: count_labels(rows, column, feature_names(rows, column), split, once=what == "rows")
         for split, rows in splits.items()
         if isinstance(rows, Dataset) and column in rows.column_names
     }

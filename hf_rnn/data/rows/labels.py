@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from math import isfinite
 from typing import Any
 from unicodedata import category, normalize
@@ -10,12 +11,12 @@ from unicodedata import category, normalize
 import numpy as np
 from datasets import ClassLabel, Dataset, List
 
-from ..files.cells import as_text, as_tokens, place, shown
+from ..files.cells import WRITTEN, as_text, as_tokens, place, shown
 from ..files.errors import DataError
 from ..files.json_files import whole_text
 from .splits import AnyDataset, Splits
 
-LABEL_TYPES = (str, int, float, bool, np.bool_, np.integer)
+LABEL_TYPES = (str, int, float, bool, np.bool_, np.integer, *WRITTEN)
 BLANKS = re.compile(r"[\s_-]+")
 NUMBER = re.compile(r"-?[0-9]{1,15}(\.0*)?")
 # labels that a line names
@@ -27,7 +28,7 @@ WHOLE_NUMBER = re.compile(r"-?\d{1,300}")
 def _is_fraction(value: Any) -> bool:
     try:
         number = float(value)
-    except (ValueError, OverflowError):
+    except (TypeError, ValueError, OverflowError):
         return False
     # names such as "nan" and "inf" are no numbers that somebody meant
     return isfinite(number) and not number.is_integer()
@@ -59,7 +60,7 @@ def label_values(value: Any, column: str, split: str, row: int) -> list[str]:
                 where,
             )
         # 1.0 and True name the same class wherever they come from
-        names.append(str(int(single)) if isinstance(single, (float, bool, np.bool_)) else whole_text(str(single)).strip())
+        names.append(str(int(single)) if isinstance(single, (float, bool, np.bool_, Decimal)) else whole_text(str(single)).strip())
     return names
 
 
@@ -142,13 +143,16 @@ def plain_label(label: str) -> str:
     return str(int(float(plain))) if NUMBER.fullmatch(plain) else plain
 
 
-def count_labels(dataset: AnyDataset, column: str, names: list[str] | None = None, split: str = "train") -> Counter[str]:
-    """Return how many rows, or tags of rows, have each label; rows without one are not counted."""
+def count_labels(
+    dataset: AnyDataset, column: str, names: list[str] | None = None, split: str = "train", once: bool = False
+) -> Counter[str]:
+    """Return how many rows, or tags of rows, have each label; rows without one are not counted, and each but once if so asked."""
     counts: Counter[str] = Counter()
     for row, cell in enumerate(_cells(dataset, column)):
         named = named_cell(cell, names)
         if not is_missing(named):
-            counts.update(label_values(named, column, split, row))
+            found = label_values(named, column, split, row)
+            counts.update({*found} if once else found)
     return counts
 
 
@@ -160,6 +164,8 @@ def describe_counts(counts: Mapping[str, int], what: str = "training rows") -> s
     return f"Labels of the {what}: {shown_labels}{rest}."
 
 
+# what people write between labels in a cell
+BETWEEN = re.compile(r"[,;|/+&\n]")
 # how tables spell cells without a value, and rows that are enough to tell a column of labels from another
 LIKE_NOTHING, ROWS_TO_TELL = ("nan", "null", "none", "n/a", "na", "#n/a", "<na>", "undefined"), 20
 
@@ -183,10 +189,21 @@ def describe_odd(counts: Mapping[str, int], column: str) -> str | None:
     told = (
         [f"Labels {empty} look like what is missing, but are labels like others: leave such cells empty if they are none."] if empty else []
     )
+    if several := [label for label in map(str, counts) if _parts_of(label) and {*_parts_of(label)} <= counts.keys()]:
+        told.append(
+            f"Labels {several[:MOST_SHOWN]} look like several in a cell: if they are, pass --problem_type multi_label_classification "
+            "and --label_separator."
+        )
     rows = sum(counts.values())
     if rows >= ROWS_TO_TELL and 2 * len(counts) > rows:
         told.append(f"Column {column!r} holds {len(counts):,} labels in {rows:,} rows. Is it the --label_column_name?")
     return " ".join(told) or None
+
+
+def _parts_of(label: str) -> list[str]:
+    """Return the labels that one may be made of, by what people write between them, if there are several."""
+    parts = [part.strip() for part in BETWEEN.split(label)]
+    return parts if len(parts) > 1 else []
 
 
 def describe_lack(train: Iterable[str], validation: Iterable[str], split: str = "validation") -> str | None:

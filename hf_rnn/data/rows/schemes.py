@@ -49,8 +49,18 @@ class Scheme:
         """Return the first tag, the one after the last, and the type of each span."""
         return spans_of_parts(map(self.split, tags))
 
-    def rewrite(self, tags: Sequence[str]) -> list[str]:
-        """Return the tags of the same spans in the form of this package: BIO or BIOES, letter first."""
+    @property
+    def has_ends(self) -> bool:
+        """Return whether its tags are read as BIOES rather than as BIO."""
+        return self.name not in ("BIO", "IOB1", "IOE")
+
+    def rewrite(self, tags: Sequence[str], with_ends: bool | None = None) -> list[str]:
+        """Return the tags of the same spans in the form of this package, letter first: BIO or BIOES, as they are or as is asked for."""
+        if with_ends is not None and with_ends != self.has_ends:
+            rewritten = ["O"] * len(tags)
+            for start, end, kind in self.spans(tags):
+                rewritten[start:end] = bioes_tags(kind, end - start) if with_ends else bio_tags(kind, end - start)
+            return rewritten
         if self.name not in ("IOB1", "IOE"):
             # letter by letter, so that what breaks the scheme is still there to be seen
             return ["O" if letter == "O" else f"{letter}-{kind}" for letter, kind in map(self.split, tags)]
@@ -61,6 +71,11 @@ class Scheme:
 
     def __str__(self) -> str:
         return f"{self.name}{' with the letter behind the type' if self.is_suffix else ''}"
+
+
+def bioes_tags(label: str, length: int) -> list[str]:
+    """Return the tags of a span of a label."""
+    return [f"S-{label}"] if length == 1 else [f"B-{label}", *[f"I-{label}"] * (length - 2), f"E-{label}"]
 
 
 def _part(tag: str, is_suffix: bool) -> tuple[str, str] | None:

@@ -33,7 +33,7 @@ def check_spans(text: str, spans: Iterable[dict[str, Any]], where: Place, overla
     """
     checked, trimmed = [], 0
     for number, span in enumerate(spans):
-        start, end, label = span["start"], span["end"], span["label"]
+        start, end, label = (span.get(part) for part in ("start", "end", "label"))
         here = replace(where, detail=f"span {number} [{start}, {end}) {label!r} of the text {text[:80]!r} ({len(text)} characters)")
         if not isinstance(start, int) or not isinstance(end, int) or not label:
             raise DataError("a span needs a whole number `start`, one `end` and a `label`. Complete or remove it.", here)
@@ -46,6 +46,8 @@ def check_spans(text: str, spans: Iterable[dict[str, Any]], where: Place, overla
         begin = start + text[start:end].index(inner)
         trimmed += len(inner) < end - start
         checked.append((begin, begin + len(inner), label))
+    # the same span twice is one
+    checked = list(dict.fromkeys(checked))
     if overlapping == "longest":
         checked.sort(key=lambda span: (span[0] - span[1], span))
     if overlapping != "error":

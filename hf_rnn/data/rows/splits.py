@@ -125,6 +125,16 @@ def choose_column(dataset: AnyDataset, split: str, wanted: str | None, usual: Se
     raise DataError(f"The {split} split lacks {sought}; it has {columns}. Pass --{option} with one of them.{describe_header(columns)}")
 
 
+def check_columns(splits: Splits, first: str, column: str, option: str) -> None:
+    """Raise a DataError if a split has not the column that was chosen by another one."""
+    for split, rows in splits.items():
+        if column not in column_names(rows):
+            raise DataError(
+                f"The {split} split lacks the column {column!r} of the {first} split; it has {column_names(rows)}. Rename it, or pass "
+                f"--{option} with one that all splits have."
+            )
+
+
 def carve_validation(train: Dataset, labels: Sequence[Any] | None, share: float, seed: int) -> tuple[Dataset, Dataset]:
     """Split rows off the training data for validation: the same share of every label, drawn with the seed.
 
@@ -165,10 +175,10 @@ def draw_validation(count: int, labels: Sequence[Any] | None, share: float, seed
     else:
         chosen = _draw_shares(count, labels, share, generator)
     if not chosen.any() or chosen.all():
-        why = ", as every row is the only one of a label" if several or round(count * share) else ""
-        raise DataError(
-            f"A validation share of {share} of {count} rows leaves a split empty{why}. Pass --validation_file or another share."
-        )
+        why = ", as every row is the only one of a label" if count > 1 and (several or round(count * share)) else ""
+        remedy = " or another share" if count > 1 else ", or more rows"
+        asked = " Is it the --label_column_name?" if why and not several else ""
+        raise DataError(f"A validation share of {share} of {count} rows leaves a split empty{why}. Pass --validation_file{remedy}.{asked}")
     return chosen
 
 

@@ -82,7 +82,8 @@ def test_conllu_skips_what_is_no_word(tmp_path):
         ("a.txt.gz", gzip.compress(b"cut off " * 99, mtime=0)[:-9], "not a whole gzip file"),
         ("a.jsonl", '{"a": 1}\n{"a": \n', r"line 2: not JSON \(.* at column \d+\): '{\"a\":'"),
         ("a.jsonl", "[1]\n", r"line 1: expected an object .* got '\[1\]'"),
-        ("a.json", '{"a": 1}\n{"a": 2}\n', "not JSON .* name the file .jsonl"),
+        ("a.json", '{"a": 1}\n{"a": 2\n', "line 2: not JSON"),
+        ("a.json", '{"a":\n1}\n{"a": 2}\n', "line 3: not JSON .* an object a line as .jsonl"),
         ("a.json", "[1]", "expected a list of objects"),
         ("a.conll", "a O\nb X O\n", "line 2: 3 columns where the sentence's first token has 2"),
         ("a.conll", "alone\n", "line 1: expected a token and a tag, got 'alone'"),
@@ -187,7 +188,6 @@ def test_what_files_put_together_have_left(tmp_path, name, content, rows):
             "a pointer of Git LFS to it. Fetch",
         ),
         ("page.csv", b"<!DOCTYPE html><html><body>404</body>\n</html>\n", "a web page. Download the file itself"),
-        ("list.jsonl", b'[\n{"text":"a"}\n]\n', "line 1: not JSON .* If the file is one list of objects, name it .json"),
     ],
 )
 def test_what_is_no_data(tmp_path, name, content, message):

@@ -112,7 +112,7 @@ def test_columns_of_yes_and_no():
     renamed = read_labels(splits, None, MULTI, ReadingOptions(label_columns=("food",), label_names=("f",)))
     assert feature_names(renamed["train"], JOINED) == ["f"]
     bad = DatasetDict(train=Dataset.from_dict({"food": [0, 3]}))
-    with pytest.raises(DataError, match="train row 1, column 'food': expected one of .*got 3"):
+    with pytest.raises(DataError, match="train row 1, column 'food': expected yes or no.*got 3"):
         read_labels(bad, None, MULTI, ReadingOptions(label_columns=("food",)))
     with pytest.raises(DataError, match="lacks column 'price'.*--label_columns"):
         read_labels(bad, None, MULTI, ReadingOptions(label_columns=("price",)))

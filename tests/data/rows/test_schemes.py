@@ -7,9 +7,9 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features, IterableDataset
 from seqeval.metrics.sequence_labeling import get_entities
 from seqeval.scheme import BILOU, IOB1, IOB2, IOBES, IOE2, Entities
 
-from hf_rnn.data.rows import label_columns
-from hf_rnn.data.rows.label_columns import read_lists, read_tags
+from hf_rnn.data.rows import tag_columns
 from hf_rnn.data.rows.schemes import Scheme, find_scheme
+from hf_rnn.data.rows.tag_columns import read_lists, read_tags
 
 # how each scheme writes a span of one token, and of more; beside a neighbour of its type IOB1 and IOE1 mark the border
 WRITTEN = {
@@ -88,7 +88,7 @@ def test_what_breaks_a_scheme_is_still_there():
 def test_splits_are_read_together(monkeypatch):
     """All splits tell the scheme; usual tags stay as they are, class names of a data set too; what is no scheme is said."""
     told = []
-    monkeypatch.setattr(label_columns.logger, "warning", told.append)
+    monkeypatch.setattr(tag_columns.logger, "warning", told.append)
     splits = DatasetDict(train=Dataset.from_dict({"tags": [["B-X", "L-X", "O"]]}), test=Dataset.from_dict({"tags": [["U-X"]]}))
     assert read_tags(splits, "tags")["test"]["tags"][:] == [["S-X"]]
     assert "BILOU" in told.pop()

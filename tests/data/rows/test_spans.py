@@ -32,7 +32,7 @@ def test_spans_are_sorted_and_trimmed():
         ([span(-3, 2)], "lies outside"),
         ([span(2, 6), span(2, 10)], r"spans \[2, 6\) 'LOC' and \[2, 10\) 'LOC' .*overlap in 'Köln'.*Remove or shorten"),
         ([span(2, 10), span(4, 14)], "overlap in 'ln lie'"),
-        ([span(2, 6), span(2, 6)], "overlap in 'Köln'"),
+        ([span(2, 6), span(2, 6, "ORG")], "overlap in 'Köln'"),
         ([span(2, 6, "")], "a `label`. Complete or remove"),
         ([span(None, 6)], "a whole number `start`"),
         ([span(2, 6, quote="Bonn")], "there is 'Köln', but the annotation quotes 'Bonn'. Correct"),
