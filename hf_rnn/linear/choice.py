@@ -13,7 +13,7 @@ logger = logging.get_logger(__name__)
 
 
 def choose_linear_fit(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, size: int | None, default: int, is_taught: bool
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, size: int | None, default: int, is_taught: bool, is_kept: bool = False
 ) -> LinearFit | None:
     """Take away the linear model that a checkpoint came with, and return what makes one for the rows at hand, if anything does.
 
@@ -26,6 +26,8 @@ def choose_linear_fit(
         default (`int`): Features of a new model, where nothing is asked for; a checkpoint goes on with as many as it has.
         is_taught (`bool`): Whether a teacher taught the recurrence, so that it knows more and is less sure.
 
+        is_kept (`bool`): Whether the rows at hand tell too little to fit the linear model of a checkpoint again, which stays then as it is.
+
     Raises:
         ValueError: Features are asked for, and the model can have none.
     """
@@ -37,6 +39,9 @@ def choose_linear_fit(
         raise ValueError(f"`linear_size` needs one label a row, got {size} with {model.config.problem_type!r}. Leave --linear_size out.")
     known = model.config.linear_size
     chosen = size if size is not None else known or default
+    if known and chosen and is_kept:
+        logger.warning(f"The linear model of the checkpoint, of {known:,} features, is kept as it is.")
+        return None
     if known:
         is_again = "is fitted again to these rows" if chosen else "is left out"
         logger.warning(f"The linear model of the checkpoint, of {known:,} features, {is_again}.")

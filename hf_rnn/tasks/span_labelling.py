@@ -92,7 +92,8 @@ class SpanLabelling(Task):
         known = known_labels(options.model)
         if known is not None and not options.training.do_train:
             return cls(tuple(known), columns, NO_LIMIT)
-        kinds = collect_labels(splits, columns.labels, dict.fromkeys(splits), options.data.unknown_labels == "wrong")
+        before = {tag.partition("-")[2] for tag in known or ()}
+        kinds = collect_labels(splits, columns.labels, dict.fromkeys(splits), options.data.unknown_labels == "wrong", before)
         labels = keep_labels(known, ["O", *(f"{prefix}-{kind}" for kind in kinds for prefix in "BI")])
         model = options.model
         is_borrowed = model.embeddings_from and not options.borrows_words

@@ -91,7 +91,7 @@ class TokenClassification(Task):
             labels = tuple(known)
         else:
             names = {split: feature_names(rows, columns.labels) for split, rows in splits.items()}
-            labels = keep_labels(known, collect_labels(splits, columns.labels, names, may_differ))
+            labels = keep_labels(known, collect_labels(splits, columns.labels, names, may_differ, known or ()))
         if options.model.crf_constraints and "train" in splits:
             _check_scheme(splits["train"], columns.labels, options.model.crf_constraints)
         intents = None
@@ -100,7 +100,7 @@ class TokenClassification(Task):
             if before and not options.training.do_train:
                 intents = tuple(before)
             else:
-                intents = keep_labels(before, collect_labels(splits, columns.intents, dict.fromkeys(splits), may_differ))
+                intents = keep_labels(before, collect_labels(splits, columns.intents, dict.fromkeys(splits), may_differ, before or ()))
         return cls(labels, columns, NO_LIMIT, intents, options.data.max_length)
 
     @property

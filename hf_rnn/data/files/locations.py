@@ -12,7 +12,7 @@ from .reading import AS_IS, ReadingOptions
 
 # how errors begin that `cells.place` names a row in
 OTHER_ROWS = re.compile(r"\(rows ([\d, to.]+)\)")
-SPLIT_ROW = re.compile(r"(train|validation|test) row (\d+)")
+SPLIT_ROW = re.compile(r"(train|validation|test|replay) row (\d+)")
 
 
 class Places:
