@@ -283,6 +283,11 @@ class LabelledTrainingArguments(RnnTrainingArguments):
         "Precision to promise, such as 0.97: answers whose scores the validation rows do not show to be right so often are left to people.",
         within="(0, 1)",
     )
+    logit_adjustment: float | None = option(
+        "How far a classifier's linear model favours rare classes: its logits less so much of the logarithm of each class's share of rows; "
+        "0 for not at all. By default 0.75 where the largest class has ten times the rows of the smallest.",
+        within="[0, 2]",
+    )
     # names of labels are an option of the data; those of encoded columns follow from the task
     label_names: list[str] | None = field(default=None, init=False)
 

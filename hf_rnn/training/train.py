@@ -30,6 +30,7 @@ from ..tasks.registry import TASKS, find_task
 from ..tasks.task import Task, TaskOptions
 from .building import build_task_model, foreign_width, make_tokenizer
 from .checkpoints import resume_point
+from .classes import tell_rare, usual_metric
 from .finishing import choose_example, finish
 from .going_on import check_replay, labels_without_rows, mix_replay
 from .outputs import writing_to
@@ -146,7 +147,8 @@ def train_task(
         linear = None
         if training.do_train:
             size = features_beside(defaults["linear_size"], model.config.num_labels) if teacher else defaults["linear_size"]
-            linear = choose_linear_fit(model, tokenizer, options.model.linear_size, size, teacher is not None, bool(rows.lacking))
+            asked, adjustment = options.model.linear_size, getattr(training, "logit_adjustment", None)
+            linear = choose_linear_fit(model, tokenizer, asked, size, teacher is not None, bool(rows.lacking), adjustment)
         # what is promised by validation rows is void once a part of the model has learnt from them
         is_free = "validation" not in rows.given and training.promise is None
         outputs = run(trainer, training, encoded, resume, linear, is_carved=is_free)
@@ -160,6 +162,7 @@ def train_task(
         finish(trainer, card or CardArguments(), example, described, outputs, task=task.name, metric=task.metric[0], vectors_from=source)
         if training.do_train and trainer.is_world_process_zero():
             _say_what_went_wrong(trainer, task, outputs.get("validation"))
+            tell_rare(task, splits, outputs[list(outputs)[-1]] if outputs else None)
     metrics = {name: value for output in outputs.values() for name, value in (output.metrics or {}).items()}
     return TrainingResult(metrics, Path(training.output_dir), trainer.model, tokenizer, task)
 
@@ -229,7 +232,7 @@ def read_rows(name: str, options: TaskOptions, places: Places, given: Splits | N
     task = kind.of_rows(splits, columns, options)
     for column in kind.drawn_by(columns, data) if training.do_train else ():
         say_labels(splits, column, kind.counted if column == columns.labels else "rows")
-    choose_metric(training, *task.metric, task.metric_names)
+    choose_metric(training, *(usual_metric(task, splits) if training.do_train else task.metric), task.metric_names)
     if task.label_columns:
         training.label_names = task.label_columns
     return TaskRows(task, splits, defaults, own, tuple(labels_without_rows(task, splits, options)))
