@@ -107,6 +107,10 @@ class DataArguments:
     train_file: str | None = option("Rows to train on: csv, tsv, xlsx, json, jsonl, txt, parquet, arrow, conll or conllu.", essential=True)
     validation_file: str | None = option("Rows to choose the best epoch by; carved from the training rows if left out.", essential=True)
     test_file: str | None = option("Labelled rows to measure on; in training they are read only with --do_predict.", essential=True)
+    replay_file: str | None = option(
+        "Rows that the model to go on from has learnt, to be learnt again beside new ones, so that it does not forget them.",
+        aliases=["--replay"],
+    )
     text_column_name: str | None = option("Column of texts or of lists of tokens.", essential=True)
     label_column_name: str | None = option("Column of labels or of lists of tags.", essential=True)
     intent_column_name: str | None = option("Column of a class for each whole sentence, for a tagger to learn beside the tags.")
@@ -282,6 +286,11 @@ class LabelledTrainingArguments(RnnTrainingArguments):
     promise: float | None = option(
         "Precision to promise, such as 0.97: answers whose scores the validation rows do not show to be right so often are left to people.",
         within="(0, 1)",
+    )
+    logit_adjustment: float | None = option(
+        "How far a classifier's linear model favours rare classes: its logits less so much of the logarithm of each class's share of rows; "
+        "0 for not at all. By default 0.75 where the largest class has ten times the rows of the smallest.",
+        within="[0, 2]",
     )
     # names of labels are an option of the data; those of encoded columns follow from the task
     label_names: list[str] | None = field(default=None, init=False)

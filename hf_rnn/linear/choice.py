@@ -13,7 +13,13 @@ logger = logging.get_logger(__name__)
 
 
 def choose_linear_fit(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, size: int | None, default: int, is_taught: bool
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    size: int | None,
+    default: int,
+    is_taught: bool,
+    is_kept: bool = False,
+    adjustment: float | None = None,
 ) -> LinearFit | None:
     """Take away the linear model that a checkpoint came with, and return what makes one for the rows at hand, if anything does.
 
@@ -26,17 +32,26 @@ def choose_linear_fit(
         default (`int`): Features of a new model, where nothing is asked for; a checkpoint goes on with as many as it has.
         is_taught (`bool`): Whether a teacher taught the recurrence, so that it knows more and is less sure.
 
+        is_kept (`bool`): Whether the rows at hand tell too little to fit the linear model of a checkpoint again, which stays then as it is.
+        adjustment (`float`, *optional*): How far logits are adjusted for the shares of classes.
+
     Raises:
-        ValueError: Features are asked for, and the model can have none.
+        ValueError: Features, or adjusted logits, are asked for, and the model can have none.
     """
     is_classifier = isinstance(model, RnnForSequenceClassification)
+    has_one_label = not is_classifier or model.config.problem_type in (None, "single_label_classification")
+    is_fitted = is_classifier and has_one_label and bool(size or (size is None and (model.config.linear_size or default)))
+    if adjustment and not is_fitted:
+        raise ValueError(f"`logit_adjustment` needs a classifier of one label a row with a linear model, got {adjustment}. Leave it out.")
     if not is_classifier and not isinstance(model, RnnForTokenClassification):
         return _temperature(model)
-    has_one_label = not is_classifier or model.config.problem_type in (None, "single_label_classification")
     if size and not has_one_label:
         raise ValueError(f"`linear_size` needs one label a row, got {size} with {model.config.problem_type!r}. Leave --linear_size out.")
     known = model.config.linear_size
     chosen = size if size is not None else known or default
+    if known and chosen and is_kept:
+        logger.warning(f"The linear model of the checkpoint, of {known:,} features, is kept as it is.")
+        return None
     if known:
         is_again = "is fitted again to these rows" if chosen else "is left out"
         logger.warning(f"The linear model of the checkpoint, of {known:,} features, {is_again}.")
@@ -44,7 +59,9 @@ def choose_linear_fit(
     if not chosen or not has_one_label:
         return _temperature(model)
     if is_classifier:
-        return ClassifierFit(model, tokenizer, chosen, TAUGHT if is_taught else FROM_LABELS, is_asked=size is not None)
+        return ClassifierFit(
+            model, tokenizer, chosen, TAUGHT if is_taught else FROM_LABELS, is_asked=size is not None, adjustment=adjustment
+        )
     return TaggerFit(model, tokenizer, chosen)
 
 

@@ -25,6 +25,7 @@ from ..models.linear import LinearPath
 from ..models.modeling_rnn import RnnForSequenceClassification
 from ..models.packing import pad_batches
 from .convergence import Objective, minimize, search
+from .imbalance import class_shift
 
 logger = logging.get_logger(__name__)
 
@@ -208,6 +209,7 @@ class ClassifierFit:
         size (`int`): Largest number of features.
         prior (`Prior`): Of the factors.
         is_asked (`bool`): Whether it is fitted however long that takes; else it is left out, with a word, where classes are too many.
+        adjustment (`float`, *optional*): How far logits are adjusted for the shares of classes; see `class_shift`.
     """
 
     def __init__(
@@ -217,6 +219,7 @@ class ClassifierFit:
         size: int,
         prior: Prior = FROM_LABELS,
         is_asked: bool = True,
+        adjustment: float | None = None,
     ) -> None:
         self.model = model
         self.characters = torch.tensor(piece_characters(tokenizer), dtype=torch.int32)
@@ -226,6 +229,7 @@ class ClassifierFit:
         self.is_asked = is_asked
         self.is_left_out = not is_asked and most < LEAST_FEATURES
         self.penalty: float | None = None
+        self.adjustment = adjustment
         self.factor = 1.0
 
     def fit(self, train: Dataset, validation: Dataset | None) -> None:
@@ -274,6 +278,8 @@ class ClassifierFit:
             is_quick = choice <= 4 * MOST_PRODUCTS and self.model.config.num_labels < MANY_CLASSES
             self.penalty = choose_penalty(design, labels, self.model.config.num_labels) if is_quick else USUAL_PENALTY
         weight, bias = fit_regression(design, labels, self.penalty, self.model.config.num_labels)
+        if (shift := class_shift(labels, len(bias), self.adjustment)) is not None:
+            bias = (bias - shift).astype(np.float32)
         path.weight[1:], path.bias[:] = torch.tensor(weight), torch.tensor(bias)
         return path
 

@@ -93,7 +93,8 @@ class SpanLabelling(Task):
         known = known_labels(options.model)
         if known is not None and not options.training.do_train:
             return cls(tuple(known), columns, NO_LIMIT)
-        kinds = collect_labels(splits, columns.labels, dict.fromkeys(splits), options.data.unknown_labels == "wrong")
+        before = {tag.partition("-")[2] for tag in known or ()}
+        kinds = collect_labels(splits, columns.labels, dict.fromkeys(splits), options.data.unknown_labels == "wrong", before)
         if not kinds:
             raise DataError("No training row has a span, so that there is nothing to learn. Is it the --label_column_name?")
         labels = keep_labels(known, ["O", *(f"{prefix}-{kind}" for kind in kinds for prefix in "BI")])

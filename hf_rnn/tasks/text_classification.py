@@ -1,5 +1,6 @@
 """Classes, several labels at once, or a number, of whole texts."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -100,7 +101,7 @@ class TextClassification(Task):
         elif known is not None and not options.training.do_train:
             labels = tuple(known)
         else:
-            labels = keep_labels(known, _collect(splits, columns.labels, options.data))
+            labels = keep_labels(known, _collect(splits, columns.labels, options.data, known or ()))
             fewest = 1 if problem == "multi_label_classification" else 2
             if len(labels) < fewest:
                 raise DataError(
@@ -224,13 +225,13 @@ def problem_of(data: DataArguments) -> str:
     return problem
 
 
-def _collect(splits: Splits, column: str, data: DataArguments) -> list[str]:
-    """Return the labels of all splits that have the column."""
+def _collect(splits: Splits, column: str, data: DataArguments, known: Collection[str]) -> list[str]:
+    """Return the labels of all splits that have the column; see `collect_labels`."""
     labelled = type(splits)({split: rows for split, rows in splits.items() if column in (rows.column_names or [column])})
     if not labelled:
         raise DataError(f"No split has the label column {column!r}. Pass --label_column_name.")
     names = {split: feature_names(rows, column) for split, rows in labelled.items()}
-    return collect_labels(labelled, column, names, data.unknown_labels == "wrong")
+    return collect_labels(labelled, column, names, data.unknown_labels == "wrong", known)
 
 
 def _check_numbers(splits: Splits, column: str) -> None:

@@ -97,7 +97,7 @@ class TokenClassification(Task):
             labels = tuple(known)
         else:
             names = {split: feature_names(rows, columns.labels) for split, rows in splits.items()}
-            labels = keep_labels(known, collect_labels(splits, columns.labels, names, may_differ))
+            labels = keep_labels(known, collect_labels(splits, columns.labels, names, may_differ, known or ()))
             if len(labels) < 2:
                 raise DataError(f"Column {columns.labels!r} must hold at least 2 tags, got {list(labels)}. Is it the --label_column_name?")
         if options.model.crf_constraints and "train" in splits:
@@ -108,7 +108,7 @@ class TokenClassification(Task):
             if before and not options.training.do_train:
                 intents = tuple(before)
             else:
-                intents = keep_labels(before, collect_labels(splits, columns.intents, dict.fromkeys(splits), may_differ))
+                intents = keep_labels(before, collect_labels(splits, columns.intents, dict.fromkeys(splits), may_differ, before or ()))
         return cls(labels, columns, NO_LIMIT, intents, options.data.max_length)
 
     @property

@@ -178,17 +178,22 @@ def _names(config: Any, part: str) -> list[str]:
     return [config.id2label[index] for index in range(config.num_labels)]
 
 
+def _of_labels(model: PreTrainedModel) -> dict[str, torch.Tensor]:
+    """Return the tensors that may have an axis of labels, by name: parameters, and what a linear model holds in buffers."""
+    return {**dict(model.named_parameters()), **{name: each for name, each in model.named_buffers() if name.startswith("linear.")}}
+
+
 @torch.no_grad()
 def keep_known(model: PreTrainedModel, before: PreTrainedModel, names: dict[str, tuple[list[str], list[str]]]) -> None:
-    """Copy what a model knew of labels into one that has these and others: rows of output layers, scores of transitions.
+    """Copy what a model knew of labels into one that has these and others: of output layers, linear models and transitions.
 
     Args:
         model (`PreTrainedModel`): Has other labels, and is the same elsewhere.
         before (`PreTrainedModel`): The model before.
         names (`dict`): Names before and now, of labels under `"id2label"`, of intents under `"intents"`.
     """
-    parameters = dict(before.named_parameters())
-    for name, parameter in model.named_parameters():
+    parameters = _of_labels(before)
+    for name, parameter in _of_labels(model).items():
         old, new = names["intents" if "intent" in name else "id2label"]
         known = parameters.get(name)
         if known is None or known.dim() != parameter.dim() or len(old) not in known.shape or set(old).isdisjoint(new):

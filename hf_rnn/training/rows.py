@@ -133,8 +133,8 @@ def load_task_splits(data: DataArguments, training: RnnTrainingArguments, given:
         raise ValueError(
             f"`streaming` needs the number of steps, as a stream has no length; got max_steps={training.max_steps}. Pass --max_steps."
         )
-    files = {"train": data.train_file, "validation": data.validation_file, "test": data.test_file}
-    files["test"] = data.test_file if training.do_predict else None
+    files = {"train": data.train_file, "validation": data.validation_file, "test": data.test_file if training.do_predict else None}
+    files["replay"] = data.replay_file if training.do_train else None
     if given is None:
         named = {split: path for split, path in files.items() if path}
         given = load_splits(data.dataset_name, data.dataset_config_name, named, data.streaming, data.reading)
@@ -144,6 +144,7 @@ def load_task_splits(data: DataArguments, training: RnnTrainingArguments, given:
         "train": ("train", data.max_train_samples, training.do_train or (training.do_eval and validation is None)),
         "validation": (validation, data.max_eval_samples, training.do_eval),
         "test": ("test", data.max_predict_samples, training.do_predict),
+        "replay": ("replay", None, training.do_train and "replay" in splits),
     }
     chosen = {}
     for split, (name, limit, is_needed) in needed.items():

@@ -30,7 +30,9 @@ from ..tasks.registry import TASKS, find_task
 from ..tasks.task import Task, TaskOptions
 from .building import build_task_model, foreign_width, make_tokenizer
 from .checkpoints import resume_point
+from .classes import tell_rare, usual_metric
 from .finishing import choose_example, finish
+from .going_on import check_replay, labels_without_rows, mix_replay
 from .outputs import writing_to
 from .progress import line_of
 from .promising import check_promise, keep, promise
@@ -80,12 +82,14 @@ class TaskRows:
         splits: The raw rows.
         defaults (`dict`): What options are that were left out.
         given (`frozenset`): The splits that the data has by itself.
+        lacking (`tuple`): Labels that a model to go on from knows, and that no training row has.
     """
 
     task: Task
     splits: Splits
     defaults: dict[str, Any]
     given: frozenset[str]
+    lacking: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -128,7 +132,7 @@ def train_task(
         ValueError: Options or rows are wrong.
     """
     data, training = options.data, options.training
-    files = {"train": data.train_file, "validation": data.validation_file, "test": data.test_file}
+    files = {"train": data.train_file, "validation": data.validation_file, "test": data.test_file, "replay": data.replay_file}
     set_up(training, options.model, *files.values(), *(teacher.names if teacher else ()))
     places = Places(files, data.reading)
     with writing_to(training.output_dir), places.named():
@@ -143,7 +147,8 @@ def train_task(
         linear = None
         if training.do_train:
             size = features_beside(defaults["linear_size"], model.config.num_labels) if teacher else defaults["linear_size"]
-            linear = choose_linear_fit(model, tokenizer, options.model.linear_size, size, is_taught=teacher is not None)
+            asked, adjustment = options.model.linear_size, getattr(training, "logit_adjustment", None)
+            linear = choose_linear_fit(model, tokenizer, asked, size, teacher is not None, bool(rows.lacking), adjustment)
         # what is promised by validation rows is void once a part of the model has learnt from them
         is_free = "validation" not in rows.given and training.promise is None
         outputs = run(trainer, training, encoded, resume, linear, is_carved=is_free)
@@ -157,6 +162,7 @@ def train_task(
         finish(trainer, card or CardArguments(), example, described, outputs, task=task.name, metric=task.metric[0], vectors_from=source)
         if training.do_train and trainer.is_world_process_zero():
             _say_what_went_wrong(trainer, task, outputs.get("validation"))
+            tell_rare(task, splits, outputs[list(outputs)[-1]] if outputs else None)
     metrics = {name: value for output in outputs.values() for name, value in (output.metrics or {}).items()}
     return TrainingResult(metrics, Path(training.output_dir), trainer.model, tokenizer, task)
 
@@ -167,6 +173,7 @@ def train(
     train: Any,
     validation: Any = None,
     test: Any = None,
+    replay: Any = None,
     teacher: Teacher | None = None,
     **options: Any,
 ) -> TrainingResult:
@@ -178,6 +185,7 @@ def train(
             dictionaries, or a dictionary of such splits.
         validation (`Any`, *optional*): Rows to choose the best epoch by; carved from the training rows by default.
         test (`Any`, *optional*): Rows to predict at the end.
+        replay (`Any`, *optional*): Rows that the model to go on from has learnt, to be learnt again beside the new ones.
         teacher (`Teacher`, *optional*): Answers rows too; see `hf_rnn.distill`.
         options: Options of `hf-rnn text-classification` and `hf-rnn token-classification` by their names, such as `output_dir`,
             `num_train_epochs`, `label_column_name`.
@@ -188,7 +196,8 @@ def train(
     are_splits = isinstance(train, Mapping) and "train" in train and not train.keys() - {"train", *VALIDATION_NAMES, "test"}
     given_splits: Mapping[str, Any] = train if isinstance(train, (DatasetDict, IterableDatasetDict)) or are_splits else {"train": train}
     # what is named stands before what a dictionary of splits holds
-    rows = {**given_splits, **{name: value for name, value in (("validation", validation), ("test", test)) if value is not None}}
+    named = {"validation": validation, "test": test, "replay": replay if replay is not None else options.pop("replay_file", None)}
+    rows = {**given_splits, **{name: value for name, value in named.items() if value is not None}}
     rows = {split: str(value) if isinstance(value, PathLike) else value for split, value in rows.items()}
     sets = {split: value for split, value in rows.items() if isinstance(value, (Dataset, IterableDataset)) and not is_export(value)}
     asked = {"do_train": True, "do_eval": True, "do_predict": "test" in rows, **options}
@@ -199,8 +208,8 @@ def train(
     given: Splits | None = None
     if not all(isinstance(value, str) for value in rows.values()):
         with files_of({split: value for split, value in rows.items() if split not in sets}) as files:
-            named = {name.removesuffix("_file"): path for name, path in files.items()}
-            sets |= load_splits(files=named, reading=data.reading) if named else {}
+            paths = {name.removesuffix("_file"): path for name, path in files.items()}
+            sets |= load_splits(files=paths, reading=data.reading) if paths else {}
         is_stream = any(isinstance(value, IterableDataset) for value in sets.values())
         given = IterableDatasetDict(sets) if is_stream else DatasetDict(sets)
     return train_task(task, TaskOptions(data, model, training, teacher is not None), card, given, teacher)
@@ -212,21 +221,22 @@ def read_rows(name: str, options: TaskOptions, places: Places, given: Splits | N
     Options that were left out have their values after it, the metric that chooses the best epoch among them.
     """
     data, training = options.data, options.training
+    check_replay(options, given)
     splits = load_task_splits(data, training, given)
     kind = find_task(name, splits, options)
     splits = kind.prepare(splits, options)
     columns = kind.choose_columns(splits, data)
-    splits = kind.read_labels(splits, columns, options, places)
+    splits = mix_replay(kind.read_labels(splits, columns, options, places), columns)
     defaults = _fill_defaults(kind, splits.get("train"), columns.text, options, teacher.count_more() if teacher else 0)
     own = frozenset(splits)
     splits = add_validation(splits, kind.drawn_by(columns, data), data, training, places)
     task = kind.of_rows(splits, columns, options)
     for column in kind.drawn_by(columns, data) if training.do_train else ():
         say_labels(splits, column, kind.counted if column == columns.labels else "rows")
-    choose_metric(training, *task.metric, task.metric_names)
+    choose_metric(training, *(usual_metric(task, splits) if training.do_train else task.metric), task.metric_names)
     if task.label_columns:
         training.label_names = task.label_columns
-    return TaskRows(task, splits, defaults, own)
+    return TaskRows(task, splits, defaults, own, tuple(labels_without_rows(task, splits, options)))
 
 
 def _fill_defaults(kind: type[Task], rows: AnyDataset | None, column: str, options: TaskOptions, more: int) -> dict[str, Any]:

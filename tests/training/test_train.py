@@ -1,6 +1,7 @@
 """`hf_rnn.train`: rows from wherever they are, options by name, and what comes back; what earlier versions trained wrongly."""
 
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -174,6 +175,79 @@ def test_known_labels_stay_when_training_goes_on(tmp_path, caplog):
     other = [{"text": row["text"], "label": f"{row['label']} film"} for row in ROWS]
     third = hf_rnn.train(train=other, model_name_or_path=str(first.folder), output_dir=str(tmp_path / "c"), **options)
     assert third.task.labels == ("bad film", "dull film", "good film")
+
+
+def test_rows_of_before_are_learnt_again(tmp_path, caplog):
+    """Rows to replay are training rows, from a file and from memory alike; labels without rows are told where there are none."""
+    first = hf_rnn.train(train=ROWS, output_dir=str(tmp_path / "a"), **SMALL, **EAGER)
+    rows = [{"text": f"new {number}", "label": "new", "note": number} for number in range(12)]
+    options = (
+        {name: value for name, value in SMALL.items() if name != "vocab_size"} | EAGER | {"num_train_epochs": 12, "learning_rate": 0.05}
+    )
+    options |= {"model_name_or_path": str(first.folder)}
+    written = as_file(ROWS, tmp_path)
+    second = hf_rnn.train(train=rows, replay_file=written, output_dir=str(tmp_path / "b"), **options)
+    assert "36 rows of before are learnt again beside 12 new ones." in caplog.text and "may forget" not in caplog.text
+    assert [second.predictor(f"{word} 3")[0]["label"] for word in ("bad", "dull", "good", "new")] == ["bad", "dull", "good", "new"]
+    third = hf_rnn.train(train=as_file(rows, tmp_path / "b"), replay=ROWS, output_dir=str(tmp_path / "c"), **options)
+    first_weights, again = (load_file(each.folder / "model.safetensors")["classifier.weight"] for each in (second, third))
+    assert torch.equal(first_weights, again)
+    hf_rnn.train(train=[*rows, *ROWS[:1]], output_dir=str(tmp_path / "d"), **options)
+    assert "No training row has ['bad', 'dull'], which the model knows and may forget" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"replay": ROWS}, "`replay_file` goes with a model that learnt those rows, got 'rows' alone. Pass --model_name_or_path too."),
+        ({"replay": [{"text": "a", "topic": "b"}], "model_name_or_path": "checkpoint"}, "`replay_file` lack the column 'label'"),
+        ({"replay": ROWS, "model_name_or_path": "checkpoint", "streaming": True, "max_steps": 1}, "beside a stream or the Hub"),
+    ],
+)
+def test_rows_that_cannot_be_learnt_again_are_told(tmp_path, options, message):
+    """Without a model, without the columns, or beside a stream."""
+    if "model_name_or_path" in options:
+        checkpoint = hf_rnn.train(train=ROWS, output_dir=str(tmp_path / "a"), **SMALL).folder
+        options = {**options, "model_name_or_path": str(checkpoint)}
+    small = {name: value for name, value in SMALL.items() if name != "vocab_size"}
+    with pytest.raises(ValueError, match=re.escape(message)):
+        hf_rnn.train(train=ROWS, output_dir=str(tmp_path / "b"), **small, **options)
+
+
+def test_a_linear_model_stays_where_its_labels_have_no_rows(tmp_path, caplog):
+    """Fitted again it would rule out what no row has: its weights of known labels stay, and new ones have none."""
+    first = hf_rnn.train(train=ROWS, output_dir=str(tmp_path / "a"), **{**SMALL, "linear_size": 40})
+    rows = [{"text": f"{word} {number}", "label": word} for number in range(12) for word in ("good", "new")]
+    left_out = {name: value for name, value in SMALL.items() if name not in ("linear_size", "vocab_size")}
+    second = hf_rnn.train(train=rows, model_name_or_path=str(first.folder), output_dir=str(tmp_path / "b"), **left_out)
+    before, after = (load_file(each.folder / "model.safetensors") for each in (first, second))
+    assert torch.equal(after["linear.weight"][:, :3], before["linear.weight"]) and not after["linear.weight"][:, 3].any()
+    assert torch.equal(after["linear.bias"][:3], before["linear.bias"]) and "is kept as it is" in caplog.text
+    assert torch.equal(after["linear.keys"], before["linear.keys"])
+
+
+def test_test_rows_may_have_labels_of_before(tmp_path):
+    """What the model knows is no unknown label, though no training row has it; what neither knows is one."""
+    first = hf_rnn.train(train=ROWS, output_dir=str(tmp_path / "a"), **SMALL)
+    rows = [{"text": f"{word} {number}", "label": word} for number in range(12) for word in ("good", "new")]
+    options = {name: value for name, value in SMALL.items() if name != "vocab_size"} | {"model_name_or_path": str(first.folder)}
+    result = hf_rnn.train(train=rows, test=ROWS, output_dir=str(tmp_path / "b"), **options)
+    assert result.task.labels == ("bad", "dull", "good", "new") and "test_accuracy" in result.metrics
+    with pytest.raises(ValueError, match="label 'odd' does not occur in the train split"):
+        hf_rnn.train(train=rows, test=[{"text": "x", "label": "odd"}], output_dir=str(tmp_path / "c"), **options)
+
+
+def test_spans_of_before_are_learnt_again(tmp_path, caplog):
+    """Rows of text and spans are mixed as others are; a kind of span without rows is told by its name."""
+    old = [{"text": f"see Ann {number}", "label": [[4, 7, "who"]]} for number in range(12)]
+    new = [{"text": f"in Rome {number}", "label": [[3, 7, "where"]]} for number in range(12)]
+    options = {**SMALL, "word_vocab_size": 0}
+    first = hf_rnn.train("token-classification", train=old, output_dir=str(tmp_path / "a"), **options)
+    more = {name: value for name, value in options.items() if name != "vocab_size"} | {"model_name_or_path": str(first.folder)}
+    second = hf_rnn.train("token-classification", train=new, replay=old, output_dir=str(tmp_path / "b"), **more)
+    assert second.task.labels == ("O", "B-who", "I-who", "B-where", "I-where") and "may forget" not in caplog.text
+    hf_rnn.train("token-classification", train=new, output_dir=str(tmp_path / "c"), **more)
+    assert "No training row has ['who'], which the model knows and may forget" in caplog.text
 
 
 def test_transitions_of_known_tags_stay(tmp_path):

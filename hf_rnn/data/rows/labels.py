@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from decimal import Decimal
 from math import isfinite
 from typing import Any
@@ -82,7 +82,9 @@ def feature_names(dataset: AnyDataset, column: str) -> list[str] | None:
     return list(feature.names) if isinstance(feature, ClassLabel) else None
 
 
-def collect_labels(splits: Splits, column: str, names: dict[str, list[str] | None], allow_new: bool) -> list[str]:
+def collect_labels(
+    splits: Splits, column: str, names: dict[str, list[str] | None], allow_new: bool, known: Collection[str] = ()
+) -> list[str]:
     """Return all labels of the training split in a stable order: numbers by value, "O" first, the rest by code point.
 
     Args:
@@ -91,6 +93,7 @@ def collect_labels(splits: Splits, column: str, names: dict[str, list[str] | Non
         names (`dict`): For each split what `feature_names` found.
         allow_new (`bool`): Whether to take labels of other splits that the training split lacks into the map, where no row
             trains them, so that they count as wrong.
+        known (`Collection`): Labels of a model to go on from, which other splits may have too if the training split has one of them.
 
     Raises:
         DataError: Another split has a label that the training split lacks and `allow_new` is false.
@@ -102,8 +105,9 @@ def collect_labels(splits: Splits, column: str, names: dict[str, list[str] | Non
     found: dict[str, set[str]] = {}
     for split in splits:
         found[split] = set()
+        allowed = set(known) if split != source and not found[source].isdisjoint(known) else set()
         for row, cell in enumerate(_cells(splits[split], column)):
-            new = set(label_values(named_cell(cell, names[split]), column, split, row)) - found[source]
+            new = set(label_values(named_cell(cell, names[split]), column, split, row)) - found[source] - allowed
             if new and split != source and not allow_new:
                 alike = [known for known in found[source] if plain_label(known) == plain_label(min(new))]
                 raise DataError(
