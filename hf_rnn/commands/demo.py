@@ -52,9 +52,10 @@ def main(argv: list[str] | None = None) -> None:
         validate_repo_id(arguments.push)
     predictor = load(arguments.model_name_or_path, arguments.trust_remote_code)
     title = arguments.title or Path(arguments.model_name_or_path).name
-    folder = Path(arguments.output_dir)
+    folder, card = Path(arguments.output_dir), Path(arguments.model_name_or_path) / "README.md"
+    told = card.read_text(encoding="utf-8") if card.is_file() else None
     with locked(folder):
-        files = write_page(predictor.model, predictor.tokenizer, folder, title, arguments.examples or ())
+        files = write_page(predictor.model, predictor.tokenizer, folder, title, arguments.examples or (), told)
     size = sum((folder / name).stat().st_size for name in files)
     print(f"Wrote {folder} ({size / 2**20:.1f} MiB): a page for any server of static files.")
     if arguments.push:

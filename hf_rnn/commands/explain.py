@@ -31,6 +31,8 @@ class ExplainArguments:
         "Picture to write of the gates and states of a layer at each step of the text, of which there is one.", essential=True
     )
     layer: int = option("Layer of --gates_file, from 0, or from -1 backwards.", -1)
+    units: int = option("Units of each direction in --gates_file, those that vary most over the text; 0 for all.", 8, within="[0, inf)")
+    gates_language: str = option("Language of what is written in --gates_file: en or ko.", "en", choices=["en", "ko"])
 
 
 KINDS = (ExplainArguments, LoadArguments, pick(UseArguments, "device", "output_file"))
@@ -59,9 +61,9 @@ def main(argv: list[str] | None = None) -> None:
         print(f"Wrote {arguments.output_file}.")
     if arguments.gates_file:
         # pictures need the extra [train]
-        from ..reports.plots import plot_gates
+        from ..reports.gate_plots import plot_gates
 
-        plot_gates(predictor.gates(texts[0], arguments.layer), arguments.gates_file)
+        plot_gates(predictor.gates(texts[0], arguments.layer), arguments.gates_file, arguments.units, arguments.gates_language)
         print(f"Wrote {arguments.gates_file}.")
 
 

@@ -1,6 +1,7 @@
 """Write a model as a page that runs in the browser: static files, no server, nothing that is fetched from elsewhere."""
 
 import gzip
+import html
 import json
 import re
 import shutil
@@ -19,10 +20,13 @@ from transformers.modeling_utils import PreTrainedModel
 from ..models.tags import can_follow, guess_scheme, split_tag
 from ..onnx.export import export_onnx, quantize
 from ..onnx.runtime import QUANTIZED_FILE
-from ..tasks.decoding import SpanDecoder, TagDecoder, decoder_class
+from ..reports.pages import page
+from ..sharing.cards import count_weights
+from ..tasks.decoding import NumberDecoder, SpanDecoder, TagDecoder, decoder_class
+from .patterns import to_javascript
 
 WEB = Path(__file__).parent / "web"
-OWN_FILES = ("index.html", "app.js", "engine.js", "offline.js")
+OWN_FILES = ("app.js", "engine.js", "offline.js", "units.js")
 # what the page is built of, each with the files that it takes and the licence that its package states
 PACKAGES = {
     "onnxruntime-web@1.30.0": ("dist/ort.wasm.bundle.min.mjs", "dist/ort-wasm-simd-threaded.wasm"),
@@ -31,10 +35,17 @@ PACKAGES = {
 MIT = Path(__file__).parent / "web" / "LICENSE-onnxruntime-web.txt"
 # white space as Unicode has it, where that of JavaScript differs
 WHITE_SPACE = r"\p{White_Space}+"
+# labels that the sentence on a model names
+MOST_SHOWN = 20
 
 
 def write_page(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: str | Path, title: str, examples: Sequence[str] = ()
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    folder: str | Path,
+    title: str,
+    examples: Sequence[str] = (),
+    card: str | None = None,
 ) -> list[str]:
     """Write a static folder with `index.html`: type a text, see its label or its spans.
 
@@ -44,6 +55,7 @@ def write_page(
         folder (`str`): Folder to write to.
         title (`str`): Heading of the page.
         examples (`Sequence`): Texts to try.
+        card (`str`, *optional*): Markdown of its card, for a page of its own.
 
     Returns:
         `list`: The files of the page, relative to the folder.
@@ -62,15 +74,45 @@ def write_page(
     for name in OWN_FILES:
         shutil.copy(WEB / name, folder / name)
     # what a static Space of the Hub wants to be told
-    card = f"---\ntitle: {json.dumps(title, ensure_ascii=False)}\nsdk: static\npinned: false\n---\n"
+    space = f"---\ntitle: {json.dumps(title, ensure_ascii=False)}\nsdk: static\npinned: false\n---\n"
     written = {
         "settings.json": json.dumps(settings, ensure_ascii=False),
         "tokenizer.json": json.dumps(description, ensure_ascii=False),
-        "README.md": card,
+        "README.md": space,
+        "index.html": _fill(title, model, card is not None),
     }
+    if card is not None:
+        # without what only the Hub reads
+        text = re.sub(r"\A---\n.*?\n---\n", "", card, flags=re.DOTALL).strip()
+        written["card.html"] = page(title, f"<pre>{html.escape(text)}</pre>", "pre { white-space: pre-wrap; overflow-wrap: anywhere }")
     for name, content in written.items():
         (folder / name).write_text(content, encoding="utf-8")
     return sorted([*OWN_FILES, *vendored, *written, "model.onnx"])
+
+
+def _fill(title: str, model: PreTrainedModel, has_card: bool) -> str:
+    """Return the page with its heading, what the model is, and a link to its card."""
+    link = ' <a href="card.html">Its card</a> tells what it learnt from and how well.' if has_card else ""
+    text = (WEB / "index.html").read_text(encoding="utf-8")
+    # names of labels may hold braces
+    parts = {"{title}": html.escape(title), "{about}": f"{html.escape(describe(model))}{link}"}
+    return re.sub("|".join(parts), lambda match: parts[match[0]], text)
+
+
+def describe(model: PreTrainedModel) -> str:
+    """Return a sentence on what a model is and what it does."""
+    config, decoder = model.config, decoder_class(model)
+    way = "A bidirectional" if config.bidirectional else "A one-way"
+    what = f"{way} {config.cell_type.upper()} of {count_weights(model) / 1e6:.1f} million parameters"
+    if decoder is NumberDecoder:
+        return f"{what} that gives a text a number."
+    names = [config.id2label[index] for index in range(config.num_labels)]
+    if decoder in (SpanDecoder, TagDecoder):
+        scheme = guess_scheme(names)
+        names = list(dict.fromkeys(filter(None, (_kind(name, scheme) for name in names))))
+    shown = ", ".join(names[:MOST_SHOWN]) + (f" and {len(names) - MOST_SHOWN} more" if len(names) > MOST_SHOWN else "")
+    does = {SpanDecoder: "finds in raw text", TagDecoder: "finds in words that white space parts"}.get(decoder, "chooses among")
+    return f"{what} that {does}: {shown}."
 
 
 def page_settings(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, title: str, examples: Sequence[str]) -> dict[str, Any]:
@@ -85,10 +127,6 @@ def page_settings(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, ti
         raise ValueError(
             f"The model must be a classifier or a tagger of this package, got {type(model).__name__}. Pass --model_name_or_path."
         )
-    if decoder is SpanDecoder:
-        raise ValueError(
-            "The page tags words that white space separates, got a tagger of raw text. Pass a classifier or a tagger of tokens."
-        )
     labels = [config.id2label[index] for index in range(config.num_labels)]
     settings = {
         "title": title,
@@ -100,10 +138,14 @@ def page_settings(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, ti
         "unknown": tokenizer.unk_token,
         "intents": list(getattr(config, "intents", None) or ()),
     }
-    if decoder is TagDecoder:
+    if decoder in (TagDecoder, SpanDecoder):
         scheme = guess_scheme(labels)
         settings["kinds"] = [_kind(label, scheme) for label in labels]
         settings["joins"] = [[_joins(before, after, scheme) for after in labels] for before in labels]
+    if decoder is SpanDecoder:
+        description = json.loads(tokenizer.backend_tokenizer.to_str())
+        pattern = to_javascript(description["pre_tokenizer"]["pattern"]["Regex"])
+        settings["units"] = {"pattern": pattern, "specials": [token["content"] for token in description["added_tokens"]]}
     return settings
 
 
@@ -129,9 +171,21 @@ def browser_tokenizer(description: dict[str, Any]) -> dict[str, Any]:
         ValueError: It splits text in a way that the page does not know.
     """
     steps = description["pre_tokenizer"]
+    if steps["type"] == "Split":
+        # the page cuts raw text into units itself
+        return {**description, "normalizer": _normalizer(description["normalizer"]), "pre_tokenizer": None}
     steps = steps["pretokenizers"] if steps["type"] == "Sequence" else [steps]
     spelt = [_spell_out(step) for step in steps]
     return {**description, "pre_tokenizer": {"type": "Sequence", "pretokenizers": spelt}}
+
+
+def _normalizer(description: dict[str, Any]) -> dict[str, Any]:
+    """Return the normalizer of a tokenizer of raw text with patterns that JavaScript reads."""
+    steps = description["normalizers"]
+    spelt = [
+        {**step, "pattern": {"Regex": to_javascript(step["pattern"]["Regex"])}} if step["type"] == "Replace" else step for step in steps
+    ]
+    return {"type": "Sequence", "normalizers": spelt}
 
 
 def _spell_out(step: dict[str, Any]) -> dict[str, Any]:

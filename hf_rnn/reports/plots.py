@@ -1,4 +1,4 @@
-"""Curves of a training run, confusion matrices, gates, comparisons of models and searches for options as pictures."""
+"""Curves of a training run, confusion matrices, comparisons of models and searches for options as pictures."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,11 +13,18 @@ from .fonts import fonts_for
 
 # labels of a confusion matrix that a picture has room for, and characters of a name
 MOST_LABELS = 60
+# why a validation curve may lie above its neighbour
+TRAINING = "training split, with dropout"
 LONGEST_NAME = 40
+# so many labels stand beside each other, and can be large
+FEW_LABELS = 4
 
 
 def plot_curves(log_history: list[dict[str, Any]], path: str | Path, metric: str = "accuracy") -> Figure:
     """Draw loss and a metric by epoch, training and validation, side by side, and return the figure.
+
+    Training values are means over the batches of an epoch, with dropout and whatever else makes learning harder; validation values are
+    those of the model at its end.
 
     Args:
         log_history (`list`): `trainer.state.log_history`.
@@ -26,7 +33,7 @@ def plot_curves(log_history: list[dict[str, Any]], path: str | Path, metric: str
     """
     figure = Figure(figsize=(10, 4), layout="constrained")
     for axis, name in zip(figure.subplots(1, 2), ("loss", metric), strict=True):
-        for key, label, style in ((name, "training", "o-"), (f"eval_{name}", "validation", "s-")):
+        for key, label, style in ((name, TRAINING, "o-"), (f"eval_{name}", "validation split", "s-")):
             points = [(entry["epoch"], entry[key]) for entry in log_history if key in entry and "epoch" in entry]
             if points:
                 axis.plot(*zip(*points, strict=True), style, label=label, markersize=4)
@@ -39,7 +46,7 @@ def plot_curves(log_history: list[dict[str, Any]], path: str | Path, metric: str
     return figure
 
 
-def plot_confusion_matrix(references: ArrayLike, answers: ArrayLike, labels: list[str], path: str | Path) -> Figure:
+def plot_confusion_matrix(references: ArrayLike, answers: ArrayLike, labels: list[str], path: str | Path, split: str = "") -> Figure:
     """Draw a confusion matrix, coloured by the share of each true label, with counts in the cells while they can be read;
     return the figure.
 
@@ -51,24 +58,26 @@ def plot_confusion_matrix(references: ArrayLike, answers: ArrayLike, labels: lis
         answers (`ArrayLike`): Predicted label of each.
         labels (`list`): C names.
         path (`str`): Picture to write.
+        split (`str`): Name of the split, for the title.
     """
     names, counts = count_confusions(references, answers, labels)
     size = len(names)
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     # up to 25 labels a cell has room for its count; more shrink to a quarter of an inch
     side = max(4.0, 0.62 * size) if size <= 25 else 0.25 * size
+    font = 12 if size <= FEW_LABELS else 8
     with fonts_for(names):
         figure = Figure(figsize=(side + 2.5, side + 1.5), layout="constrained")
         axis = figure.subplots()
         image = axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
         # a dollar in a label starts no formula
-        axis.set_xticks(range(size), names, rotation=90 if size > 4 else 0, fontsize=8, parse_math=False)
-        axis.set_yticks(range(size), names, fontsize=8, parse_math=False)
-        axis.set(xlabel="predicted", ylabel="true")
+        axis.set_xticks(range(size), names, rotation=90 if size > FEW_LABELS else 0, fontsize=font, parse_math=False)
+        axis.set_yticks(range(size), names, fontsize=font, parse_math=False)
+        axis.set(xlabel="predicted", ylabel="true", title=f"{split} split, {counts.sum():,} answers" if split else "")
         for (row, column), count in np.ndenumerate(counts):
             if count and (size <= 25 or row == column):
                 colour = "white" if shares[row, column] > 0.5 else "black"
-                axis.text(column, row, str(count), ha="center", va="center", fontsize=8 if size <= 25 else 5, color=colour)
+                axis.text(column, row, f"{count:,}", ha="center", va="center", fontsize=font if size <= 25 else 5, color=colour)
         figure.colorbar(image, ax=axis, fraction=0.04, label="share of the true label")
         # the layout leaves no room for the label of the rows beside a square image
         figure.savefig(path, dpi=120, bbox_inches="tight")
@@ -97,37 +106,6 @@ def plot_reliability(scores: ArrayLike, right: ArrayLike, sizes: ArrayLike, path
     axis.grid(alpha=0.3)
     axis.legend(loc="upper left")
     figure.savefig(path, dpi=120)
-    return figure
-
-
-def plot_gates(trace: dict[str, Any], path: str | Path) -> Figure:
-    """Draw what `trace_gates` returns: a map for each gate and state, units of the layer by steps of the text, a row for each direction;
-    return the figure.
-
-    Args:
-        trace (`dict`): `text`, `units` and `directions`.
-        path (`str`): Picture to write.
-    """
-    read = [trace["text"][start:end].strip() or "·" for start, end in trace["units"]]
-    read = [word if len(word) <= 12 else f"{word[:11]}…" for word in read]
-    directions = trace["directions"]
-    names = list(directions[0])
-    with fonts_for(read):
-        width = max(2.2, 0.22 * len(read) + 1.0)
-        figure = Figure(figsize=(width * len(names), 3.2 * len(directions)), layout="constrained")
-        for row, (direction, axes) in enumerate(zip(directions, figure.subplots(len(directions), len(names), squeeze=False), strict=True)):
-            for name, axis in zip(names, axes, strict=True):
-                values = direction[name].numpy().T
-                # gates are shares; states and candidates have a sign, and some no bound
-                bound = float(max(1.0, abs(values).max(initial=0.0)))
-                low, colours = (0.0, "Blues") if name.endswith("gate") else (-bound, "RdBu_r")
-                image = axis.imshow(values, aspect="auto", interpolation="nearest", cmap=colours, vmin=low, vmax=bound)
-                axis.set_title(name if len(directions) == 1 else f"{name}, {('forward', 'backward')[row]}", fontsize=9)
-                axis.set_xticks(range(len(read)), read, rotation=90, fontsize=7, parse_math=False)
-                axis.tick_params(axis="y", labelsize=7)
-                figure.colorbar(image, ax=axis, shrink=0.8).ax.tick_params(labelsize=7)
-            axes[0].set_ylabel("unit of the layer", fontsize=8)
-        figure.savefig(path, dpi=120)
     return figure
 
 

@@ -38,7 +38,7 @@ def write_report(report: Report, folder: Path, split: str) -> None:
     if report.confusion is not None:
         with optional("The confusion matrix"):
             confusion = report.confusion
-            plot_confusion_matrix(confusion.references, confusion.answers, confusion.labels, folder / "confusion_matrix.png")
+            plot_confusion_matrix(confusion.references, confusion.answers, confusion.labels, folder / "confusion_matrix.png", split)
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from transformers import PreTrainedModel
 from ..data.files.json_files import whole_text
 from ..data.visible import visible
 from ..data.writing import written_whole
+from ..version import __version__
 
 TEMPLATE = Path(__file__).parent / "card_template.md"
 TIMINGS = ("runtime", "per_second", "preparation_time")
@@ -218,10 +219,15 @@ def _rows(metrics: dict[str, float]) -> list[tuple[str, str]]:
     return [(escape(name), f"{metrics[name]:{'d' if isinstance(metrics[name], int) else '.4f'}}") for name in names]
 
 
+def versions() -> dict[str, str]:
+    """Return the versions of what a run depends on, by name."""
+    modules = {"torch": torch, "transformers": transformers, "datasets": datasets, "tokenizers": tokenizers}
+    return {"Python": platform.python_version(), **{name: module.__version__ for name, module in modules.items()}, "hf_rnn": __version__}
+
+
 def _settings(config: Any, settings: dict[str, Any]) -> list[tuple[str, str]]:
     """Return the fields of the config, the settings of the training and the versions of libraries, as far as there are any."""
     fields = {name: getattr(config, name, None) for name in FIELDS}
-    versions = {"torch": torch, "transformers": transformers, "datasets": datasets, "tokenizers": tokenizers}
-    environment = ", ".join([f"Python {platform.python_version()}", *(f"{name} {module.__version__}" for name, module in versions.items())])
+    environment = ", ".join(f"{name} {version}" for name, version in versions().items() if name != "hf_rnn")
     shown = {**fields, **settings, "environment": environment}
     return [(escape(name), escape(getattr(value, "value", value))) for name, value in shown.items() if value is not None]

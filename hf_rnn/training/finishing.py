@@ -11,23 +11,9 @@ from transformers.trainer_utils import PredictionOutput
 from ..arguments import CardArguments
 from ..reports.writing import optional
 from ..sharing.cards import write_card
+from .appendix import SETTINGS, write_appendix
 from .progress import summary
 from .trainer import RnnTrainer
-
-# of the training arguments, those that a card shows
-SETTINGS = (
-    "learning_rate",
-    "lr_scheduler_type",
-    "per_device_train_batch_size",
-    "gradient_accumulation_steps",
-    "num_train_epochs",
-    "max_grad_norm",
-    "weight_decay",
-    "label_smoothing_factor",
-    "adversarial_epsilon",
-    "seed",
-    "bf16",
-)
 
 
 def finish(
@@ -41,7 +27,10 @@ def finish(
     metric: str,
     vectors_from: str | None = None,
 ) -> None:
-    """Write the card, push what the folder holds if the run is to, and say what there is; `data` is what `describe_data` returns."""
+    """Write the card and the settings of a training, push what the folder holds if the run is to, and say what there is.
+
+    `data` is what `describe_data` returns.
+    """
     folder = Path(trainer.args.output_dir)
     if trainer.is_world_process_zero():
         with optional("The card"):
@@ -59,6 +48,9 @@ def finish(
                 vectors_from=vectors_from,
                 **asdict(card),
             )
+        if trainer.args.do_train:
+            with optional("The settings"):
+                write_appendix(trainer, data, outputs)
     if trainer.args.push_to_hub:
         trainer.push_to_hub()
     if trainer.args.do_train and trainer.is_world_process_zero():

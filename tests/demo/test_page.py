@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import tarfile
 import threading
+import unicodedata
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
@@ -14,11 +15,13 @@ import pytest
 from hub_server import run, running_hub
 from runs import SAMPLES
 
-from hf_rnn import RnnConfig, RnnForMaskedLM, RnnForTokenClassification, load, train_tokenizer
+from hf_rnn import RnnConfig, RnnForMaskedLM, RnnForSequenceClassification, RnnForTokenClassification, load, train_tokenizer
 from hf_rnn.commands import cli
 from hf_rnn.data.files.readers import read_rows
 from hf_rnn.data.tokenizers.training import TOKENIZER_TYPES
-from hf_rnn.demo.page import PACKAGES, browser_tokenizer, package_archive, page_settings, write_page
+from hf_rnn.data.tokenizers.units import Cuts, train_unit_tokenizer
+from hf_rnn.demo.page import PACKAGES, WEB, browser_tokenizer, describe, package_archive, page_settings, write_page
+from hf_rnn.demo.patterns import to_javascript
 from hf_rnn.inference.predictor import Predictor
 from hf_rnn.onnx.runtime import OnnxRnnForSequenceClassification, OnnxRnnForTokenClassification
 
@@ -144,7 +147,7 @@ def ask_browser(folder, texts, profile, twenty=""):
 def in_python(page, checkpoint):
     """Return the model of a page as Python runs it."""
     predictor = load(str(checkpoint))
-    kind = OnnxRnnForTokenClassification if predictor.decoder.kind == "tags" else OnnxRnnForSequenceClassification
+    kind = OnnxRnnForTokenClassification if predictor.decoder.kind in ("tags", "spans") else OnnxRnnForSequenceClassification
     return Predictor(kind(predictor.model.config, str(page / "model.onnx")), predictor.tokenizer)
 
 
@@ -228,9 +231,110 @@ def test_tokenizers_are_those_of_python(archives, kind, tmp_path):
     assert json.loads(run.stdout) == [tokenizer(text)["input_ids"] for text in texts]
 
 
+CUTS = Cuts(("Han", "Hangul"), ("n't", "'s"), ("l'",), (("can", "not"), ("kä", "se")))
+LABELS = ["O", "B-A", "I-A", "B-B", "I-B"]
+
+
+def raw_tagger(texts):
+    """Return a tagger of raw text, and its tokenizer, in which every kind of cut is made."""
+    tokenizer = train_unit_tokenizer([*texts, "漢字 한글 漢字 한글 l'eau can't cannot Käse"], CUTS, 800, lowercase=True)
+    config = RnnConfig(
+        vocab_size=len(tokenizer),
+        embedding_size=16,
+        hidden_size=16,
+        num_hidden_layers=1,
+        word_pooling="rnn",
+        use_crf=True,
+        units="raw",
+        id2label=dict(enumerate(LABELS)),
+        label2id={label: index for index, label in enumerate(LABELS)},
+    )
+    model = RnnForTokenClassification(config).eval()
+    model.set_piece_types(tokenizer)
+    return model, tokenizer
+
+
+def raw_texts():
+    """Return texts for it; characters that Unicode took in lately belong to others in one library and not in the next."""
+    texts = texts_to_try([row["document"] for row in read_rows(str(SAMPLES / "nsmc_test.tsv")) if row["document"]])
+    more = ["Cannot, can't; CANNOT scannot! l'eau KÄSE \u212aäse It's 漢字かな", "e\u0301\u0301 한\u1100\u1161글 👩‍👩‍👧漢\u0301 a[SEP]b"]
+    return more + [text for text in texts if not any(unicodedata.category(letter) in ("Cn", "Cs") for letter in text)]
+
+
+def test_units_of_raw_text_are_those_of_python(archives, tmp_path):
+    """The pieces of several hundred odd and plain texts, in every script and with every kind of cut."""
+    model, tokenizer = raw_tagger(["It isn't the cat's.", "영화가 재미있다"] * 5)
+    texts = raw_texts()
+    description = browser_tokenizer(json.loads(tokenizer.backend_tokenizer.to_str()))
+    units = page_settings(model, tokenizer, "", ())["units"]
+    (tmp_path / "input.json").write_text(json.dumps({"description": description, "units": units, "texts": texts}))
+    with tarfile.open(archives[1]) as archive:
+        (tmp_path / "tokenizers.mjs").write_bytes(archive.extractfile("package/dist/tokenizers.min.mjs").read())
+    shutil.copy(WEB / "units.js", tmp_path / "units.mjs")
+    (tmp_path / "run.mjs").write_text(
+        'import { Tokenizer } from "./tokenizers.mjs"; import { units } from "./units.mjs"; import { readFileSync } from "fs";'
+        'const { description, texts, units: how } = JSON.parse(readFileSync("input.json")); '
+        'const tokenizer = new Tokenizer(description, { unk_token: "[UNK]" });'
+        "const encode = (text) => tokenizer.encode(text, { add_special_tokens: false }).ids;"
+        "console.log(JSON.stringify(texts.map((text) => units(text, how).flatMap(({ start, end }) => encode(text.slice(start, end))))));"
+    )
+    run = subprocess.run(["node", "run.mjs"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    expected = tokenizer(texts, add_special_tokens=False)["input_ids"]
+    others = [text for text, found, right in zip(texts, json.loads(run.stdout), expected, strict=True) if found != right]
+    # letters and marks of scripts beyond the first plane are not the same in every version of Unicode
+    assert [text for text in others if max(text) < "\U00010000"] == [] and len(others) <= 3
+
+
+@pytest.mark.thorough
+def test_spans_of_raw_text_are_those_of_python(archives, tmp_path):
+    """A tagger of raw text with a CRF: spans with the same characters and the same scores."""
+    model, tokenizer = raw_tagger(["It isn't the cat's.", "영화가 재미있다"] * 5)
+    model.save_pretrained(tmp_path / "model")
+    tokenizer.save_pretrained(tmp_path / "model")
+    write_page(model, tokenizer, tmp_path / "page", "spans")
+    texts = raw_texts()
+    found = ask_browser(tmp_path / "page", texts, tmp_path / "profile")
+    predictor = in_python(tmp_path / "page", tmp_path / "model")
+    expected = [predictor.predict(text)[0]["spans"] for text in texts]
+    for text, answer, right in zip(texts, found["answers"], expected, strict=True):
+        if max(text, default="") > "\U0001ffff" or any("\U00010000" <= letter < "\U0001f000" for letter in text):
+            continue
+        wide = text.encode("utf-16-le", "surrogatepass")
+        spans = [(span["kind"], wide[2 * span["start"] : 2 * span["end"]].decode("utf-16-le")) for span in answer["spans"]]
+        assert spans == [(span["entity_group"], span["word"]) for span in right]
+        assert [span["score"] for span in answer["spans"]] == pytest.approx([span["score"] for span in right], abs=2e-3)
+    assert any(len(span["word"].split()) > 1 for spans in expected for span in spans)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        (r"(?i:n't|s\.)a", r"(?:[Nn]'[Tt]|[Ssſ]\.)a"),
+        (r"(?<![\p{L}\p{M}]|['’])(?:(?i:ä)(?=b))", r"(?<![\p{L}\p{M}]|['’])(?:(?:[Ää])(?=b))"),
+        (r"(?=[\p{Han}ー])\X|\p{N}+|\-\u200c|\X", r"(?=[\p{Script=Han}ー])(?<x0>[^])|\p{N}+|-\u200c|(?<x1>[^])"),
+    ],
+)
+def test_patterns(pattern, expected):
+    """Cases are spelt out where they do not count, scripts and characters named as JavaScript names them."""
+    assert to_javascript(pattern) == expected
+
+
+def test_what_a_page_says_of_its_model(page, classifier):
+    """A heading and a sentence that stand in the file itself, and the card behind a link, as text."""
+    text = (page / "index.html").read_text()
+    assert f"<h1>{classifier[0].name}</h1>" in text and "{" + "about}" not in text
+    assert "A bidirectional LSTM of" in text and "that chooses among: " in text and 'href="card.html"' in text
+    assert "<pre># " in (page / "card.html").read_text()
+    model, _ = raw_tagger(["a b"])
+    assert describe(model).endswith("million parameters that finds in raw text: A, B.")
+    number = RnnForSequenceClassification(RnnConfig(vocab_size=9, embedding_size=4, hidden_size=4, bidirectional=False, num_labels=1))
+    number.config.problem_type = "regression"
+    assert describe(number) == "A one-way LSTM of 0.0 million parameters that gives a text a number."
+
+
 def test_nothing_comes_from_elsewhere(page):
     """No file of ours names an address, a policy forbids the others to use one, and the licences are there."""
-    for path in page.glob("*.[hjm]*"):
+    for path in set(page.glob("*.[hjm]*")) - {page / "card.html"}:
         assert not re.search(rb"https?://", path.read_bytes()), path
     assert "default-src 'self'" in (page / "index.html").read_text()
     licences = (page / "LICENSES.txt").read_text()
@@ -271,10 +375,5 @@ def test_other_models_are_refused():
     tokenizer = train_tokenizer(["a b c"] * 3, "char", 20)
     with pytest.raises(ValueError, match="must be a classifier or a tagger of this package, got RnnForMaskedLM"):
         page_settings(RnnForMaskedLM(RnnConfig(vocab_size=20, embedding_size=4, hidden_size=4)), tokenizer, "", ())
-    raw = RnnForTokenClassification(
-        RnnConfig(vocab_size=20, embedding_size=4, hidden_size=4, units="raw", id2label={0: "O", 1: "B-X", 2: "I-X"})
-    )
-    with pytest.raises(ValueError, match="got a tagger of raw text"):
-        page_settings(raw, tokenizer, "", ())
     with pytest.raises(ValueError, match="got one with the step 'ByteLevel'"):
         browser_tokenizer({"pre_tokenizer": {"type": "ByteLevel"}})

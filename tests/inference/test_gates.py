@@ -64,6 +64,9 @@ def test_command_draws_them(classifier, tmp_path, capsys):
     arguments = ["explain", "--model_name_or_path", str(classifier[0]), "--gates_file", str(path), "--texts", "정말 $재미$ 있어요"]
     assert cli.main(arguments) == 0
     assert path.read_bytes().startswith(b"\x89PNG")
+    few = path.stat().st_size
+    assert cli.main([*arguments, "--units", "0", "--gates_language", "ko"]) == 0
+    assert path.stat().st_size != few
     assert load(str(classifier[0])).gates("")["directions"]
     assert cli.main([*arguments, "또"]) == 1
     assert "`gates_file` shows one text, got 2" in capsys.readouterr().err

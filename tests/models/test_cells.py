@@ -209,7 +209,7 @@ def model_logits(model, ids):
 def test_gates_are_drawn(tmp_path):
     """The values of a step are the trace of a layer, and its hidden states are those of the model."""
     pytest.importorskip("matplotlib")
-    from hf_rnn.reports.plots import plot_gates
+    from hf_rnn.reports.gate_plots import plot_gates
 
     text = "We flew to Seoul ."
     tokenizer = train_tokenizer([text] * 20, "bpe", 60)

@@ -23,10 +23,10 @@ def test_curves(tmp_path):
     figure = plots.plot_curves(log, tmp_path / "c.png")
     assert (tmp_path / "c.png").read_bytes()[:4] == b"\x89PNG"
     lines = {(axis.get_title(), line.get_label()): list(map(tuple, line.get_xydata())) for axis in figure.axes for line in axis.lines}
-    assert lines[("loss", "training")] == [(1.0, 0.7), (2.0, 0.5)]
-    assert lines[("loss", "validation")] == [(1.0, 0.6), (2.0, 0.55)]
-    assert lines[("accuracy", "training")] == [(1.0, 0.6), (2.0, 0.8)]
-    assert lines[("accuracy", "validation")] == [(1.0, 0.7), (2.0, 0.75)]
+    assert lines[("loss", plots.TRAINING)] == [(1.0, 0.7), (2.0, 0.5)]
+    assert lines[("loss", "validation split")] == [(1.0, 0.6), (2.0, 0.55)]
+    assert lines[("accuracy", plots.TRAINING)] == [(1.0, 0.6), (2.0, 0.8)]
+    assert lines[("accuracy", "validation split")] == [(1.0, 0.7), (2.0, 0.75)]
 
 
 @pytest.mark.parametrize("size", [2, 17, 50])
@@ -35,15 +35,18 @@ def test_confusion_matrix(size, tmp_path):
     pairs = [(row, column) for row in range(size) for column in range(size) for _ in range((row * size + column) % 40)]
     counts = np.zeros((size, size), dtype=int)
     np.add.at(counts, tuple(np.array(pairs).T), 1)
-    figure = plots.plot_confusion_matrix(*zip(*pairs, strict=True), [f"B-label_{index}" for index in range(size)], tmp_path / "m.png")
+    figure = plots.plot_confusion_matrix(
+        *zip(*pairs, strict=True), [f"B-label_{index}" for index in range(size)], tmp_path / "m.png", "test"
+    )
     FigureCanvasAgg(figure).draw()
     axis = figure.axes[0]
     assert [label.get_text() for label in axis.get_yticklabels()] == [f"B-label_{index}" for index in range(size)]
     boxes = [label.get_window_extent() for label in axis.get_yticklabels()]
     assert all(upper.y0 >= lower.y1 - 1 for upper, lower in itertools.pairwise(boxes))
     texts = {text.get_text() for text in axis.texts}
-    assert texts >= ({str(count) for count in counts.flatten() if count} if size <= 25 else {str(counts[-1, -1])})
+    assert texts >= ({f"{count:,}" for count in counts.flatten() if count} if size <= 25 else {f"{counts[-1, -1]:,}"})
     assert (axis.get_xlabel(), axis.get_ylabel()) == ("predicted", "true")
+    assert axis.get_title() == f"test split, {counts.sum():,} answers"
 
 
 def test_labels_are_no_formulas(tmp_path):

@@ -17,8 +17,6 @@ const colour = (index) => `hsl(${(index * 137.5) % 360} 70% 45%)`;
 
 try {
   const { settings, answer } = await load();
-  document.title = settings.title;
-  element("title").textContent = settings.title;
   for (const example of settings.examples) {
     element("examples").append(make("button", { type: "button", textContent: example, onclick: () => { input.value = example; update(); input.focus(); } }));
   }

@@ -2,6 +2,7 @@
 
 import * as ort from "./vendor/ort.wasm.bundle.min.mjs";
 import { Tokenizer } from "./vendor/tokenizers.min.mjs";
+import { units } from "./units.js";
 
 // what str.split() of Python takes as white space
 const WORD = /[^\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+/gu;
@@ -43,13 +44,17 @@ export async function load() {
     return { tokens: ids.length, scores, label: settings.labels[best(logits)] };
   }
 
+  /** Return what has a tag of its own: words that white space parts, or the pieces of the units of raw text. */
+  const tagged = (text) => (settings.units ? units(text, settings.units) : [...text.matchAll(WORD)].map(({ index, 0: word }) => ({ start: index, end: index + word.length })));
+
   async function tag(text) {
     const ids = [];
-    const words = [...text.matchAll(WORD)].map((match) => {
-      const pieces = encode(match[0]);
+    const words = tagged(text).flatMap(({ start, end }) => {
+      const pieces = encode(text.slice(start, end));
       const first = ids.length;
       ids.push(...(pieces.length ? pieces : [unknown]));
-      return { start: match.index, end: match.index + match[0].length, first };
+      const own = settings.units ? ids.length - first : 1;
+      return Array.from({ length: own }, (_, piece) => ({ start, end, first: first + piece }));
     });
     ids.push(...ending);
     const outputs = await run(ids);
