@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
 from datasets import Dataset, DatasetDict, IterableDatasetDict, concatenate_datasets
 from torch import Tensor
 from transformers import (
@@ -22,6 +23,7 @@ from transformers import (
     EvalPrediction,
     PreTrainedTokenizerBase,
 )
+from transformers.trainer_utils import EvalLoopOutput
 from transformers.utils import logging
 
 from ..arguments import CONFIG_DEFAULTS, CardArguments, DataArguments, ModelArguments, RnnTrainingArguments
@@ -50,6 +52,7 @@ from ..training.checkpoints import resume_point
 from ..training.finishing import choose_example, finish
 from ..training.outputs import writing_to
 from ..training.running import choose_metric, make_trainer, run, set_up
+from ..training.trainer import RnnTrainer
 
 logger = logging.get_logger(__name__)
 
@@ -125,6 +128,7 @@ def _run(texts_args: SimpleNamespace, model_args: ModelArguments, training: Pret
     trainer = make_trainer(
         training,
         encoded,
+        PretrainingTrainer,
         model=model,
         processing_class=tokenizer,
         data_collator=objective.collator(tokenizer, texts_args.mlm_probability),
@@ -153,6 +157,16 @@ def _make_tokenizer(texts: AnyDataset, model: ModelArguments, max_length: int) -
     kind, size = model.tokenizer_type or DEFAULTS["tokenizer_type"], model.vocab_size or DEFAULTS["vocab_size"]
     cases = model.lowercase, model.split_punctuation, model.decompose
     return train_tokenizer(iterate_texts(texts, "text"), kind, size, *cases, model_max_length=max_length)
+
+
+class PretrainingTrainer(RnnTrainer):
+    """`RnnTrainer` whose evaluations all hide the same pieces: epochs are told apart by what was learnt, not by what was drawn."""
+
+    def evaluation_loop(self, *args: Any, **kwargs: Any) -> EvalLoopOutput:
+        """Evaluate as it would be at the start; training draws on as if nothing had been."""
+        with torch.random.fork_rng():
+            torch.manual_seed(self.args.seed)
+            return super().evaluation_loop(*args, **kwargs)
 
 
 class MaskedObjective:

@@ -5,6 +5,7 @@ the logits of either are multiplied, are found on validation rows: of few rows a
 prior is log-normal, so that few validation rows move them little.
 """
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -24,7 +25,7 @@ from ..models.hashing import UNUSED_KEY
 from ..models.linear import LinearPath
 from ..models.modeling_rnn import RnnForSequenceClassification
 from ..models.packing import pad_batches
-from .convergence import Objective, minimize, search
+from .convergence import Objective, minimize, search, squares
 from .imbalance import class_shift
 
 logger = logging.get_logger(__name__)
@@ -34,8 +35,9 @@ PENALTIES, FOLDS, ENOUGH_ROWS = (4.0, 16.0, 64.0), 5, 6000
 # the penalty where choosing takes too long, as it always does with so many classes
 USUAL_PENALTY, MANY_CLASSES = 16.0, 500
 # weights that a fit without being asked for may have; features that are worth while; what an evaluation of the loss may take, of which
-# a fit takes tens, and a quarter of what those of a choice may: products of a value of a row with a weight, and as many for each weight
-MOST_WEIGHTS, LEAST_FEATURES, MOST_PRODUCTS, OF_WEIGHT = 2**24, 2**13, 4 * 10**9, 64
+# a fit takes 40 to 80: products of a value of a row with a weight, and as many for each weight. So many are 0.7 s of a busy core at most,
+# and a fit is half a minute (measured on 300 to 20,000 rows of 77 to 1,000 classes); the evaluations of a choice may take three times that
+MOST_WEIGHTS, LEAST_FEATURES, MOST_PRODUCTS, OF_WEIGHT, CHOICE = 2**24, 2**12, 8 * 10**8, 64, 3
 # logit of a class that no row has
 ABSENT = -30.0
 
@@ -128,24 +130,33 @@ def fit_regression(
 def regression_loss(design: csr_matrix, targets: np.ndarray, penalty: float, classes: int) -> Objective:
     """Return the loss of a logistic regression by its weights and biases, ((K + 1) C,), with its gradient; one class is one of two."""
     design = hstack([design, np.ones((len(targets), 1))], format="csr", dtype=np.float32)
-    transposed = design.T.tocsr()
-    wanted = torch.tensor(targets)
-    one_hot = (wanted[:, None] if classes == 1 else nn.functional.one_hot(wanted, classes)).float()
+    rows, columns = sparse_tensor(design), sparse_tensor(design.T.tocsr())
+    wanted = torch.tensor(targets)[:, None]
 
     def objective(point: Tensor) -> tuple[float, Tensor]:
         table = point.view(-1, classes)
-        logits = torch.from_numpy(design @ table.numpy())
+        logits = rows @ table
         if classes == 1:
-            loss = (nn.functional.softplus(logits) - one_hot * logits).double().sum()
-            errors = logits.sigmoid() - one_hot
+            loss = (nn.functional.softplus(logits) - wanted * logits).double().sum()
+            errors = logits.sigmoid() - wanted
         else:
             logs = logits.log_softmax(1)
-            loss, errors = -logs.gather(1, wanted[:, None]).double().sum(), logs.exp() - one_hot
-        gradient = torch.from_numpy(transposed @ errors.numpy())
-        gradient[:-1] += table[:-1] / penalty
-        return float(loss + table[:-1].double().square().sum() / (2 * penalty)), gradient.flatten()
+            loss = -logs.gather(1, wanted).double().sum()
+            errors = logs.exp_().scatter_add_(1, wanted, torch.full(wanted.shape, -1.0))
+        gradient = columns @ errors
+        gradient[:-1].add_(table[:-1], alpha=1 / penalty)
+        return float(loss + squares(table[:-1]) / (2 * penalty)), gradient.flatten()
 
     return objective
+
+
+def sparse_tensor(matrix: csr_matrix) -> Tensor:
+    """Return a sparse matrix as a tensor, whose products take half the time of scipy's."""
+    with warnings.catch_warnings():
+        # sparse tensors are called beta; products with dense ones are all that is asked of them
+        warnings.simplefilter("ignore", UserWarning)
+        parts = (torch.from_numpy(part) for part in (matrix.indptr, matrix.indices, matrix.data))
+        return torch.sparse_csr_tensor(*parts, size=matrix.shape)
 
 
 def choose_penalty(design: csr_matrix, labels: np.ndarray, num_labels: int) -> float:
@@ -264,24 +275,43 @@ class ClassifierFit:
         """Return the path for some rows; None if that would take too long."""
         if self.is_left_out:
             return None
-        labels = np.array(rows["labels"])
-        path = LinearPath(len(self.characters), 0, self.model.config.num_labels)
-        path.characters = self.characters
-        choose_features(path, rows["input_ids"], self.size)
-        design = design_matrix(path, rows["input_ids"])
+        classes, labels = self.model.config.num_labels, np.array(rows["labels"])
+        path, design = self._features(rows)
         if self.penalty is None:
-            products, weights = (count * self.model.config.num_labels for count in (design.nnz, OF_WEIGHT * design.shape[1]))
-            if products + weights > MOST_PRODUCTS and not self.is_asked:
-                return None
-            folds = max(1, min(FOLDS, ENOUGH_ROWS // len(labels)))
-            choice = len(PENALTIES) * folds * (products * min(1.0, ENOUGH_ROWS / len(labels)) + weights)
-            is_quick = choice <= 4 * MOST_PRODUCTS and self.model.config.num_labels < MANY_CLASSES
-            self.penalty = choose_penalty(design, labels, self.model.config.num_labels) if is_quick else USUAL_PENALTY
-        weight, bias = fit_regression(design, labels, self.penalty, self.model.config.num_labels)
-        if (shift := class_shift(labels, len(bias), self.adjustment)) is not None:
+            most = int((MOST_PRODUCTS / classes - design.nnz) / OF_WEIGHT)
+            if most < design.shape[1] and not self.is_asked:
+                if most < LEAST_FEATURES:
+                    return None
+                self._shorten(most, design.shape[1])
+                path, design = self._features(rows)
+            self.penalty = choose_penalty(design, labels, classes) if self._can_choose(design) else USUAL_PENALTY
+        weight, bias = fit_regression(design, labels, self.penalty, classes)
+        if (shift := class_shift(labels, classes, self.adjustment)) is not None:
             bias = (bias - shift).astype(np.float32)
         path.weight[1:], path.bias[:] = torch.tensor(weight), torch.tensor(bias)
         return path
+
+    def _features(self, rows: Dataset) -> tuple[LinearPath, csr_matrix]:
+        """Return a path that knows the features of rows, and their values."""
+        path = LinearPath(len(self.characters), 0, self.model.config.num_labels)
+        path.characters = self.characters
+        choose_features(path, rows["input_ids"], self.size)
+        return path, design_matrix(path, rows["input_ids"])
+
+    def _shorten(self, size: int, found: int) -> None:
+        """Take fewer features than were found, and say so."""
+        self.size = size
+        logger.warning(
+            f"The linear model has {size:,} of {found:,} n-grams: with {self.model.config.num_labels:,} classes more take too long. "
+            f"--linear_size asks for more, such as --linear_size {found}."
+        )
+
+    def _can_choose(self, design: csr_matrix) -> bool:
+        """Return whether the choice of a penalty is quick enough."""
+        classes, rows = self.model.config.num_labels, design.shape[0]
+        folds = max(1, min(FOLDS, ENOUGH_ROWS // rows))
+        each = classes * (design.nnz * min(1.0, ENOUGH_ROWS / rows) + OF_WEIGHT * design.shape[1])
+        return len(PENALTIES) * folds * each <= CHOICE * MOST_PRODUCTS and classes < MANY_CLASSES
 
     def _attach(self, path: LinearPath) -> None:
         path.weight *= self.factor

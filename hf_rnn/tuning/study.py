@@ -11,7 +11,7 @@ from typing import Any
 import optuna
 from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner
 from optuna.study import StudyDirection
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 from transformers import PreTrainedModel, set_seed
 from transformers.trainer_utils import TrainOutput
 
@@ -21,6 +21,10 @@ from ..training.trainer import RnnTrainer, TrainingDivergedError
 STUDY = "tune"
 # runs that are compared with none, and those that are drawn at random before the sampler learns from them
 STARTUP_RUNS = 5
+# how a run may end that is done again, and what says of the others how they did
+BROKEN_OFF, ENDED = "broken off", "ended"
+# where the library keeps what a run in the queue is to try
+QUEUED = "fixed_params"
 PRUNERS: dict[str, Callable[[int], BasePruner]] = {
     "median": lambda epochs: MedianPruner(n_startup_trials=STARTUP_RUNS, n_warmup_steps=max(1, epochs // 5)),
     "hyperband": lambda epochs: HyperbandPruner(min_resource=max(1, epochs // 9), max_resource=epochs),
@@ -75,9 +79,44 @@ class TuningTrainer(RnnTrainer):
         except optuna.TrialPruned:
             end = "pruned"
             raise
+        except (KeyboardInterrupt, SystemExit):
+            # it is begun again, as one that was killed
+            end = BROKEN_OFF
+            raise
         finally:
-            score, epoch = self.best() if end != "failed" else (None, None)
-            self.tell(trial, score, epoch, self.state.epoch, time.perf_counter() - start, end)
+            if end != BROKEN_OFF:
+                score, epoch = self.best() if end != "failed" else (None, None)
+                trial.set_user_attr(ENDED, end)
+                self.tell(trial, score, epoch, self.state.epoch, time.perf_counter() - start, end)
+
+
+class SteadySampler(optuna.samplers.BaseSampler):
+    """Draw the options of a run by the runs that ended before it, whatever was broken off in between: done again, it draws the same.
+
+    Args:
+        seed (`int`): That of the study.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
+        """Begin anew."""
+        ended = sum(ENDED in each.user_attrs for each in study.get_trials(deepcopy=False))
+        self.sampler = optuna.samplers.TPESampler(seed=self.seed + ended, n_startup_trials=STARTUP_RUNS)
+        self.sampler.before_trial(study, trial)
+
+    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, Any]:
+        """Return what is drawn together."""
+        return self.sampler.infer_relative_search_space(study, trial)
+
+    def sample_relative(self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, Any]) -> dict[str, Any]:
+        """Return what is drawn together, of some space."""
+        return self.sampler.sample_relative(study, trial, search_space)
+
+    def sample_independent(self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: Any) -> Any:
+        """Return a value of one option."""
+        return self.sampler.sample_independent(study, trial, param_name, param_distribution)
 
 
 def tuning_trainer(kind: type[RnnTrainer]) -> type[TuningTrainer]:
@@ -86,7 +125,7 @@ def tuning_trainer(kind: type[RnnTrainer]) -> type[TuningTrainer]:
 
 
 def open_study(folder: Path, run: Mapping[str, Any], is_better_greater: bool) -> optuna.Study:
-    """Return the study in a folder, a new one if there is none; runs that were broken off stand in its queue again.
+    """Return the study in a folder, a new one if there is none; runs that were broken off are done again.
 
     Args:
         folder (`Path`): Holds `study.db`.
@@ -109,10 +148,20 @@ def open_study(folder: Path, run: Mapping[str, Any], is_better_greater: bool) ->
             f"{folder / 'study.db'} is a study with other options: {', '.join(other)[:200]} differ. Pass the same ones to go on with "
             "it, or another --output_dir."
         )
-    for trial in study.get_trials(states=(TrialState.RUNNING,)):
-        study.tell(trial.number, state=TrialState.FAIL)
-        study.enqueue_trial(trial.params)
+    _queue_again(study)
     return study
+
+
+def _queue_again(study: optuna.Study) -> None:
+    """Put into the queue of a study again what was in it and did not end; all other runs are drawn again as they were."""
+    broken_off = [each for each in study.trials if each.state in (TrialState.RUNNING, TrialState.FAIL) and ENDED not in each.user_attrs]
+    for trial in broken_off:
+        options = trial.system_attrs.get(QUEUED)
+        # it stands there already where this was broken off too, or a call before did it
+        if options is not None and not any(options == each.system_attrs.get(QUEUED) for each in study.trials[trial.number + 1 :]):
+            study.enqueue_trial(options)
+        if trial.state == TrialState.RUNNING:
+            study.tell(trial.number, state=TrialState.FAIL)
 
 
 def storage_of(folder: Path) -> optuna.storages.RDBStorage:
@@ -148,8 +197,6 @@ def search(
     done = [trial for trial in study.trials if trial.state in (TrialState.COMPLETE, TrialState.PRUNED)]
     if len(done) >= runs:
         return
-    # a study that goes on would draw the same options again with the same seed
-    sampler = optuna.samplers.TPESampler(seed=trainer.args.seed + len(study.trials), n_startup_trials=STARTUP_RUNS)
     trainer.hyperparameter_search(
         hp_space=training_space,
         compute_objective=lambda metrics: trainer.best()[0],
@@ -159,7 +206,7 @@ def search(
         storage=storage_of(folder),
         study_name=STUDY,
         load_if_exists=True,
-        sampler=sampler,
+        sampler=SteadySampler(trainer.args.seed),
         pruner=PRUNERS[pruner](epochs),
         timeout=timeout,
         # other options may do better

@@ -9,12 +9,13 @@ from io import StringIO
 
 import pytest
 import torch
+from datasets import Dataset
 from runs import SAMPLES, TINY
 from tiny import assert_close, build, gradients, rows_and_batches
 from torch import nn
 from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForSequenceClassification, AutoTokenizer, pipeline
 
-from hf_rnn import RnnConfig, RnnForMaskedLM
+from hf_rnn import RnnConfig, RnnForMaskedLM, train_tokenizer
 from hf_rnn.commands import cli, language_model
 from hf_rnn.data.files.readers import DataError, read_rows
 
@@ -85,6 +86,23 @@ def pretrained(tmp_path_factory):
     arguments = ["--train_files", str(folder / "texts.txt.gz"), str(SAMPLES / "nsmc_test.tsv"), "--do_train", "--do_eval", *TINY]
     more = ["--validation_rows", "50", "--max_length", "30", "--num_train_epochs", "6", "--learning_rate", "0.02"]
     return folder / "body", language_model.main([*arguments, *more, "--output_dir", str(folder / "body")])
+
+
+def test_evaluations_hide_the_same_pieces(tmp_path):
+    """The loss of the same weights is the same whenever it is measured, and training draws on as if it had not been."""
+    tokenizer = train_tokenizer(["a good film", "a bad film"] * 20, "wordpiece", 100)
+    torch.manual_seed(5)
+    rows = Dataset.from_dict({"input_ids": [torch.randint(5, len(tokenizer), (9,)).tolist() for _ in range(20)]})
+    trainer = language_model.PretrainingTrainer(
+        args=language_model.PretrainingArguments(output_dir=str(tmp_path), use_cpu=True, disable_tqdm=True),
+        model=RnnForMaskedLM(RnnConfig(vocab_size=len(tokenizer), embedding_size=6, hidden_size=8)),
+        data_collator=language_model.MaskedObjective.collator(tokenizer, 0.2),
+    )
+    state = torch.get_rng_state()
+    first = trainer.evaluate(rows)["eval_loss"]
+    assert torch.equal(torch.get_rng_state(), state)
+    torch.rand(3)
+    assert trainer.evaluate(rows)["eval_loss"] == first
 
 
 def test_pretraining_learns(pretrained):

@@ -91,7 +91,7 @@ def test_fit_and_refit():
     assert fit.model.config.linear_size == len(fit.model.linear.keys)
 
 
-@pytest.mark.parametrize(("name", "most"), [("MOST_PRODUCTS", 100), ("MOST_WEIGHTS", 2**14 - 1)])
+@pytest.mark.parametrize(("name", "most"), [("MOST_PRODUCTS", 100), ("MOST_WEIGHTS", 2**13 - 1)])
 def test_many_classes(name, most, monkeypatch, caplog):
     """Where classes and rows are too many none is fitted, with a word, unless it is asked for; the recurrence stays as it is."""
     fit, rows = make_fit()
@@ -106,6 +106,24 @@ def test_many_classes(name, most, monkeypatch, caplog):
     assert fit.model.config.linear_size
     # a choice would take too long as well
     assert fit.penalty == linear.USUAL_PENALTY or name == "MOST_WEIGHTS"
+
+
+def test_fewer_features_where_all_take_too_long(monkeypatch, caplog):
+    """What is left out is said, and the evaluations of the fit stay within their limit, of a refit too; what is asked for is fitted."""
+    fit, rows = make_fit()
+    fit.fit(rows, None)
+    found, (_, design) = fit.model.config.linear_size, fit._features(rows)
+    monkeypatch.setattr(linear, "LEAST_FEATURES", 4)
+    monkeypatch.setattr(linear, "MOST_PRODUCTS", 2 * (design.nnz + 10 * linear.OF_WEIGHT))
+    fit.fit(rows, None)
+    assert fit.model.config.linear_size == found
+    small = linear.ClassifierFit(fit.model, make_tokenizer(), 10_000, is_asked=False)
+    small.fit(rows, None)
+    assert fit.model.config.linear_size == 10
+    small.refit(rows, rows)
+    assert fit.model.config.linear_size == 10
+    told = f"The linear model has 10 of {found} n-grams: with 2 classes more take too long. --linear_size asks for more"
+    assert caplog.text.count(told) == 1
 
 
 def test_validation_rows_choose_the_factors(monkeypatch):

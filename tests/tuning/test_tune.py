@@ -1,6 +1,7 @@
 """`hf-rnn tune`: the defaults first, a study that goes on where it stopped, and a recipe that the training command takes."""
 
 import json
+from types import SimpleNamespace
 
 import optuna
 import pytest
@@ -87,16 +88,17 @@ def test_a_folder_is_no_url(tmp_path):
 
 
 def test_broken_off_runs_are_done_again_and_other_options_refused(tmp_path):
-    """What a killed run had chosen is tried next; a folder is not shared by studies of other options."""
+    """What was in the queue of a killed run is tried next, once; a folder is not shared by studies of other options."""
     argv = [*write(tmp_path, TEXTS), "--runs", "1"]
     tune.main(argv)
     study = open_study(tmp_path / "out")
-    lost = study.ask()
-    assert lost.suggest_categorical("cell_type", ("lstm", "gru")) and lost.suggest_categorical("hidden_size", (4, 8))
+    study.enqueue_trial({"hidden_size": 8})
+    study.ask()
+    studies.open_study(tmp_path / "out", study.user_attrs["run"], True)
     tune.main([*argv, "--runs", "2"])
     trials = open_study(tmp_path / "out").trials
     assert [trial.state.name for trial in trials] == ["COMPLETE", "FAIL", "COMPLETE"]
-    assert lost.params.items() <= trials[2].params.items()
+    assert trials[2].params["hidden_size"] == 8
     with pytest.raises(ValueError, match="a study with other options: batch_size|per_device_train_batch_size differ"):
         tune.main([*argv, "--per_device_train_batch_size", "7"])
 
@@ -112,6 +114,55 @@ def test_rows_in_memory(tmp_path):
     assert recipe["hidden_size"] == found.options["hidden_size"] and not {"train_file", "validation_file"} & recipe.keys()
     with pytest.raises(ValueError, match="is a study with other options: contents of train_file differ"):
         hf_rnn.tune(train=TEXTS[1:], validation=TEXTS[:9], runs=3, **options)
+
+
+def test_a_study_that_is_broken_off_ends_as_a_whole_one(tmp_path):
+    """The same options are tried, what stands in the queue first, whichever run is broken off, in the middle of its draws."""
+
+    def draw(folder, broken_off=None):
+        study = None
+        for number in range(8):
+            if study is None:
+                study = studies.open_study(folder, {}, True)
+                study.sampler = studies.SteadySampler(3)
+                if not study.trials:
+                    study.enqueue_trial({"size": 0.5})
+            trial = study.ask()
+            size = trial.suggest_float("size", 0, 1)
+            if number == broken_off:
+                if number % 2:
+                    # as the library tells of Ctrl-C
+                    study.tell(trial, state=optuna.trial.TrialState.FAIL)
+                study = None
+                continue
+            trial.suggest_categorical("cell", ("lstm", "gru"))
+            trial.set_user_attr(studies.ENDED, "complete")
+            study.tell(trial, size)
+        return [each.params for each in study.get_trials(states=(optuna.trial.TrialState.COMPLETE,))]
+
+    for folder in ("whole", "first", "late"):
+        (tmp_path / folder).mkdir()
+    whole = draw(tmp_path / "whole")
+    assert whole[0]["size"] == 0.5 and len({each["size"] for each in whole}) == 8
+    for folder, number in (("first", 0), ("late", 5)):
+        assert draw(tmp_path / folder, number) == whole[:7]
+
+
+def test_nothing_is_told_of_an_interrupted_run(monkeypatch):
+    """It is begun again, where one that failed is not."""
+    told, attributes = [], {}
+    trainer = object.__new__(studies.TuningTrainer)
+    trainer.tell, trainer.state = lambda *values: told.append(values[-1]), SimpleNamespace(epoch=1.0)
+    for error in (KeyboardInterrupt, ValueError):
+
+        def train(*_, error=error):
+            raise error
+
+        monkeypatch.setattr(studies.RnnTrainer, "train", train)
+        with pytest.raises(error):
+            trainer.train(trial=SimpleNamespace(set_user_attr=attributes.__setitem__))
+        assert told == ([] if error is KeyboardInterrupt else ["failed"])
+    assert attributes == {studies.ENDED: "failed"}
 
 
 def test_taggers_and_fixed_options(tmp_path):
