@@ -71,7 +71,7 @@ class PredictArguments:
 KINDS = (
     PredictArguments,
     LoadArguments,
-    pick(UseArguments, "device", "output_file", batch_size=1024),
+    pick(UseArguments, "device", "output_file", "long_texts", batch_size=1024),
     pick(DataArguments, "text_column_name", "label_column_name", "sentence_column_name"),
 )
 
@@ -87,7 +87,8 @@ def main(argv: list[str] | None = None) -> None:
         check_output_file(arguments.output_file, "output_file", arguments.input_file, arguments.model_name_or_path)
         check_ending(arguments.output_file, "output_file", ENDINGS.get(arguments.format))
     most = read_scores(arguments.scores)
-    predictor = load(arguments.model_name_or_path, arguments.trust_remote_code, arguments.device, arguments.threshold)
+    options = {"device": arguments.device, "threshold": arguments.threshold, "long_texts": arguments.long_texts}
+    predictor = load(arguments.model_name_or_path, arguments.trust_remote_code, **options)
     _check_kind(predictor.decoder.kind, arguments.format, most)
     rows = _input_rows(predictor, arguments)
 
@@ -180,7 +181,7 @@ def _write(answer: Answer, rows: Iterable[InputRow], shape: Shape, arguments: Si
     model = fingerprint(arguments.model_name_or_path, arguments.trust_remote_code)
     names = ("batch_size", "keep_columns", "precision", "scores")
     run = {"model": model, "input": arguments.input_file or arguments.text, **{name: getattr(arguments, name) for name in names}}
-    run |= {} if arguments.threshold is None else {"threshold": arguments.threshold}
+    run |= {name: getattr(arguments, name) for name in ("threshold", "long_texts") if getattr(arguments, name) is not None}
     rank, world_size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
     is_as_answered = arguments.format not in SHAPES and Path(arguments.output_file).suffix.lower() in JSON_LINES
 
