@@ -11,9 +11,10 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..data.files.rows import TEXT_COLUMNS, TOKEN_COLUMNS
-from ..tasks.decoding import Decoder, Text, TextDecoder, decoder_of
+from ..tasks.decoding import ClassDecoder, Decoder, Text, TextDecoder, decoder_of
 from ..tasks.long_texts import pool_windows
 from .bulk import BATCH_CHARACTERS, BATCH_PIECES, batches, size, windows
+from .cascade import Cascade
 from .explaining import explain
 from .gates import trace_gates
 from .streaming import stream
@@ -32,12 +33,14 @@ class Predictor:
         long_texts (`str`, *optional*): What a classifier makes of texts longer than its tokenizer's `model_max_length`: "truncate" reads
             their beginning; "whole" all of them in one go, in memory that grows with them; "windows" all of them in constant memory, by
             windows that overlap, whose logits are averaged. By default what the model was trained with, else they are cut, which is said.
+        cascade (`Cascade`, *optional*): When the linear part of a classifier answers alone; see `evaluation.cascading.with_cascade`.
     """
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     threshold: float | None = None
     long_texts: str | None = None
+    cascade: Cascade | None = None
 
     @cached_property
     def decoder(self) -> Decoder:
@@ -72,8 +75,13 @@ class Predictor:
         own = [decoder.text_column] if decoder.text_column else []
         answers: list[dict[str, Any]] = []
         for window in windows(iterate_texts(texts, (*own, *TEXT_COLUMNS, *decoder.more_columns, *TOKEN_COLUMNS))):
-            answers += _answer(decoder, window, batch_size)
+            answers += _answer(decoder, window, batch_size, self.cascade)
         return answers
+
+    def logits_of(self, ids: list[list[int]], batch_size: int = 256) -> Tensor:
+        """Return what a classifier makes of rows of ids: logits (B, C)."""
+        assert isinstance(self.decoder, TextDecoder)
+        return _logits_of(self.decoder, ids, batch_size)
 
     def stream(self, chunks: Iterable[str]) -> Iterator[dict[str, Any]]:
         """Answer one text while it comes, chunk by chunk; a token costs the same however long the text is.
@@ -100,11 +108,21 @@ class Predictor:
         return trace_gates(self.model, self.tokenizer, text, layer)
 
 
-def _answer(decoder: Decoder, texts: list[Text], batch_size: int) -> list[dict[str, Any]]:
+def _answer(decoder: Decoder, texts: list[Text], batch_size: int, cascade: Cascade | None) -> list[dict[str, Any]]:
     """Answer texts, those of similar length together; all are encoded first where that can be done."""
     windows = decoder.encode(texts) if isinstance(decoder, TextDecoder) else None
     if isinstance(decoder, TextDecoder) and windows is not None:
-        return decoder.tell(texts, _pooled_logits(decoder, windows, batch_size))
+        ids = list(chain.from_iterable(windows))
+        logits = torch.zeros(len(ids), len(decoder.labels))
+        left = list(range(len(ids)))
+        if cascade is not None and isinstance(decoder, ClassDecoder):
+            logits, is_sure = cascade.logits(decoder, ids, batch_size)
+            # what has several windows is long enough for the recurrence
+            is_short = [len(each) == 1 for each in windows for _ in each]
+            left = [row for row in left if not (is_sure[row] and is_short[row])]
+        logits[left] = _logits_of(decoder, [ids[row] for row in left], batch_size)
+        pooled = pool_windows(logits, list(map(len, windows)), torch.tensor(list(map(len, ids))))
+        return decoder.tell(texts, pooled)
     answers: list[dict[str, Any]] = [{}] * len(texts)
     for rows in batches([size(text) for text in texts], batch_size, BATCH_CHARACTERS):
         for row, answer in zip(rows, decoder.answer([texts[row] for row in rows]), strict=True):
@@ -112,11 +130,9 @@ def _answer(decoder: Decoder, texts: list[Text], batch_size: int) -> list[dict[s
     return answers
 
 
-def _pooled_logits(decoder: TextDecoder, windows: list[list[list[int]]], batch_size: int) -> Tensor:
-    """Return the logits (B, C) of texts of which each has one window of ids or several."""
-    ids = list(chain.from_iterable(windows))
-    sizes = list(map(len, ids))
+def _logits_of(decoder: TextDecoder, ids: list[list[int]], batch_size: int) -> Tensor:
+    """Return the logits (B, C) of rows of ids."""
     logits = torch.zeros(len(ids), len(decoder.labels))
-    for rows in batches(sizes, batch_size, BATCH_PIECES):
+    for rows in batches(list(map(len, ids)), batch_size, BATCH_PIECES):
         logits[rows] = decoder.logits_of_ids([ids[row] for row in rows])
-    return pool_windows(logits, list(map(len, windows)), torch.tensor(sizes))
+    return logits
