@@ -33,6 +33,11 @@ class UseArguments:
     device: str = option("Where it runs: auto (the accelerator if there is one), cpu, cuda, mps, ...", "auto")
     batch_size: int = option("Texts at a time, at most; long ones are fewer.", 64, essential=True, within="[1, inf)")
     output_file: str | None = option("File to write.", essential=True)
+    long_texts: str | None = option(
+        "What a classifier makes of texts that are longer than it reads at a time: their beginning counts (truncate), or all of them, "
+        "in one go (whole) or in constant memory (windows); by default what it was trained with, else truncate.",
+        choices=["truncate", "windows", "whole"],
+    )
 
 
 @dataclass
@@ -150,6 +155,7 @@ class DataArguments:
         aliases=["--max_seq_length"],
         within="[1, inf)",
     )
+    long_texts: str | None = again(UseArguments, "long_texts", None)
     max_train_samples: int | None = option("Use only so many training rows.", within="[1, inf)")
     max_eval_samples: int | None = option("Use only so many validation rows.", within="[1, inf)")
     max_predict_samples: int | None = option("Use only so many test rows.", within="[1, inf)")

@@ -26,7 +26,6 @@ from ..data.files.readers import read_rows
 from ..data.fingerprints import contents
 from ..distillation.training import GROUPS, train_by_options
 from ..evaluation.compare import compare, describe, open_model
-from ..inference.loading import load
 from ..inference.predictor import Predictor
 from ..options import check_given, option, options_of, pick, read_arguments
 from ..reports.plots import plot_comparison
@@ -54,7 +53,7 @@ KINDS = (
     pick(RunArguments, "task", "seeds"),
     pick(DataArguments, "train_file", "validation_file", "test_file", "text_column_name", "label_column_name"),
     pick(LabelledTrainingArguments, seed=None, output_dir=FILE),
-    pick(UseArguments, batch_size=32),
+    pick(UseArguments, "long_texts", batch_size=32),
     pick(LoadArguments, "trust_remote_code"),
 )
 
@@ -98,12 +97,13 @@ def open_models(arguments: SimpleNamespace) -> dict[str, Predictor | list[Predic
     names = arguments.names or _short_names(models)
     if len(names) != len(models) or len(set(names)) < len(names):
         raise ValueError(f"`names` must be one for each of {len(models)} models, all different, got {names}. Pass other --names.")
-    pairs, trust = list(zip(names, models, strict=True)), arguments.trust_remote_code
+    pairs, options = list(zip(names, models, strict=True)), (arguments.trust_remote_code, arguments.long_texts)
     # what cannot be loaded is told before anything is trained
-    opened: dict[str, Mapping[str, Any]] = {name: open_model(name, model, trust) for name, model in pairs if not _is_trained(model)}
+    opened: dict[str, Mapping[str, Any]] = {name: open_model(name, model, *options) for name, model in pairs if not _is_trained(model)}
     for name, model in pairs:
         if _is_trained(model):
-            opened[name] = {name: [load(_train(name, model, arguments, turn), trust) for turn in range(arguments.seeds)]}
+            folders = [_train(name, model, arguments, turn) for turn in range(arguments.seeds)]
+            opened[name] = {name: [open_model(name, folder, *options)[name] for folder in folders]}
     return {title: predictor for name in names for title, predictor in opened[name].items()}
 
 

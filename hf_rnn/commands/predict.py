@@ -20,6 +20,8 @@ from ..data.files.writers import Rows, check_ending, write_rows
 from ..data.fingerprints import fingerprint
 from ..data.visible import visible_json
 from ..data.writing import check_output_file
+from ..evaluation.cascading import with_cascade
+from ..inference.cascade import check_cascades
 from ..inference.loading import load
 from ..inference.precision import PRECISIONS, choose_precision, products_in
 from ..inference.predictor import Predictor
@@ -59,6 +61,11 @@ class PredictArguments:
         essential=True,
         choices=list(PRECISIONS),
     )
+    cascade: float | None = option(
+        "Share of labels that have to be those of the whole model, such as 0.99: what the linear part of a classifier is sure of is "
+        "answered without the recurrence, as often as some of the first texts show that this is kept, with 95% confidence.",
+        within="(0, 1)",
+    )
     scores: str | None = option("Scores of a classifier: of the best label (top), of all, or of so many of the best.", essential=True)
     format: str | None = option(
         "Shape of --output_file: label_studio (.json), doccano, prodigy or jsonl; by default its ending says it: jsonl, json, csv, tsv, "
@@ -72,7 +79,7 @@ READ = ("text_column_name", "label_column_name", "sentence_column_name", "encodi
 KINDS = (
     PredictArguments,
     LoadArguments,
-    pick(UseArguments, "device", "output_file", batch_size=1024),
+    pick(UseArguments, "device", "output_file", "long_texts", batch_size=1024),
     pick(DataArguments, *READ),
 )
 
@@ -88,20 +95,28 @@ def main(argv: list[str] | None = None) -> None:
         check_output_file(arguments.output_file, "output_file", arguments.input_file, arguments.model_name_or_path)
         check_ending(arguments.output_file, "output_file", ENDINGS.get(arguments.format))
     most = read_scores(arguments.scores)
-    predictor = load(arguments.model_name_or_path, arguments.trust_remote_code, arguments.device, arguments.threshold)
+    options = {"device": arguments.device, "threshold": arguments.threshold, "long_texts": arguments.long_texts}
+    predictor = load(arguments.model_name_or_path, arguments.trust_remote_code, **options)
     _check_kind(predictor.decoder.kind, arguments.format, most)
     rows = _input_rows(predictor, arguments)
+    is_alone = int(os.environ.get("WORLD_SIZE", 1)) == 1
+    if arguments.cascade is not None:
+        check_cascades(predictor.decoder)
+        if not is_alone:
+            raise ValueError("`cascade` is chosen by the first texts, and each process would choose its own. Start one, or leave it out.")
+    wanted = arguments.cascade
 
     # several processes would choose by a clock each, and write one file
-    is_alone = int(os.environ.get("WORLD_SIZE", 1)) == 1
     precision = arguments.precision if arguments.precision != "auto" or is_alone else "float32"
 
     def answer(window: list[InputRow]) -> list[Row]:
-        nonlocal precision
+        nonlocal precision, predictor, wanted
         texts = [row.text for row in window]
         if precision == "auto":
             precision = choose_precision(predictor, texts, arguments.batch_size)
         with products_in(precision, predictor.model.device.type):
+            if wanted is not None:
+                predictor, wanted = with_cascade(predictor, texts, wanted, arguments.batch_size), None
             answers = predictor.predict(texts, arguments.batch_size, all_scores=most is not None)
         return [{**row.others, **cut_scores(told, most)} for row, told in zip(window, answers, strict=True)]
 
@@ -181,7 +196,7 @@ def _write(answer: Answer, rows: Iterable[InputRow], shape: Shape, arguments: Si
     model = fingerprint(arguments.model_name_or_path, arguments.trust_remote_code)
     names = ("batch_size", "keep_columns", "precision", "scores")
     run = {"model": model, "input": arguments.input_file or arguments.text, **{name: getattr(arguments, name) for name in names}}
-    run |= {} if arguments.threshold is None else {"threshold": arguments.threshold}
+    run |= {name: getattr(arguments, name) for name in ("threshold", "long_texts", "cascade") if getattr(arguments, name) is not None}
     rank, world_size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
     is_as_answered = arguments.format not in SHAPES and Path(arguments.output_file).suffix.lower() in JSON_LINES
 

@@ -45,7 +45,7 @@ KINDS = (
     ServeArguments,
     ServerArguments,
     BoundArguments,
-    pick(UseArguments, batch_size=Limits.batch_size),
+    pick(UseArguments, "long_texts", batch_size=Limits.batch_size),
     pick(LoadArguments, "trust_remote_code"),
 )
 
@@ -60,7 +60,7 @@ def main(argv: list[str] | None = None) -> None:
     from ..serving.server import open_models, serve
 
     token = _read_token(arguments.token_file)
-    options = {"quantized": arguments.quantized, "threads": arguments.threads, "trust_remote_code": arguments.trust_remote_code}
+    options = {name: getattr(arguments, name) for name in ("quantized", "threads", "trust_remote_code", "long_texts")}
     limits = Limits(
         arguments.max_request_bytes,
         arguments.max_texts,

@@ -134,7 +134,7 @@ def page_settings(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, ti
         "examples": list(examples),
         "labels": labels,
         "problem": config.problem_type,
-        "max_length": tokenizer.model_max_length,
+        "max_length": 10**9 if getattr(config, "long_texts", None) == "whole" else tokenizer.model_max_length,
         "unknown": tokenizer.unk_token,
         "intents": list(getattr(config, "intents", None) or ()),
     }

@@ -75,15 +75,16 @@ def compare(
     }
 
 
-def open_model(name: str, folder: str, trust_remote_code: bool = False) -> dict[str, Predictor]:
+def open_model(name: str, folder: str, trust_remote_code: bool = False, long_texts: str | None = None) -> dict[str, Predictor]:
     """Return the model of a folder, or those of an export, by their names."""
+    options: dict[str, Any] = {"trust_remote_code": trust_remote_code, "long_texts": long_texts}
     files = _onnx_files(Path(folder))
     if not files:
-        return {name: load(folder, trust_remote_code)}
+        return {name: load(folder, **options)}
     # makes exported folders known to the Auto classes
     import_module("hf_rnn.onnx")
     titles = [name] if len(files) == 1 else [f"{name}/{file.name}" for file in files]
-    loaded = (load(str(file.parent), trust_remote_code, file_name=file.name) for file in files)
+    loaded = (load(str(file.parent), **options, file_name=file.name) for file in files)
     return dict(zip(titles, loaded, strict=True))
 
 

@@ -10,13 +10,21 @@ from transformers.utils import logging
 from ..data.devices import find_device
 from ..data.loading import load_config, load_tokenizer
 from ..tasks.decoding import HEADS, task_of
+from ..tasks.long_texts import check_long_texts
 from .predictor import Predictor
 
 # what may be wrong with weights, and how it is told
 PROBLEMS = {"missing": "lacks", "mismatched": "has, of other sizes than its config says,", "unexpected": "has beside its own"}
 
 
-def load(name: str, trust_remote_code: bool = False, device: str = "auto", threshold: float | None = None, **kwargs: Any) -> Predictor:
+def load(
+    name: str,
+    trust_remote_code: bool = False,
+    device: str = "auto",
+    threshold: float | None = None,
+    long_texts: str | None = None,
+    **kwargs: Any,
+) -> Predictor:
     """Load a classifier or tagger, whichever the checkpoint holds, in evaluation mode, and its tokenizer.
 
     Args:
@@ -24,14 +32,16 @@ def load(name: str, trust_remote_code: bool = False, device: str = "auto", thres
         trust_remote_code (`bool`): Whether to run model code that comes with the checkpoint.
         device (`str`): Where it runs: "auto" for the accelerator if there is one, or "cpu", "cuda" and the like.
         threshold (`float`, *optional*): Score below which no answer is given; see `Predictor`.
+        long_texts (`str`, *optional*): Whether long texts are cut ("truncate") or read ("whole" or "windows"); see `Predictor`.
         kwargs: For the `from_pretrained` of the model.
 
     Returns:
         `Predictor`: Answers texts; holds `model` and `tokenizer`.
 
     Raises:
-        ValueError: The checkpoint is broken or holds a model without such a head.
+        ValueError: The checkpoint is broken or holds a model without such a head, or `long_texts` is neither.
     """
+    check_long_texts(long_texts)
     options: dict[str, Any] = {"trust_remote_code": trust_remote_code}
     try:
         head = (load_config(name, trust_remote_code).architectures or [""])[0]
@@ -52,7 +62,7 @@ def load(name: str, trust_remote_code: bool = False, device: str = "auto", thres
         # models of others may have more to load than they use
         if found and (kind != "unexpected" or model.config.model_type == "hf_rnn"):
             raise ValueError(f"{name!r} is no whole checkpoint: it {problem} the weights {found[:5]}. Save or download it again.")
-    return Predictor(model.to(find_device(device)).eval(), tokenizer, threshold)
+    return Predictor(model.to(find_device(device)).eval(), tokenizer, threshold, long_texts)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ MAX_LAYERS, MAX_LABELS, MAX_WEIGHTS = 1000, 100_000, 2**32
 PROBLEM_TYPES = ("single_label_classification", "multi_label_classification", "regression")
 # shares among what a promise holds
 PROMISED = ("precision", "confidence", "threshold", "answered")
+LONG_TEXTS = ("truncate", "windows", "whole")
 WORD_POOLINGS = ("first", "mean", "max", "rnn")
 
 
@@ -85,6 +86,8 @@ class RnnConfig(PreTrainedConfig):
         promise (`dict`, *optional*): Which answers are given: those with a score of `"threshold"` at least, of which a share of
             `"precision"` at least is right with the probability `"confidence"`; so found on `"rows"` held-out answers, of which a share
             of `"answered"` was given.
+        long_texts (`str`, *optional*): What a classifier makes of texts that are longer than its tokenizer allows: `"truncate"` reads their
+            beginning, `"windows"` all of them by windows that overlap, `"whole"` all of them in one go.
         pad_token_id (`int`, *optional*): Row of the embedding that stays zero.
         bos_token_id, eos_token_id (`int`, *optional*): Tokens that begin and end a text of a causal language model.
         unk_token_id, word_mark_id (`int`, *optional*): Unknown piece, and piece that is only a mark of a word's start: the stock
@@ -123,6 +126,7 @@ class RnnConfig(PreTrainedConfig):
     intents: list[str] | tuple[str, ...] | None = None
     columns: dict[str, str] | None = None
     promise: dict[str, float | int] | None = None
+    long_texts: str | None = None
     pad_token_id: int | None = 0
     bos_token_id: int | None = None
     eos_token_id: int | None = None
@@ -166,6 +170,8 @@ class RnnConfig(PreTrainedConfig):
             _check_choice("crf_constraints", self.crf_constraints, ("bio", "bioes"))
         if self.units is not None:
             _check_choice("units", self.units, ("raw",))
+        if self.long_texts is not None:
+            _check_choice("long_texts", self.long_texts, LONG_TEXTS)
         if self.problem_type is not None:
             _check_choice("problem_type", self.problem_type, PROBLEM_TYPES)
 

@@ -31,6 +31,7 @@ class Source:
         quantized (`bool`): Whether to run the int8 graph of an exported folder.
         threads (`int`): Threads of one batch.
         trust_remote_code (`bool`): Whether to run model code that comes with a checkpoint.
+        long_texts (`str`, *optional*): Whether a classifier cuts long texts or reads them whole; what the model says by default.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Source:
     quantized: bool = False
     threads: int = 1
     trust_remote_code: bool = False
+    long_texts: str | None = None
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ def open_engine(source: Source) -> Engine:
 
 
 def _open_exported(source: Source) -> Engine:
-    predictor = standalone.load(source.path, source.quantized, source.threads)
+    predictor = standalone.load(source.path, source.quantized, source.threads, source.long_texts)
     graph = Path(source.path) / (standalone.QUANTIZED_FILE if source.quantized else standalone.MODEL_FILE)
     return Engine(predictor.settings, _digest(graph), lambda texts: predictor.predict(texts, all_scores=True))
 
@@ -78,7 +80,7 @@ def _open_checkpoint(source: Source) -> Engine:
     if source.quantized:
         raise ValueError(f"{source.path!r} holds no int8 graph. Pass a folder that `hf-rnn export --quantize true` wrote.")
     torch.set_num_threads(source.threads)
-    predictor = load(source.path, source.trust_remote_code)
+    predictor = load(source.path, source.trust_remote_code, long_texts=source.long_texts)
     for tensor in chain(predictor.model.parameters(), predictor.model.buffers()):
         # they lie in the file, which may be written over while it is served
         tensor.data = tensor.data.clone()

@@ -18,7 +18,7 @@ PARAMETERS = {
     "top_k": "a number of labels, 1 or more",
     "details": "true for what `Predictor.predict` answers, or false",
     "aggregation_strategy": "'simple'",
-    "truncate": "true, as long texts are cut where training cut them",
+    "truncate": "true, as long texts are cut or read whole as the model, or --long_texts, says",
     "raw_scores": "false",
 }
 # those that others know more values of than we do

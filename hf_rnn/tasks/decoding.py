@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 from transformers import (
     AutoModelForSequenceClassification,
     AutoModelForTokenClassification,
@@ -16,13 +17,22 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
+from transformers.utils import logging
 
 from ..data.files.detokenization import join_tokens
 from ..data.rows.collator import RnnCollator
-from ..data.tokenizers.words import encode_words, first_pieces, piece_ids
+from ..data.tokenizers.words import encode_words, first_pieces, piece_windows, window_overlap
+from ..models.pieces import WORD_START
+from ..models.pretrained import RnnHeadOutput
+from ..models.tags import split_tag
 from .grouping import group_spans
+from .long_texts import OVERLAP, WHOLE, check_long_texts, join_windows, pool_windows, tag_windows
+
+logger = logging.get_logger(__name__)
 
 Text = str | list[str]
+# windows of a long row that a tagger reads at a time
+AT_A_TIME = 12
 # Auto classes of the heads whose answers can be decoded, by the task of pipelines
 HEADS: dict[str, Any] = {
     "text-classification": AutoModelForSequenceClassification,
@@ -45,6 +55,8 @@ class Decoder(ABC):
         tokenizer (`PreTrainedTokenizerBase`): Its tokenizer.
         threshold (`float`, *optional*): Score below which no answer is given; that of the model's promise by default, if it made one.
         all_scores (`bool`): Whether a classifier of one label tells the `scores` of all labels beside that of the best.
+        long_texts (`str`, *optional*): What a classifier makes of texts that are longer than it reads at a time, one of `LONG_TEXTS`; what
+            the model was trained with by default, else their beginning counts, which is said.
     """
 
     task: ClassVar[str]
@@ -57,6 +69,7 @@ class Decoder(ABC):
     tokenizer: PreTrainedTokenizerBase
     threshold: float | None = None
     all_scores: bool = False
+    long_texts: str | None = None
 
     @cached_property
     def least_score(self) -> float | None:
@@ -78,13 +91,9 @@ class Decoder(ABC):
         """Return the column of labels, tags or spans that the model was trained on, if it is known."""
         return (getattr(self.model.config, "columns", None) or {}).get("labels")
 
-    def encode(self, texts: Sequence[Text]) -> list[list[int]] | None:
-        """Return the ids of the pieces of many texts, if they can be had before the texts are put into batches."""
-        return None
-
     @abstractmethod
-    def answer(self, texts: Sequence[Text], ids: Sequence[list[int]] | None = None) -> list[dict[str, Any]]:
-        """Answer one batch of texts, in their order, of which the ids are known if `encode` returned any; see `Predictor.predict`."""
+    def answer(self, texts: Sequence[Text]) -> list[dict[str, Any]]:
+        """Answer one batch of texts, in their order; see `Predictor.predict`."""
 
     @abstractmethod
     def logits(self, texts: Sequence[Text]) -> Sequence[Tensor]:
@@ -96,21 +105,56 @@ class TextDecoder(Decoder):
 
     task = "text-classification"
 
-    def encode(self, texts: Sequence[Text]) -> list[list[int]] | None:
-        """Return the ids of all texts, by one call of the tokenizer."""
-        return piece_ids(self.tokenizer, [joined(text) for text in texts])
+    def encode(self, texts: Sequence[Text]) -> list[list[list[int]]] | None:
+        """Return the ids of the windows of all texts, one of each that is short or to be cut, by one call of the tokenizer if it can be."""
+        windows = piece_windows(self.tokenizer, [joined(text) for text in texts], OVERLAP, self.way != "whole")
+        if windows is None or self.way != "truncate":
+            return windows
+        self._tell_of_cuts(any(len(each) > 1 for each in windows))
+        return [each[:1] for each in windows]
+
+    @cached_property
+    def way(self) -> str:
+        """Return what becomes of long texts, one of `LONG_TEXTS`."""
+        return self.long_texts or getattr(self.model.config, "long_texts", None) or "truncate"
+
+    def _tell_of_cuts(self, are_cut: bool) -> None:
+        """Say once that texts are cut, unless that was chosen."""
+        if are_cut and self.long_texts is None and getattr(self.model.config, "long_texts", None) is None:
+            logger.warning_once(
+                f"Of texts longer than {self.tokenizer.model_max_length} tokens only the beginning is read. --long_texts whole or "
+                "windows reads all, --long_texts truncate cuts them without this line (long_texts= in Python)."
+            )
+
+    def logits(self, texts: Sequence[Text]) -> Tensor:
+        """Return the logits of one batch in fp32, (B, C)."""
+        options: dict[str, Any] = {"truncation": self.way != "whole", "padding": True, "return_tensors": "pt"}
+        if self.way != "windows":
+            return self._run(self.tokenizer([joined(text) for text in texts], **options))
+        if not self.tokenizer.is_fast:
+            raise ValueError(f"`long_texts` 'windows' needs a fast tokenizer, got {type(self.tokenizer).__name__}. Pass 'truncate'.")
+        options |= {"return_overflowing_tokens": True, "stride": window_overlap(self.tokenizer, OVERLAP)}
+        batch = self.tokenizer([joined(text) for text in texts], **options)
+        counts = torch.bincount(batch.pop("overflow_to_sample_mapping"), minlength=len(texts)).tolist()
+        return pool_windows(self._run(batch), counts, batch["attention_mask"].sum(1))
+
+    def logits_of_ids(self, ids: Sequence[list[int]]) -> Tensor:
+        """Return the logits of one batch of windows in fp32, (B, C)."""
+        collate = RnnCollator(self.tokenizer.pad_token_id or 0, self.tokenizer.padding_side)
+        return self._run(collate([{"input_ids": row} for row in ids]))
 
     @torch.inference_mode()
-    def logits(self, texts: Sequence[Text], ids: Sequence[list[int]] | None = None) -> Tensor:
-        """Return the logits of one batch in fp32, (B, C)."""
-        batch: Any
-        if ids is None:
-            batch = self.tokenizer([joined(text) for text in texts], truncation=True, padding=True, return_tensors="pt")
-        else:
-            collate = RnnCollator(self.tokenizer.pad_token_id or 0, self.tokenizer.padding_side)
-            batch = collate([{"input_ids": row} for row in ids])
+    def _run(self, batch: Any) -> Tensor:
         output = self.model(**{name: value.to(self.model.device) for name, value in batch.items()})
         return output.logits.float().cpu()
+
+    def answer(self, texts: Sequence[Text]) -> list[dict[str, Any]]:
+        """Answer one batch of texts, in their order."""
+        return self.tell(texts, self.logits(texts))
+
+    @abstractmethod
+    def tell(self, texts: Sequence[Text], logits: Tensor) -> list[dict[str, Any]]:
+        """Return the answers that logits (B, C) make."""
 
 
 class ClassDecoder(TextDecoder):
@@ -118,9 +162,9 @@ class ClassDecoder(TextDecoder):
 
     kind = "label"
 
-    def answer(self, texts: Sequence[Text], ids: Sequence[list[int]] | None = None) -> list[dict[str, Any]]:
+    def tell(self, texts: Sequence[Text], logits: Tensor) -> list[dict[str, Any]]:
         """Return `text`, `label` and `score`, `best` where the label may be None, and the `scores` of all labels if they are asked for."""
-        probabilities = self.logits(texts, ids).softmax(-1)
+        probabilities = logits.softmax(-1)
         best = probabilities.max(-1)
         rows = zip(texts, best.indices.tolist(), best.values.tolist(), strict=True)
         answers = [{"text": joined(text), **decide(self.labels[index], score, self.least_score)} for text, index, score in rows]
@@ -135,9 +179,9 @@ class LabelsDecoder(TextDecoder):
 
     kind = "labels"
 
-    def answer(self, texts: Sequence[Text], ids: Sequence[list[int]] | None = None) -> list[dict[str, Any]]:
+    def tell(self, texts: Sequence[Text], logits: Tensor) -> list[dict[str, Any]]:
         """Return `text` and the `scores` of all labels."""
-        scores = self.logits(texts, ids).sigmoid().tolist()
+        scores = logits.sigmoid().tolist()
         return [{"text": joined(text), "scores": dict(zip(self.labels, row, strict=True))} for text, row in zip(texts, scores, strict=True)]
 
 
@@ -146,9 +190,9 @@ class NumberDecoder(TextDecoder):
 
     kind = "number"
 
-    def answer(self, texts: Sequence[Text], ids: Sequence[list[int]] | None = None) -> list[dict[str, Any]]:
+    def tell(self, texts: Sequence[Text], logits: Tensor) -> list[dict[str, Any]]:
         """Return `text` and `prediction`."""
-        numbers = self.logits(texts, ids)[:, 0].tolist()
+        numbers = logits[:, 0].tolist()
         return [{"text": joined(text), "prediction": number} for text, number in zip(texts, numbers, strict=True)]
 
 
@@ -171,16 +215,53 @@ class TagDecoder(Decoder):
     def _outputs(self, sentences: list[list[str]]) -> tuple[list[Tensor], Tensor | None]:
         """Return the logits of tokens, and of intents, (B, I), of a model that has them."""
         encoding = encode_words(self.tokenizer, sentences)
-        output = self._run(encoding["input_ids"])
+        output = self._run(encoding)
         rows = output.logits.float().cpu()
         firsts = [first_pieces(encoding.word_ids(index), len(sentence)) for index, sentence in enumerate(sentences)]
         return [row[first] for row, first in zip(rows, firsts, strict=True)], output.get("intent_logits")
 
-    def _run(self, ids: list[list[int]]) -> Any:
+    def _run(self, encoding: Any) -> Any:
+        """Return the outputs of encoded rows; long ones are read by windows."""
+        ids = encoding["input_ids"]
+        if max(map(len, ids), default=0) <= WHOLE:
+            return self._forward(ids)
+        rows = [self._read_long(row, encoding.word_ids(index)) for index, row in enumerate(ids)]
+        intents = None if rows[0][1] is None else torch.stack([intents for _, intents in rows])
+        return RnnHeadOutput(logits=pad_sequence([logits for logits, _ in rows], batch_first=True), intent_logits=intents)
+
+    def _forward(self, ids: list[list[int]]) -> Any:
         batch = RnnCollator(self.tokenizer.pad_token_id)([{"input_ids": row} for row in ids])
         return self.model(**{name: value.to(self.model.device) for name, value in batch.items()})
 
-    def answer(self, texts: Sequence[Text], ids: Sequence[list[int]] | None = None) -> list[dict[str, Any]]:
+    def _read_long(self, ids: list[int], words: list[int | None]) -> tuple[Tensor, Tensor | None]:
+        """Return the logits of a row (T, C), and those of its intent (I,) if there are any, which its windows mean together."""
+        # special tokens stand around every window
+        first = next((place for place, word in enumerate(words) if word is not None), 0)
+        last = len(ids) - next((place for place, word in enumerate(reversed(words)) if word is not None), 0)
+        head, inner, tail = ids[:first], ids[first:last], ids[last:]
+        cuts = self._cuts(inner, words[first:last])
+        windows = tag_windows(cuts, len(inner))
+        rows, intents = [], []
+        for start in range(0, len(windows), AT_A_TIME):
+            some = windows[start : start + AT_A_TIME]
+            output = self._forward([[*head, *inner[window.start : window.stop], *tail] for window in some])
+            logits = output.logits.float().cpu()
+            rows += [row[first : first + window.stop - window.start] for row, window in zip(logits, some, strict=True)]
+            if output.get("intent_logits") is not None:
+                intents.append(output.intent_logits.float().cpu())
+        inside = torch.tensor([split_tag(label)[0] in ("I", "E") for label in self.labels])
+        joined_rows = join_windows(rows, windows, cuts, inside)
+        # what stands for the whole row has no tag
+        around = [joined_rows.new_zeros(len(part), joined_rows.shape[1]) for part in (head, tail)]
+        return torch.cat([around[0], joined_rows, around[1]]), torch.cat(intents).mean(0) if intents else None
+
+    def _cuts(self, ids: list[int], words: list[int | None]) -> list[int]:
+        """Return the places before which a row may be cut: where words begin, those of the tokenizer and those of the model."""
+        types = getattr(getattr(self.model.base_model, "embeddings", None), "piece_types", None)
+        begins = torch.ones(len(ids), dtype=torch.bool) if types is None else types.cpu()[torch.tensor(ids)] == WORD_START
+        return [place for place in range(1, len(ids)) if words[place] != words[place - 1] and begins[place]]
+
+    def answer(self, texts: Sequence[Text]) -> list[dict[str, Any]]:
         """Return `tokens` and `tags`, for a string also its `text` and `spans`, and `intent` if the model has any."""
         sentences = self._tokens(texts)
         logits, intents = self._outputs(sentences)
@@ -211,11 +292,11 @@ class SpanDecoder(TagDecoder):
     more_columns = ("raw_text",)
 
     @torch.inference_mode()
-    def answer(self, texts: Sequence[Text], ids: Sequence[list[int]] | None = None) -> list[dict[str, Any]]:
+    def answer(self, texts: Sequence[Text]) -> list[dict[str, Any]]:
         """Return `text` and `spans`; for a list of tokens, which is read joined by spaces, `tokens` and their BIO `tags`."""
         plain = [joined(text) for text in texts]
         encoding = self.tokenizer(plain, return_offsets_mapping=True, return_special_tokens_mask=True, verbose=False)
-        output = self._run(encoding["input_ids"])
+        output = self._run(encoding)
         scores, best = output.logits.float().softmax(-1).max(-1)
         rows = []
         for index, (given, text) in enumerate(zip(texts, plain, strict=True)):
@@ -276,13 +357,16 @@ def decoder_class(model: PreTrainedModel) -> type[Decoder] | None:
     return None
 
 
-def decoder_of(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, threshold: float | None = None) -> Decoder:
+def decoder_of(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, threshold: float | None = None, long_texts: str | None = None
+) -> Decoder:
     """Return the decoder of a model.
 
     Raises:
-        ValueError: It is neither a classifier nor a tagger.
+        ValueError: It is neither a classifier nor a tagger, or there is no such way of reading long texts.
     """
     kind = decoder_class(model)
     if kind is None:
         raise ValueError(f"Only the answers of classifiers and taggers can be told, got {type(model).__name__}. Load one of these.")
-    return kind(model, tokenizer, threshold)
+    check_long_texts(long_texts)
+    return kind(model, tokenizer, threshold, long_texts=long_texts)

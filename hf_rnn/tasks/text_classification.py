@@ -121,8 +121,9 @@ class TextClassification(Task):
         return list(self._scorer().compute(predictions=[row], references=[row]))
 
     def config_fields(self, options: TaskOptions) -> dict[str, Any]:
-        """Return labels, columns, and the problem type."""
-        return {**super().config_fields(options), "problem_type": self.problem}
+        """Return labels, columns, the problem type, and what answers make of long texts if that is chosen."""
+        chosen = {} if options.data.long_texts is None else {"long_texts": options.data.long_texts}
+        return {**super().config_fields(options), "problem_type": self.problem, **chosen}
 
     def encode(self, splits: Splits, tokenizer: PreTrainedTokenizerBase, num_proc: int | None = None) -> Splits:
         """Tokenise texts; say how many were truncated."""
@@ -141,10 +142,12 @@ class TextClassification(Task):
         encoded, truncated = drop_truncated(encoded)
         if len(truncated) < len(encoded):
             logger.warning(f"Rows of a stream are truncated to {self.max_length} tokens without being counted.")
-        for split, (count, total) in truncated.items():
-            if count:
-                share = f"{count} of {total} {split} rows ({100 * count / total:.2f}%)"
-                logger.warning(f"{share} are longer than {self.max_length} tokens and are truncated.")
+        cut = [f"{count} of {total} {split} rows ({100 * count / total:.2f}%)" for split, (count, total) in truncated.items() if count]
+        if cut:
+            logger.warning(
+                f"{', '.join(cut)} are longer than {self.max_length} tokens and are truncated: what is behind is neither learnt from nor "
+                "measured here. --max_length reads more of them; with --long_texts whole answers come from all of a text."
+            )
         return encoded
 
     def _scorer(self) -> evaluate.Metric:

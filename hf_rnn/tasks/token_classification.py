@@ -28,7 +28,10 @@ from .span_scores import Span, scored_spans
 from .task import Answering, Columns, Task, TaskOptions, keep_labels, known_intents, known_labels
 
 # options of rows with several labels
-NO_SEVERAL = dict.fromkeys(("problem_type", "label_columns", "label_separator"), "Every word has one tag.")
+NO_SEVERAL = {
+    **dict.fromkeys(("problem_type", "label_columns", "label_separator"), "Every word has one tag."),
+    "long_texts": "A tagger reads texts of any length whole.",
+}
 # sentences are never cut: pipelines must not cut them either
 NO_LIMIT = 1_000_000
 

@@ -12,7 +12,7 @@ from transformers import BertTokenizerFast
 from hf_rnn import load, train_tokenizer
 from hf_rnn.commands import cli
 from hf_rnn.data.tokenizers.training import TOKENIZER_TYPES
-from hf_rnn.data.tokenizers.words import piece_ids
+from hf_rnn.data.tokenizers.words import piece_windows
 from hf_rnn.inference import precision
 from hf_rnn.inference.bulk import batches
 from hf_rnn.inference.precision import choose_precision, products_in, without_scores
@@ -26,18 +26,20 @@ def test_pieces_are_those_of_a_call(kind):
     tokenizer = train_tokenizer(iter(TEXTS), kind, 1000, model_max_length=50)
     expected = tokenizer(TEXTS, truncation=True)["input_ids"]
     tokenizer(TEXTS, padding=True)
-    assert piece_ids(tokenizer, TEXTS) == expected
+    assert [each[0] for each in piece_windows(tokenizer, TEXTS, 8)] == expected
     assert max(map(len, expected)) == 50
     tokenizer.split_special_tokens = True
-    assert piece_ids(tokenizer, ["a [SEP] b"]) == tokenizer(["a [SEP] b"], split_special_tokens=True)["input_ids"]
+    assert [each[0] for each in piece_windows(tokenizer, ["a [SEP] b"], 8)] == tokenizer(["a [SEP] b"], split_special_tokens=True)[
+        "input_ids"
+    ]
     tokenizer.model_max_length = int(1e30)
-    assert len(piece_ids(tokenizer, ["영화 " * 400])[0]) > 50
+    assert len(piece_windows(tokenizer, ["영화 " * 400], 8)[0][0]) > 50
 
 
 def test_tokenizers_that_are_asked_as_they_are():
     """Those that give a model more than ids and mask, and those without a backend."""
-    assert piece_ids(BertTokenizerFast(vocab={"[PAD]": 0, "[UNK]": 1, "a": 2}), ["a"]) is None
-    assert piece_ids(SimpleNamespace(model_input_names=["input_ids"]), ["a"]) is None
+    assert piece_windows(BertTokenizerFast(vocab={"[PAD]": 0, "[UNK]": 1, "a": 2}), ["a"], 8) is None
+    assert piece_windows(SimpleNamespace(model_input_names=["input_ids"]), ["a"], 8) is None
 
 
 def test_answers_are_those_of_texts_one_by_one(classifier):

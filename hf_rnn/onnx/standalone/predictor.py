@@ -9,7 +9,7 @@ import json
 import re
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,15 @@ import numpy as np
 import onnxruntime
 from tokenizers import Encoding, Tokenizer
 
+HERE = Path(__file__).parent
 Text = str | list[str]
 Answer = dict[str, Any]
 
 MODEL_FILE, QUANTIZED_FILE, TOKENIZER_FILE, SETTINGS_FILE = "model.onnx", "model_quantized.onnx", "tokenizer.json", "predictor.json"
 # texts of a batch, characters of it, padding included, and how short a text may be beside the longest before padding costs too much
 BATCH_TEXTS, BATCH_CHARACTERS, SHORTEST = 64, 2**13, 0.7
+# windows of a long text begin so many of their tokens before the end of the one before: one in
+OVERLAP = 8
 # halves of pairs of UTF-16, which are no characters and which no tokenizer takes
 SURROGATES = re.compile("[\ud800-\udfff]")
 
@@ -40,6 +43,7 @@ class Settings:
         pad_id (`int`), unknown (`str`, *optional*): What fills rows, and stands for a token that the tokenizer leaves nothing of.
         max_length (`int`, *optional*), truncation_side (`str`): Tokens to which the text of a classifier is cut, and on which side.
         threshold (`float`, *optional*): Score below which the label is None, `best` is what it would have been, and spans are left out.
+        long_texts (`str`, *optional*): `"whole"` where longer texts are not cut, `"windows"` where they are read by windows.
     """
 
     task: str
@@ -52,15 +56,17 @@ class Settings:
     max_length: int | None
     truncation_side: str
     threshold: float | None = None
+    long_texts: str | None = None
 
 
-def load(folder: str | Path = Path(__file__).parent, quantized: bool = False, threads: int = 1) -> "Predictor":
+def load(folder: str | Path = HERE, quantized: bool = False, threads: int = 1, long_texts: str | None = None) -> "Predictor":
     """Load the model of a folder that `hf-rnn export` wrote.
 
     Args:
         folder (`str`): The folder; the one that this file lies in by default.
         quantized (`bool`): Whether to run the int8 graph.
         threads (`int`): Threads for one batch; 0 for one a core.
+        long_texts (`str`, *optional*): `"truncate"`, `"windows"` or `"whole"`, in place of what the model says.
 
     Raises:
         ValueError: A file is missing or broken.
@@ -72,16 +78,23 @@ def load(folder: str | Path = Path(__file__).parent, quantized: bool = False, th
     options.enable_cpu_mem_arena = False  # what a large batch needed is given back
     try:
         settings = Settings(**json.loads((folder / SETTINGS_FILE).read_text(encoding="utf-8")))
+        settings = replace(settings, long_texts=long_texts or settings.long_texts)
         tokenizer = Tokenizer.from_file(str(folder / TOKENIZER_FILE))
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # the libraries raise nothing narrower
         reason = " ".join(str(error).split())[:200]
         raise ValueError(f"{str(folder)!r} is no whole folder of `hf-rnn export`: {reason}. Export the model again.") from error
+    limit_texts(tokenizer, settings)
+    return Predictor(settings, tokenizer, session)
+
+
+def limit_texts(tokenizer: Tokenizer, settings: Settings) -> None:
+    """Let a tokenizer pad nothing, and cut the texts of a classifier into windows."""
     tokenizer.no_padding()
     tokenizer.no_truncation()
-    if settings.task == "text-classification" and settings.max_length is not None:
-        tokenizer.enable_truncation(settings.max_length, direction=settings.truncation_side)
-    return Predictor(settings, tokenizer, session)
+    if settings.task == "text-classification" and settings.max_length is not None and settings.long_texts != "whole":
+        overlap = (settings.max_length - tokenizer.num_special_tokens_to_add(False)) // OVERLAP
+        tokenizer.enable_truncation(settings.max_length, stride=overlap, direction=settings.truncation_side)
 
 
 class Predictor:
@@ -124,8 +137,7 @@ class Predictor:
 
     def _run(self, encodings: list[Encoding]) -> tuple[np.ndarray, np.ndarray | None]:
         """Return logits, (B, C) of texts or (B, T, C) of tokens, and those of intents, (B, I), of a model that has them."""
-        # the graph wants a position
-        width = max(1, *(len(encoding.ids) for encoding in encodings))
+        width = max(1, *(len(encoding.ids) for encoding in encodings))  # the graph wants a position
         ids: np.ndarray = np.full((len(encodings), width), self.settings.pad_id, dtype=np.int64)
         mask = np.zeros_like(ids)
         for row, encoding in enumerate(encodings):
@@ -134,14 +146,24 @@ class Predictor:
         values = dict(zip(self._outputs, self.session.run(None, {"input_ids": ids, "attention_mask": mask}), strict=True))
         return values["logits"], values.get("intent_logits")
 
+    def _read(self, texts: list[str]) -> np.ndarray:
+        """Return the logits of texts (B, C): of the beginning of a long one, or the mean of its windows, weighed by their tokens."""
+        windows = [[encoding, *encoding.overflowing] for encoding in self.tokenizer.encode_batch(texts)]
+        if self.settings.long_texts != "windows":
+            return self._run([each[0] for each in windows])[0]
+        flat = [window for each in windows for window in each]
+        logits = np.concatenate([self._run(flat[place : place + BATCH_TEXTS])[0] for place in range(0, len(flat), BATCH_TEXTS)])
+        sizes = np.maximum(1, [[len(window.ids)] for window in flat])
+        starts = np.cumsum([0, *map(len, windows)])[:-1]
+        return np.add.reduceat(logits * sizes, starts) / np.add.reduceat(sizes, starts)
+
     def _classify(self, texts: list[str], all_scores: bool) -> list[Answer]:
-        logits, labels = self._run(self.tokenizer.encode_batch(texts))[0], self.settings.labels
+        logits, labels = self._read(texts), self.settings.labels
         if self.settings.problem == "regression":
             return [{"text": text, "prediction": value} for text, value in zip(texts, logits[:, 0].tolist(), strict=True)]
         if self.settings.problem == "multi_label_classification":
-            # the form that does not overflow
-            scores = 0.5 * (1 + np.tanh(0.5 * logits))
-            return [{"text": text, "scores": dict(zip(labels, row.tolist(), strict=True))} for text, row in zip(texts, scores, strict=True)]
+            rows = (0.5 * (1 + np.tanh(0.5 * logits))).tolist()  # the form that does not overflow
+            return [{"text": text, "scores": dict(zip(labels, row, strict=True))} for text, row in zip(texts, rows, strict=True)]
         answers = []
         for text, row in zip(texts, _softmax(logits).tolist(), strict=True):
             score = max(row)
@@ -225,10 +247,8 @@ def _continues(before: str, after: str) -> bool:
 
 def _tags_of(tokens: list[str], spans: list[Answer]) -> list[str]:
     """Return the BIO tag of each of some tokens joined by spaces: that of the first span that touches it."""
-    tags, offsets, start = ["O"] * len(tokens), [], 0
-    for token in tokens:
-        offsets.append((start, start + len(token)))
-        start += len(token) + 1
+    tags, ends = ["O"] * len(tokens), np.cumsum([len(token) + 1 for token in tokens]).tolist()
+    offsets = [(end - len(token) - 1, end - 1) for token, end in zip(tokens, ends, strict=True)]
     for span in reversed(spans):
         touched = [index for index, (start, end) in enumerate(offsets) if start < span["end"] and span["start"] < end]
         for index in touched:
@@ -238,10 +258,7 @@ def _tags_of(tokens: list[str], spans: list[Answer]) -> list[str]:
 
 def _first_pieces(encoding: Encoding, count: int) -> list[int]:
     """Return the position of the first piece of each of `count` tokens."""
-    firsts: dict[int, int] = {}
-    for position, word in enumerate(encoding.word_ids):
-        if word is not None:
-            firsts.setdefault(word, position)
+    firsts = {word: position for position, word in reversed(list(enumerate(encoding.word_ids)))}
     return [firsts[word] for word in range(count)]
 
 
@@ -280,7 +297,7 @@ def main(argv: list[str] | None = None) -> int:
     """Print a line of JSON for each line of a file, or of the standard input; return the exit status."""
     parser = argparse.ArgumentParser(description="Answer texts, one on each line, with a line of JSON each.")
     parser.add_argument("file", nargs="?", default="-", help="file of texts in UTF-8; - for the standard input, the default")
-    parser.add_argument("--folder", default=str(Path(__file__).parent), help="folder of the model [that of this file]")
+    parser.add_argument("--folder", default=str(HERE), help="folder of the model [that of this file]")
     parser.add_argument("--quantized", action="store_true", help="run the int8 graph")
     arguments = parser.parse_args(argv)
     try:
