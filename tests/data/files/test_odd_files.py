@@ -124,7 +124,8 @@ READ = [
 ]
 
 
-@pytest.mark.parametrize(("name", "content", "options", "rows", "line"), READ)
+# contents hold times, and processes of one run must name tests alike
+@pytest.mark.parametrize(("name", "content", "options", "rows", "line"), READ, ids=range(len(READ)))
 def test_what_is_read(tmp_path, told, name, content, options, rows, line):
     """The rows that were meant; what was left out, or found out, is said."""
     path = tmp_path / name
@@ -151,7 +152,8 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("name", "content", "options", "message"), REFUSED)
+# contents hold times, and processes of one run must name tests alike
+@pytest.mark.parametrize(("name", "content", "options", "message"), REFUSED, ids=range(len(REFUSED)))
 def test_what_is_refused(tmp_path, name, content, options, message):
     """In one line that says what to do."""
     path = tmp_path / name
