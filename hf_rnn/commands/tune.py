@@ -22,7 +22,7 @@ from transformers.utils import logging
 from ..arguments import RunArguments
 from ..data.files.locations import Places
 from ..data.fingerprints import contents
-from ..data.writing import written_whole
+from ..data.writing import write_whole, written_whole
 from ..distillation.training import GROUPS, task_options
 from ..options import given_options, option, parse_arguments, pick
 from ..reports.plots import plot_study
@@ -217,7 +217,7 @@ class Tuning:
         best = self.study.best_trial
         options = spread(self._options_of(best))
         table = self._table()
-        (self.folder / TABLE).write_text(table, encoding="utf-8")
+        write_whole(self.folder / TABLE, table)
         path = self.folder / RECIPE
         score = f"{self._metric} {best.value:.4f} on validation rows, the best of {len(self.study.trials)} runs of hf-rnn tune"
         with written_whole(path) as file:

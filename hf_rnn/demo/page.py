@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -16,6 +17,7 @@ from tokenizers import pre_tokenizers
 from transformers import PreTrainedTokenizerBase
 from transformers.modeling_utils import PreTrainedModel
 
+from ..data.writing import write_whole
 from ..models.tags import can_follow, guess_scheme, split_tag
 from ..onnx.export import export_onnx, quantize
 from ..onnx.runtime import QUANTIZED_FILE
@@ -69,7 +71,7 @@ def write_page(
         "README.md": card,
     }
     for name, content in written.items():
-        (folder / name).write_text(content, encoding="utf-8")
+        write_whole(folder / name, content)
     return sorted([*OWN_FILES, *vendored, *written, "model.onnx"])
 
 
@@ -191,8 +193,11 @@ def package_archive(package: str) -> Path:
         return path
     cache.mkdir(parents=True, exist_ok=True)
     try:
-        command = ["npm", "pack", "--silent", "--pack-destination", str(cache), package]
-        subprocess.run(command, check=True, capture_output=True, text=True, timeout=300, cwd=cache)
+        # elsewhere first: an archive that is cut off would stay, and two processes may fetch it at once
+        with tempfile.TemporaryDirectory(dir=cache) as work:
+            command = ["npm", "pack", "--silent", "--pack-destination", work, package]
+            subprocess.run(command, check=True, capture_output=True, text=True, timeout=300, cwd=work)
+            os.replace(Path(work) / path.name, path)
     except (OSError, subprocess.SubprocessError) as error:
         raise ValueError(
             f"The page is built of {package}, which `npm pack` could not fetch ({error}). Install Node.js, which brings npm, and connect "

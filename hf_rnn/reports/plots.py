@@ -9,11 +9,18 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import ArrayLike
 
+from ..data.writing import replacing
 from .fonts import fonts_for
 
 # labels of a confusion matrix that a picture has room for, and characters of a name
 MOST_LABELS = 60
 LONGEST_NAME = 40
+
+
+def save_picture(figure: Figure, path: str | Path, **options: Any) -> None:
+    """Write a figure, whole or not at all, in the format that the ending of the path says, or as PNG where it has none."""
+    with replacing(path) as beside:
+        figure.savefig(beside, format=Path(path).suffix[1:] or "png", dpi=120, **options)
 
 
 def plot_curves(log_history: list[dict[str, Any]], path: str | Path, metric: str = "accuracy") -> Figure:
@@ -35,7 +42,7 @@ def plot_curves(log_history: list[dict[str, Any]], path: str | Path, metric: str
         axis.grid(alpha=0.3)
         if axis.lines:
             axis.legend()
-    figure.savefig(path, dpi=120)
+    save_picture(figure, path)
     return figure
 
 
@@ -71,7 +78,7 @@ def plot_confusion_matrix(references: ArrayLike, answers: ArrayLike, labels: lis
                 axis.text(column, row, str(count), ha="center", va="center", fontsize=8 if size <= 25 else 5, color=colour)
         figure.colorbar(image, ax=axis, fraction=0.04, label="share of the true label")
         # the layout leaves no room for the label of the rows beside a square image
-        figure.savefig(path, dpi=120, bbox_inches="tight")
+        save_picture(figure, path, bbox_inches="tight")
     return figure
 
 
@@ -96,7 +103,7 @@ def plot_reliability(scores: ArrayLike, right: ArrayLike, sizes: ArrayLike, path
     axis.set(xlabel="score", ylabel="share that is right", xlim=(lowest - 0.05, 1.02), ylim=(lowest - 0.05, 1.02))
     axis.grid(alpha=0.3)
     axis.legend(loc="upper left")
-    figure.savefig(path, dpi=120)
+    save_picture(figure, path)
     return figure
 
 
@@ -127,7 +134,7 @@ def plot_gates(trace: dict[str, Any], path: str | Path) -> Figure:
                 axis.tick_params(axis="y", labelsize=7)
                 figure.colorbar(image, ax=axis, shrink=0.8).ax.tick_params(labelsize=7)
             axes[0].set_ylabel("unit of the layer", fontsize=8)
-        figure.savefig(path, dpi=120)
+        save_picture(figure, path)
     return figure
 
 
@@ -191,7 +198,7 @@ def plot_comparison(lines: Mapping[str, Mapping[str, Any]], path: str | Path) ->
         axis.set_axisbelow(True)
     # the first model stands at the top
     scores.set_ylim(len(lines) - 0.4, -0.6)
-    figure.savefig(path, dpi=120)
+    save_picture(figure, path)
     return figure
 
 
@@ -228,7 +235,7 @@ def plot_study(
     for axis in axes:
         axis.grid(alpha=0.3)
         axis.set_axisbelow(True)
-    figure.savefig(path, dpi=120)
+    save_picture(figure, path)
     return figure
 
 

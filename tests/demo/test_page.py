@@ -9,6 +9,7 @@ import tarfile
 import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 from hub_server import run, running_hub
@@ -18,6 +19,7 @@ from hf_rnn import RnnConfig, RnnForMaskedLM, RnnForTokenClassification, load, t
 from hf_rnn.commands import cli
 from hf_rnn.data.files.readers import read_rows
 from hf_rnn.data.tokenizers.training import TOKENIZER_TYPES
+from hf_rnn.demo import page as demo_page
 from hf_rnn.demo.page import PACKAGES, browser_tokenizer, package_archive, page_settings, write_page
 from hf_rnn.inference.predictor import Predictor
 from hf_rnn.onnx.runtime import OnnxRnnForSequenceClassification, OnnxRnnForTokenClassification
@@ -278,3 +280,22 @@ def test_other_models_are_refused():
         page_settings(raw, tokenizer, "", ())
     with pytest.raises(ValueError, match="got one with the step 'ByteLevel'"):
         browser_tokenizer({"pre_tokenizer": {"type": "ByteLevel"}})
+
+
+def test_an_archive_is_whole_or_not_there(tmp_path, monkeypatch):
+    """One that is cut off is fetched again, rather than kept for ever."""
+    monkeypatch.setattr(demo_page, "HF_HOME", str(tmp_path))
+
+    def pack(command, **options):
+        folder = Path(command[command.index("--pack-destination") + 1])
+        (folder / "huggingface-tokenizers-0.2.0.tgz").write_bytes(b"whole" if calls else b"half")
+        calls.append(folder)
+        if len(calls) == 1:
+            raise subprocess.CalledProcessError(1, command)
+
+    calls = []
+    monkeypatch.setattr(demo_page.subprocess, "run", pack)
+    with pytest.raises(ValueError, match="could not fetch"):
+        package_archive("@huggingface/tokenizers@0.2.0")
+    assert package_archive("@huggingface/tokenizers@0.2.0").read_bytes() == b"whole"
+    assert [path.name for path in (tmp_path / "hf_rnn" / "npm").iterdir()] == ["huggingface-tokenizers-0.2.0.tgz"]
