@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 from ..data.files.errors import DataError
 from ..data.files.writers import Rows, json_line
-from ..data.locking import held
+from ..data.locking import locked_file
 from ..data.writing import disk_problem, written_whole
 from ..inference.rows import InputRow
 
@@ -43,7 +43,7 @@ def answers_to(
         DataError: There are parts and `resume` is left out, or they belong to another run, which is left as it is; or another process
             writes there; or no more can be read or written.
     """
-    with held(Path(path).with_name(f".{Path(path).name}.lock"), path, "output_file"):
+    with locked_file(path, "output_file"):
         answers = AnswerFile(path, run, resume, rank, world_size, convert)
         try:
             yield answers

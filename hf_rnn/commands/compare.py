@@ -24,6 +24,7 @@ from transformers.utils import logging
 from ..arguments import DataArguments, LabelledTrainingArguments, LoadArguments, RunArguments, ServeArguments, UseArguments
 from ..data.files.readers import read_rows
 from ..data.fingerprints import contents
+from ..data.writing import write_whole
 from ..distillation.training import GROUPS, train_by_options
 from ..evaluation.compare import compare, describe, open_model
 from ..inference.predictor import Predictor
@@ -77,9 +78,9 @@ def _compare(arguments: SimpleNamespace) -> dict[str, dict[str, Any]]:
     folder = Path(arguments.output_dir)
     table = describe(lines)
     print(table)
-    (folder / f"{FILE}.md").write_text(table, encoding="utf-8")
-    (folder / f"{FILE}.tex").write_text(describe(lines, to_latex), encoding="utf-8")
-    (folder / f"{FILE}.json").write_text(json.dumps(lines, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    write_whole(folder / f"{FILE}.md", table)
+    write_whole(folder / f"{FILE}.tex", describe(lines, to_latex))
+    write_whole(folder / f"{FILE}.json", json.dumps(lines, ensure_ascii=False, indent=2) + "\n")
     plot_comparison(lines, folder / f"{FILE}.png")
     print(f"Wrote {FILE}.md, {FILE}.tex, {FILE}.json and {FILE}.png to {folder}.")
     return lines

@@ -4,11 +4,14 @@ Example:
     hf-rnn explain --model_name_or_path outputs/reviews --texts "정말 재미있어요" "시간이 아깝다" --output_file words.html
 """
 
+from contextlib import ExitStack
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 from ..arguments import LoadArguments, UseArguments
 from ..data.files.cells import as_text
+from ..data.locking import locked_file
 from ..data.visible import visible
 from ..data.writing import check_output_file, written_whole
 from ..inference.explaining import explanation_page
@@ -47,6 +50,15 @@ def main(argv: list[str] | None = None) -> None:
     for name in ("output_file", "gates_file"):
         if getattr(arguments, name):
             check_output_file(getattr(arguments, name), name, arguments.model_name_or_path)
+    with ExitStack() as stack:
+        for name in ("output_file", "gates_file"):
+            if getattr(arguments, name):
+                stack.enter_context(locked_file(getattr(arguments, name), name))
+        _explain_all(arguments)
+
+
+def _explain_all(arguments: SimpleNamespace) -> None:
+    """Print the explanations, and write the files that are asked for."""
     predictor = load(arguments.model_name_or_path, arguments.trust_remote_code, arguments.device)
     texts = [as_text(text, "--texts") for text in arguments.texts]
     explanations = [each for text in texts for each in _explain(predictor, text, arguments.label, arguments.token)]

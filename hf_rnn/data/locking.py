@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,16 @@ def locked(folder: str | Path) -> Iterator[None]:
         with suppress(OSError):
             for part in made:
                 part.rmdir()
+
+
+def locked_file(path: str, option: str) -> AbstractContextManager[None]:
+    """Keep other processes from writing to a file while this one does; see `held`.
+
+    Args:
+        path (`str`): File to write.
+        option (`str`): Option that names it.
+    """
+    return held(Path(path).with_name(f".{Path(path).name}.lock"), path, option)
 
 
 @contextmanager

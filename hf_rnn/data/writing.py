@@ -53,6 +53,12 @@ def written_whole(path: str | Path, newline: str | None = None) -> Iterator[Text
         os.fsync(file.fileno())
 
 
+def write_whole(path: str | Path, text: str) -> None:
+    """Write a file of text, as `written_whole` does."""
+    with written_whole(path) as file:
+        file.write(text)
+
+
 def check_output_file(path: str, name: str, *inputs: str | None) -> None:
     """Raise a DataError if a file cannot be written at a path, or would take the place of an input.
 

@@ -3,6 +3,7 @@
 import gzip
 import html
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -17,6 +18,7 @@ from tokenizers import pre_tokenizers
 from transformers import PreTrainedTokenizerBase
 from transformers.modeling_utils import PreTrainedModel
 
+from ..data.writing import write_whole
 from ..models.tags import can_follow, guess_scheme, split_tag
 from ..onnx.export import export_onnx, quantize
 from ..onnx.runtime import QUANTIZED_FILE
@@ -86,7 +88,7 @@ def write_page(
         text = re.sub(r"\A---\n.*?\n---\n", "", card, flags=re.DOTALL).strip()
         written["card.html"] = page(title, f"<pre>{html.escape(text)}</pre>", "pre { white-space: pre-wrap; overflow-wrap: anywhere }")
     for name, content in written.items():
-        (folder / name).write_text(content, encoding="utf-8")
+        write_whole(folder / name, content)
     return sorted([*OWN_FILES, *vendored, *written, "model.onnx"])
 
 
@@ -245,8 +247,11 @@ def package_archive(package: str) -> Path:
         return path
     cache.mkdir(parents=True, exist_ok=True)
     try:
-        command = ["npm", "pack", "--silent", "--pack-destination", str(cache), package]
-        subprocess.run(command, check=True, capture_output=True, text=True, timeout=300, cwd=cache)
+        # elsewhere first: an archive that is cut off would stay, and two processes may fetch it at once
+        with tempfile.TemporaryDirectory(dir=cache) as work:
+            command = ["npm", "pack", "--silent", "--pack-destination", work, package]
+            subprocess.run(command, check=True, capture_output=True, text=True, timeout=300, cwd=work)
+            os.replace(Path(work) / path.name, path)
     except (OSError, subprocess.SubprocessError) as error:
         raise ValueError(
             f"The page is built of {package}, which `npm pack` could not fetch ({error}). Install Node.js, which brings npm, and connect "

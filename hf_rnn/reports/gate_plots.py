@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from .fonts import fonts_for
+from .plots import save_picture
 
 LONGEST_WORD = 12
 # what is written on a picture, by its language; gates of a cell of one's own keep their names
@@ -48,7 +49,7 @@ def plot_gates(trace: dict[str, Any], path: str | Path, units: int = 0, language
     directions = [{name: values.numpy() for name, values in direction.items()} for direction in trace["directions"]]
     with fonts_for([*read, *WORDS[language].values()]):
         figure = _plot_few(directions, read, units, language) if units else _plot_all(directions, read, language)
-        figure.savefig(path, dpi=120)
+        save_picture(figure, path)
     return figure
 
 

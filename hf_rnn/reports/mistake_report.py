@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..data.writing import write_whole
 from ..tasks.report import Answered
 from .pages import SCRIPT, label_choice, of_labels, page, table
 
@@ -39,4 +40,4 @@ def write_mistake_report(path: Path, title: str, answered: Sequence[Answered], s
         "<h2>Mistakes</h2>" + label_choice(labels) + table(("label", "answer", "score", "text"), rows, named) if rows else "",
         f"<h2>Scores of each label</h2><pre>{html.escape(scores)}</pre>",
     ]
-    path.write_text(page(title, "\n".join(parts), script=SCRIPT if rows else ""), encoding="utf-8")
+    write_whole(path, page(title, "\n".join(parts), script=SCRIPT if rows else ""))

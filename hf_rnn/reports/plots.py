@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import ArrayLike
 
+from ..data.writing import replacing
 from .fonts import fonts_for
 
 # labels of a confusion matrix that a picture has room for, and characters of a name
@@ -18,6 +19,12 @@ TRAINING = "training split, with dropout"
 LONGEST_NAME = 40
 # so many labels stand beside each other, and can be large
 FEW_LABELS = 4
+
+
+def save_picture(figure: Figure, path: str | Path, **options: Any) -> None:
+    """Write a figure, whole or not at all, in the format that the ending of the path says, or as PNG where it has none."""
+    with replacing(path) as beside:
+        figure.savefig(beside, format=Path(path).suffix[1:] or "png", dpi=120, **options)
 
 
 def plot_curves(log_history: list[dict[str, Any]], path: str | Path, metric: str = "accuracy") -> Figure:
@@ -42,7 +49,7 @@ def plot_curves(log_history: list[dict[str, Any]], path: str | Path, metric: str
         axis.grid(alpha=0.3)
         if axis.lines:
             axis.legend()
-    figure.savefig(path, dpi=120)
+    save_picture(figure, path)
     return figure
 
 
@@ -80,7 +87,7 @@ def plot_confusion_matrix(references: ArrayLike, answers: ArrayLike, labels: lis
                 axis.text(column, row, f"{count:,}", ha="center", va="center", fontsize=font if size <= 25 else 5, color=colour)
         figure.colorbar(image, ax=axis, fraction=0.04, label="share of the true label")
         # the layout leaves no room for the label of the rows beside a square image
-        figure.savefig(path, dpi=120, bbox_inches="tight")
+        save_picture(figure, path, bbox_inches="tight")
     return figure
 
 
@@ -105,7 +112,7 @@ def plot_reliability(scores: ArrayLike, right: ArrayLike, sizes: ArrayLike, path
     axis.set(xlabel="score", ylabel="share that is right", xlim=(lowest - 0.05, 1.02), ylim=(lowest - 0.05, 1.02))
     axis.grid(alpha=0.3)
     axis.legend(loc="upper left")
-    figure.savefig(path, dpi=120)
+    save_picture(figure, path)
     return figure
 
 
@@ -169,7 +176,7 @@ def plot_comparison(lines: Mapping[str, Mapping[str, Any]], path: str | Path) ->
         axis.set_axisbelow(True)
     # the first model stands at the top
     scores.set_ylim(len(lines) - 0.4, -0.6)
-    figure.savefig(path, dpi=120)
+    save_picture(figure, path)
     return figure
 
 
@@ -206,7 +213,7 @@ def plot_study(
     for axis in axes:
         axis.grid(alpha=0.3)
         axis.set_axisbelow(True)
-    figure.savefig(path, dpi=120)
+    save_picture(figure, path)
     return figure
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
+from ..data.writing import write_whole
 from ..tasks.span_scores import Span, SpanCounts
 from .pages import SCRIPT, label_choice, of_labels, page
 
@@ -60,7 +61,7 @@ def write_span_report(
         summary += f" The first {MOST_TEXTS} of the texts are shown."
     body = f"<p>{summary}</p><pre>{html.escape(SpanCounts.count(gold, found).report())}</pre>"
     choice = label_choice(labels, "Show differences in") if wrong else ""
-    path.write_text(page(title, body + choice + "\n".join(parts), STYLE, SCRIPT if wrong else ""), encoding="utf-8")
+    write_whole(path, page(title, body + choice + "\n".join(parts), STYLE, SCRIPT if wrong else ""))
 
 
 def _draw(text: str, spans: Sequence[Span], others: set[Span], colours: dict[str, str]) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from transformers.utils import logging
 
 from ..data.files.writers import write_jsonl
+from ..data.writing import write_whole
 from ..tasks.report import Report
 from .mistake_report import write_mistake_report
 from .plots import plot_confusion_matrix
@@ -28,7 +29,7 @@ def write_report(report: Report, folder: Path, split: str) -> None:
     if report.scores is not None:
         with optional("The report"):
             scores = report.scores()
-            (folder / "report.txt").write_text(f"{split}\n\n{scores}", encoding="utf-8")
+            write_whole(folder / "report.txt", f"{split}\n\n{scores}")
     if report.answered is not None and scores is not None:
         with optional("The page of mistakes"):
             write_mistake_report(folder / "report.html", title, report.answered(), scores)

@@ -1,6 +1,7 @@
 """Checkpoints to resume from: their checksums, which of them are whole, and which is the last."""
 
 import json
+import shutil
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from transformers import TrainingArguments
 from transformers.utils import logging
 
 from ..data.writing import file_digest, written_whole
+from .resuming import OPTIONS
 
 logger = logging.get_logger(__name__)
 # every file that a checkpoint to resume from must hold, whole
@@ -80,8 +82,7 @@ def _rng_files(world_size: int) -> list[str]:
 
 def last_complete_checkpoint(output_dir: str, world_size: int = 1) -> str | None:
     """Return the newest checkpoint of a run that is whole; a half-written or damaged one is named in a warning and passed over."""
-    folders = [path for path in Path(output_dir).glob("checkpoint-*") if path.name.split("-")[1].isdecimal()]
-    for folder in sorted(folders, key=lambda path: int(path.name.split("-")[1]), reverse=True):
+    for folder in reversed(_checkpoints(Path(output_dir))):
         problem = checkpoint_problem(folder, world_size)
         if problem is None:
             return str(folder)
@@ -111,7 +112,34 @@ def resume_point(training: TrainingArguments) -> str | None:
     found = last_complete_checkpoint(training.output_dir, training.world_size)
     if found is None:
         logger.warning(f"There is no whole checkpoint in {training.output_dir}: training starts at the beginning.")
+    elif training.process_index == 0:
+        _end_saving(Path(found))
     return found
+
+
+def _end_saving(folder: Path) -> None:
+    """End what a run was at when it was killed: the checksums of its last checkpoint, and the removal of older ones."""
+    if not (folder / CHECKSUMS).exists():
+        write_checksums(folder)
+    for older in _checkpoints(folder.parent)[: _checkpoints(folder.parent).index(folder)]:
+        if _is_removed_in_part(older):
+            logger.warning(f"Removing {older}, of which a run that was killed had removed a part.")
+            shutil.rmtree(older)
+
+
+def _is_removed_in_part(folder: Path) -> bool:
+    # versions without one have none of the other
+    if (folder / OPTIONS).exists() != (folder / CHECKSUMS).exists():
+        return True
+    sums = _read_json(folder / CHECKSUMS) if (folder / CHECKSUMS).exists() else None
+    names = {*CHECKPOINT_FILES, *(sums if isinstance(sums, dict) else ())}
+    return not all((folder / Path(name).name).is_file() for name in names)
+
+
+def _checkpoints(output_dir: Path) -> list[Path]:
+    """Return the folders of checkpoints, the oldest first."""
+    folders = [path for path in output_dir.glob("checkpoint-*") if path.name.split("-")[1].isdecimal()]
+    return sorted(folders, key=lambda path: int(path.name.split("-")[1]))
 
 
 def resume_options(folder: Path) -> dict[str, str]:

@@ -208,11 +208,14 @@ class RnnTrainer(Trainer):
             # the base class fails on those that an older checkpoint did not know
             if isinstance(callback, ExportableState):
                 self.state.stateful_callbacks.setdefault(type(callback).__name__, {})
+        folder = Path(self._get_output_dir(trial)) / f"checkpoint-{self.state.global_step}"
+        if self.args.should_save:
+            # first, as older checkpoints are removed before the base class returns
+            folder.mkdir(parents=True, exist_ok=True)
+            write_options(folder, self.args, self._offset)
         super()._save_checkpoint(model, trial)
         self.accelerator.wait_for_everyone()
         if self.args.should_save:
-            folder = Path(self._get_output_dir(trial)) / f"checkpoint-{self.state.global_step}"
-            write_options(folder, self.args, self._offset)
             write_checksums(folder)
 
     def _init_training_state(

@@ -21,11 +21,12 @@ from ..data.files.rows import TEXT_COLUMNS, TOKEN_COLUMNS
 from ..data.rows.annotated import annotated_texts, holds_spans
 from ..data.rows.labels import labelled_texts
 from ..data.rows.splits import LABEL_COLUMNS, TAG_COLUMNS, Splits, choose_column, load_splits
-from ..data.writing import check_output_dir, written_whole
+from ..data.writing import check_output_dir, write_whole, written_whole
 from ..distillation.training import train_by_options
 from ..linear.baselines import Span, classify_texts, label_spans, tag_sentences
 from ..linear.fasttext import classify_by_fasttext
 from ..models.tags import guess_scheme
+from ..reports.plots import save_picture
 from ..reports.tables import to_markdown
 from ..tasks.span_scores import SpanCounts
 from ..training.outputs import SAME_COMMAND, writing_to
@@ -145,7 +146,7 @@ class LearningCurve:
     def _write(self, rows: list[tuple[Any, Any]], name: str) -> str:
         names = ("tokens", "tags") if self.is_tagged else ("text", "spans" if self.is_raw else "label")
         lines = (json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=False) + "\n" for row in rows)
-        (self.folder / name).write_text("".join(lines), encoding="utf-8")
+        write_whole(self.folder / name, "".join(lines))
         return str(self.folder / name)
 
     def score(self, references: list, answers: list) -> float:
@@ -253,7 +254,7 @@ def write_table(summary: Summary, path: Path) -> str:
         seconds = " / ".join(f"{scores[name][2]:.0f}" for name in names if name in scores)
         rows.append([f"{size:,}", *cells, difference, seconds])
     table = to_markdown(["rows", *names, "difference", "seconds"], rows)
-    path.write_text(table, encoding="utf-8")
+    write_whole(path, table)
     return table
 
 
@@ -269,7 +270,7 @@ def plot(summary: Summary, path: Path) -> Figure:
     axis.set(xscale="log", xlabel="labelled rows", ylabel="test score")
     axis.grid(alpha=0.3)
     axis.legend()
-    figure.savefig(path, dpi=120)
+    save_picture(figure, path)
     return figure
 
 

@@ -11,7 +11,7 @@ from transformers.utils import logging
 
 from ..data.files.locations import Places
 from ..data.fingerprints import contents
-from ..data.writing import written_whole
+from ..data.writing import write_whole, written_whole
 from ..distillation.training import DEFAULTS, task_options
 from ..reports.plots import plot_study
 from ..reports.tables import to_markdown
@@ -247,7 +247,7 @@ class _Search:
         best = spread(space.options_of(study.best_trial))
         table = _table(study, space, metric, greater)
         result = TuningResult(best, metric, study.best_value, len(study.trials), self.folder, table)
-        (self.folder / TABLE).write_text(table, encoding="utf-8")
+        write_whole(self.folder / TABLE, table)
         with written_whole(result.recipe) as file:
             recipe = yaml.safe_dump(self._recipe(space.defaults, best), allow_unicode=True, sort_keys=False)
             file.write(f"# {result}\n{recipe}")

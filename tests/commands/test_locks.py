@@ -9,7 +9,9 @@ import sys
 import time
 
 import pytest
+import torch
 from runs import SCRIPTS, reviews
+from safetensors.torch import save_file
 
 from hf_rnn.commands import cli, compare, tune
 from hf_rnn.data.files.readers import DataError
@@ -46,18 +48,46 @@ def holder(tmp_path_factory):
         ("convert", ["--model_name_or_path", "{model}"]),
         ("demo", ["--model_name_or_path", "{model}"]),
         ("train-tokenizer", ["--train_file", "{data}"]),
+        ("check", ["--train_file", "{data}"]),
+        ("import", ["--weights_file", "{weights}", "--labels", "a", "b"]),
     ],
 )
 def test_the_second_is_told(command, options, holder, classifier, tmp_path, capsys):
     """In one line: the folder, the process, and what to do; in the folder nothing changes."""
     data = tmp_path / "rows.jsonl"
     data.write_text("".join(json.dumps({"text": f"a {row}", "label": str(row % 2)}) + "\n" for row in range(20)))
-    options = [option.format(model=classifier[0], data=data) for option in options]
+    lstm, table = torch.nn.LSTM(4, 5), torch.zeros(9, 4)
+    rnn = {f"rnn.{name}": value.detach() for name, value in lstm.state_dict().items()}
+    linear = {"linear.weight": torch.zeros(2, 5), "linear.bias": torch.zeros(2)}
+    save_file({"embedding.weight": table, **rnn, **linear}, tmp_path / "weights.safetensors")
+    options = [option.format(model=classifier[0], data=data, weights=tmp_path / "weights.safetensors") for option in options]
     process, folder = holder
     assert cli.main([command, *options, "--output_dir", str(folder)]) == 1
     told = f"error: '{folder}': process {process.pid} is writing there. Wait until it ends, or pass another --output_dir.\n"
     assert capsys.readouterr().err.endswith(told)
     assert [path.name for path in folder.iterdir()] == [LOCK]
+
+
+@pytest.mark.parametrize(("command", "option"), [("predict", "output_file"), ("explain", "output_file"), ("explain", "gates_file")])
+def test_the_second_is_told_of_a_file(command, option, classifier, tmp_path, capsys):
+    """As of folders; nothing is written."""
+    code = "import sys; from hf_rnn.data.locking import locked_file\nwith locked_file(sys.argv[1], ''): print(flush=True); sys.stdin.read()"
+    path = tmp_path / ("out.jsonl" if command == "predict" else "out.png")
+    with subprocess.Popen([sys.executable, "-c", code, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        process.stdout.readline()
+        text = ["--text", "a"] if command == "predict" else ["--texts", "a"]
+        assert cli.main([command, "--model_name_or_path", str(classifier[0]), *text, f"--{option}", str(path)]) == 1
+        told = capsys.readouterr().err
+        process.communicate("")
+    assert told.endswith(f"'{path}': process {process.pid} is writing there. Wait until it ends, or pass another --{option}.\n"), told
+    assert not list(tmp_path.iterdir())
+
+
+def test_every_command_that_writes_is_told():
+    """None is forgotten; a server writes nothing, and pushes are one commit each."""
+    tests = (test_the_second_is_told, test_the_second_is_told_of_a_file)
+    told = {case[0] for test in tests for mark in test.pytestmark for case in mark.args[1]}
+    assert told | {"serve", "push"} == set(cli.COMMANDS)
 
 
 def test_a_lock_goes_with_its_process(holder, tmp_path):

@@ -10,6 +10,7 @@ import threading
 import unicodedata
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 from hub_server import run, running_hub
@@ -20,6 +21,7 @@ from hf_rnn.commands import cli
 from hf_rnn.data.files.readers import read_rows
 from hf_rnn.data.tokenizers.training import TOKENIZER_TYPES
 from hf_rnn.data.tokenizers.units import Cuts, train_unit_tokenizer
+from hf_rnn.demo import page as demo_page
 from hf_rnn.demo.page import PACKAGES, WEB, browser_tokenizer, describe, package_archive, page_settings, write_page
 from hf_rnn.demo.patterns import to_javascript
 from hf_rnn.inference.predictor import Predictor
@@ -377,3 +379,22 @@ def test_other_models_are_refused():
         page_settings(RnnForMaskedLM(RnnConfig(vocab_size=20, embedding_size=4, hidden_size=4)), tokenizer, "", ())
     with pytest.raises(ValueError, match="got one with the step 'ByteLevel'"):
         browser_tokenizer({"pre_tokenizer": {"type": "ByteLevel"}})
+
+
+def test_an_archive_is_whole_or_not_there(tmp_path, monkeypatch):
+    """One that is cut off is fetched again, rather than kept for ever."""
+    monkeypatch.setattr(demo_page, "HF_HOME", str(tmp_path))
+
+    def pack(command, **options):
+        folder = Path(command[command.index("--pack-destination") + 1])
+        (folder / "huggingface-tokenizers-0.2.0.tgz").write_bytes(b"whole" if calls else b"half")
+        calls.append(folder)
+        if len(calls) == 1:
+            raise subprocess.CalledProcessError(1, command)
+
+    calls = []
+    monkeypatch.setattr(demo_page.subprocess, "run", pack)
+    with pytest.raises(ValueError, match="could not fetch"):
+        package_archive("@huggingface/tokenizers@0.2.0")
+    assert package_archive("@huggingface/tokenizers@0.2.0").read_bytes() == b"whole"
+    assert [path.name for path in (tmp_path / "hf_rnn" / "npm").iterdir()] == ["huggingface-tokenizers-0.2.0.tgz"]

@@ -1,10 +1,12 @@
 """Pictures hold what they should; matplotlib's own artists are asked."""
 
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
 from hf_rnn.reports import plots
 
@@ -117,3 +119,20 @@ def test_reliability(tmp_path):
     low = bars[0].get_segments()[0][0][1]
     # Wilson's interval of 10 of 20
     assert abs(low - 0.2993) < 1e-3
+
+
+def test_pictures_are_whole(tmp_path, monkeypatch):
+    """Of any format, and under the very name that is asked for; what fails leaves the one that was there."""
+    for name, start in (("a.png", b"\x89PNG"), ("a.svg", b"<?xml"), ("a.pdf", b"%PDF"), ("a", b"\x89PNG")):
+        plots.save_picture(Figure(figsize=(1, 1)), tmp_path / name)
+        assert (tmp_path / name).read_bytes().startswith(start)
+    before = (tmp_path / "a.png").read_bytes()
+
+    def fail(self, path, **options):
+        Path(path).write_bytes(b"half")
+        raise OSError("full")
+
+    monkeypatch.setattr(Figure, "savefig", fail)
+    with pytest.raises(OSError, match="full"):
+        plots.save_picture(Figure(), tmp_path / "a.png")
+    assert (tmp_path / "a.png").read_bytes() == before and len(list(tmp_path.iterdir())) == 4

@@ -12,7 +12,7 @@ from datasets import Dataset
 from hf_rnn import RnnConfig, RnnForSequenceClassification, RnnForTokenClassification
 from hf_rnn.arguments import RnnTrainingArguments
 from hf_rnn.data.rows.collator import RnnCollator
-from hf_rnn.training.checkpoints import checkpoint_problem, last_complete_checkpoint
+from hf_rnn.training.checkpoints import checkpoint_problem, last_complete_checkpoint, resume_point
 from hf_rnn.training.samplers import LengthGroupedSampler, TokenBudgetSampler, row_lengths
 from hf_rnn.training.trainer import RnnTrainer
 
@@ -184,6 +184,22 @@ def test_incomplete_checkpoints_are_named_and_passed_over(tmp_path):
     assert last_complete_checkpoint(str(tmp_path / "run")) == str(tmp_path / "run" / "checkpoint-12")
     assert last_complete_checkpoint(str(tmp_path / "none")) is None
     assert checkpoint_problem(tmp_path / "run" / "checkpoint-8", world_size=2) == "rng_state_0.pth is missing"
+
+
+def test_what_a_killed_run_was_at_is_ended(tmp_path):
+    """A last checkpoint without checksums gets them, older ones that were removed in part go, whole ones stay, of old versions too."""
+    trainer = make_trainer(tmp_path / "run", save_total_limit=None, save_strategy="steps", save_steps=3, resume_from_checkpoint="last")
+    trainer.train()
+    first, second, third, fourth, newest = (tmp_path / "run" / f"checkpoint-{step}" for step in (3, 6, 9, 12, 15))
+    shutil.rmtree(tmp_path / "run" / "checkpoint-16")
+    sums = (newest / "checksums.json").read_bytes()
+    for path in (newest / "checksums.json", first / "optimizer.pt", second / "checksums.json", third / "vocab.json"):
+        path.unlink(missing_ok=True)
+    for name in ("options.json", "checksums.json"):
+        (fourth / name).unlink()
+    assert resume_point(trainer.args) == str(newest)
+    assert (newest / "checksums.json").read_bytes() == sums
+    assert sorted(path.name for path in (tmp_path / "run").glob("checkpoint-*")) == ["checkpoint-12", "checkpoint-15", "checkpoint-9"]
 
 
 @pytest.mark.parametrize("stop", [4, 6])
