@@ -14,7 +14,7 @@ from hf_rnn.commands import text_classification, token_classification
 from hf_rnn.data.files.readers import read_rows
 
 SAMPLES = Path(hf_rnn.__file__).parent / "samples"
-REFERENCE = Path(__file__).parents[1] / "reference" / "nsmc"
+REFERENCE = Path(__file__).parents[1] / "reference"
 # nothing but files: what else there is follows from the number of rows
 COMMON = ["--do_train", "--do_eval", "--do_predict", "--save_total_limit", "1", "--seed", "42"]
 CLASSIFIER = ["--train_file", str(SAMPLES / "nsmc_train.tsv"), "--test_file", str(SAMPLES / "nsmc_test.tsv")]
@@ -26,6 +26,8 @@ REVIEWS = [
     "지루하고 재미없음",
 ]
 SENTENCES = ["The waiter brought us cold coffee .", "Can you book a flight to Seoul on Monday ?"]
+
+TEXTS = ["The waiter didn't bring us cold coffee.", "Can you book a flight to Seoul on Monday?"]
 
 
 def main() -> None:
@@ -56,14 +58,15 @@ def main() -> None:
     for name in ("reviews", "pos"):
         with open(output / name / "predictions.jsonl", encoding="utf-8") as file:
             print(f"  {show_error(name, map(json.loads, file))}")
-    print("\nThe model that the repository carries, which has learnt from 30 times as many reviews:")
+    print("\nThe models that the repository carries, of 30 times as many reviews and ten times as many sentences:")
     show_reference(reviews)
+    show_tagger()
     print(f"\nBoth models, their curves (curves.png), confusion matrices and cards are in {output}/reviews and {output}/pos")
 
 
 def show_reference(own: float) -> None:
     """Print what the reference model says, and how often it is right where the trained one is."""
-    reference = hf_rnn.load(str(REFERENCE))
+    reference = hf_rnn.load(str(REFERENCE / "nsmc"))
     for answer in reference.predict(REVIEWS):
         print(f"  {answer['label']}  {answer['score']:.2f}  {answer['text']}")
     rows = list(read_rows(str(SAMPLES / "nsmc_test.tsv")))
@@ -71,6 +74,13 @@ def show_reference(own: float) -> None:
     right = sum(answer["label"] == row["label"] for answer, row in zip(answers, rows, strict=True)) / len(rows)
     print(f"  On the same {len(rows):,} reviews, new to both, it is right on {right:.1%}, yours on {own:.1%}.")
     print('  hf_rnn.load("reference/nsmc") loads it; hf-rnn demo --model_name_or_path reference/nsmc makes a page of it.')
+
+
+def show_tagger() -> None:
+    """Print what the English reference model finds in text as people write it."""
+    for answer in hf_rnn.load(str(REFERENCE / "ewt")).predict(TEXTS):
+        print("  " + " ".join(f"{span['word']}/{span['entity_group']}" for span in answer["spans"]))
+    print('  hf_rnn.load("reference/ewt") loads it.')
 
 
 def show_error(name: str, rows: map) -> str:

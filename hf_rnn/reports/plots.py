@@ -40,7 +40,7 @@ def plot_curves(log_history: list[dict[str, Any]], path: str | Path, metric: str
     """
     figure = Figure(figsize=(10, 4), layout="constrained")
     for axis, name in zip(figure.subplots(1, 2), ("loss", metric), strict=True):
-        for key, label, style in ((name, TRAINING, "o-"), (f"eval_{name}", "validation split", "s-")):
+        for key, label, style in ((name, TRAINING, "C0o-"), (f"eval_{name}", "validation split", "C1s-")):
             points = [(entry["epoch"], entry[key]) for entry in log_history if key in entry and "epoch" in entry]
             if points:
                 axis.plot(*zip(*points, strict=True), style, label=label, markersize=4)
@@ -68,6 +68,9 @@ def plot_confusion_matrix(references: ArrayLike, answers: ArrayLike, labels: lis
         split (`str`): Name of the split, for the title.
     """
     names, counts = count_confusions(references, answers, labels)
+    # a label that neither is nor is answered, as "O" among words, is no row to look at
+    present = np.flatnonzero(counts.sum(0) + counts.sum(1))
+    names, counts = [names[place] for place in present], counts[np.ix_(present, present)]
     size = len(names)
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     # up to 25 labels a cell has room for its count; more shrink to a quarter of an inch
