@@ -19,8 +19,8 @@ from hf_rnn.tasks.defaults import (
 
 
 def test_size_is_measured():
-    """Rows, words and characters."""
-    assert Size.of(["a b", "", "bc  d"]) == Size(3, 4, 5)
+    """Rows, words, characters, and rows without any."""
+    assert Size.of(["a b", "", "bc  d"]) == Size(3, 4, 5, empty=1)
     # where white space parts nothing
     assert Size.of(["東" * 60]) == Size(1, 10, 1)
 

@@ -237,7 +237,6 @@ def test_what_is_read_and_said(pose, caplog):
     assert pose(TAGS, {"train.jsonl": lines(gliner)}).task.labels == ("O", "B-LOC", "I-LOC")
     both = [{"text": "We saw Rome", "tokens": ["We", "saw", "Rome"], "entities": [[7, 11, "LOC"]], "tags": ["X", "O", "O"]}] * 10
     assert pose(TAGS, {"train.jsonl": lines(both)}).task.labels == ("O", "X")
-    assert "Rows have tags of tokens and spans of texts: the tags are read. --label_column_name chooses" in caplog.text
     assert pose(TAGS, {"train.jsonl": lines(both)}, label_column_name="entities").task.labels == ("O", "B-LOC", "I-LOC")
     splits = {"train.conll": "We O\nflew O\nRome I-LOC\nNew I-LOC\n\n" * 9, "test.conll": "Rome B-LOC\n\n"}
     assert pose(TAGS, splits).task.labels == ("O", "B-LOC", "I-LOC")

@@ -11,7 +11,7 @@ from .annotations import as_object
 from .errors import DataError
 from .opening import whole_lines
 from .reading import Source
-from .rows import Row
+from .rows import TEXT_COLUMNS, Row
 
 logger = get_logger(__name__)
 
@@ -108,7 +108,8 @@ def _rows_of(content: Any) -> Any:
         return [{name: cells[key] for name, cells in content.items()} for key in columns[0]]
     if columns and all(isinstance(cells, list) and len(cells) == len(columns[0]) for cells in columns):
         return [dict(zip(content, row, strict=True)) for row in zip(*columns, strict=True)]
-    return listed
+    # a file of one row
+    return [content] if any(isinstance(content.get(name), str) for name in TEXT_COLUMNS) else listed
 
 
 def _lists_of_objects(content: Any) -> list[str]:

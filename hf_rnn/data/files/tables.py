@@ -127,7 +127,8 @@ def _parts_by_blanks(source: Source, dialect: Dialect) -> bool:
             is_quoted = any(QUOTED.fullmatch(cell) for row in dialect.reader(lines) for cell in row)
         except csv.Error:
             return False
-    return is_quoted and _fits(source, replace(dialect, has_blanks=True))
+    # what a writer has quoted keeps its blanks
+    return is_quoted and not _needs_quotes(source, dialect) and _fits(source, replace(dialect, has_blanks=True))
 
 
 def _below_titles(source: Source) -> Dialect:

@@ -102,6 +102,7 @@ READ = [
     ("a.csv", 'text~label\n"a~b"~c\n', {"separator": "~"}, [{"text": "a~b", "label": "c"}], None),
     # JSON under the other name, and in the shapes that pandas writes
     ("a.json", LINES, {}, ROWS, None),
+    ("a.json", json.dumps(ROWS[0]), {}, ROWS[:1], None),
     ("a.jsonl", json.dumps(ROWS), {}, ROWS, None),
     ("a.jsonl", json.dumps(ROWS, indent=1), {}, ROWS, None),
     ("a.json", json.dumps({"columns": ["text", "label"], "data": [list(row.values()) for row in ROWS]}), {}, ROWS, None),

@@ -1,9 +1,11 @@
 """Whatever writes rows, they are read as they were: hypothesis looks for those that are not."""
 
+import bz2
 import csv
 import gzip
 import io
 import json
+import lzma
 
 import pytest
 from datasets import ClassLabel, Dataset, Features, Value
@@ -61,7 +63,12 @@ CLASS_WRITERS = {
     "utf16.csv": delimited(",", encoding="utf-16"),
     "mark.csv": delimited(";", encoding="utf-8-sig"),
     "packed.csv.gz": lambda path, rows: (delimited(",")(path, rows), path.write_bytes(gzip.compress(path.read_bytes()))),
+    "packed.csv.bz2": lambda path, rows: (delimited(";")(path, rows), path.write_bytes(bz2.compress(path.read_bytes()))),
+    "packed.tsv.xz": lambda path, rows: (delimited("\t")(path, rows), path.write_bytes(lzma.compress(path.read_bytes()))),
     "lines.jsonl": json_lines(lambda text, label: {"text": text, "label": label}),
+    "lines.json": json_lines(lambda text, label: {"text": text, "label": label}),
+    "list.jsonl": lambda path, rows: path.write_text(json.dumps([{"text": text, "label": label} for text, label in rows], indent=1)),
+    "split.json": lambda path, rows: path.write_text(json.dumps({"columns": ["text", "label"], "data": rows})),
     "doccano.jsonl": json_lines(lambda text, label: {"id": 1, "data": text, "label": [label]}),
     "prodigy.jsonl": json_lines(lambda text, label: {"text": text, "options": [], "accept": [label], "answer": "accept"}),
     "spacy.jsonl": json_lines(lambda text, label: [text, {"cats": {each: float(each == label) for each in LABELS}}]),
@@ -146,6 +153,21 @@ TAG_WRITERS = {
     ),
 }
 TOKENS = st.text(st.characters(categories=["L", "N", "P", "S"]), min_size=1, max_size=5) | st.sampled_from(["#", "10\u00a0000", "##", '"'])
+
+
+def gliner(path, rows):
+    """Write tokens with the first and the last token of each span."""
+    made = [{"tokenized_text": [each[0] for each in row], "ner": [[a, b - 1, kind] for a, b, kind in spans_of(row)]} for row in rows]
+    path.write_text("\n".join(map(json.dumps, made)))
+
+
+def spans_of(row):
+    """Return the first token, the one after the last, and the type of each span of a sentence."""
+    starts = [index for index, (_, tag) in enumerate(row) if tag[0] == "B"]
+    return [(a, next((i for i in range(a + 1, len(row)) if row[i][1][0] != "I"), len(row)), row[a][1][2:]) for a in starts]
+
+
+TAG_WRITERS["gliner.jsonl"] = gliner
 
 
 @st.composite

@@ -13,6 +13,7 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 from hf_rnn.data.files.cells import as_text, plain
 from hf_rnn.data.files.readers import DataError, read_rows
 from hf_rnn.data.files.reading import ReadingOptions
+from hf_rnn.data.rows import annotated, label_columns
 from hf_rnn.data.rows.annotated import annotated_texts, holds_spans
 from hf_rnn.data.rows.label_columns import JOINED, MULTI, read_labels
 from hf_rnn.data.rows.labels import count_labels, describe_odd, feature_names, label_values
@@ -58,10 +59,12 @@ def test_separators_that_are_mixed(cells, separator, message):
         read_labels(DatasetDict(train=split(label=cells)), "label", MULTI, ReadingOptions(label_separator=separator))
 
 
-def test_several_labels_of_which_no_row_has_any(caplog):
+def test_several_labels_of_which_no_row_has_any(monkeypatch):
     """Cells that hold one label each are said where rows may have several, and labels made of others where rows have one."""
+    told = []
+    monkeypatch.setattr(label_columns.logger, "warning_once", told.append)
     read_labels(DatasetDict(train=split(label=["very good", "good"])), "label", MULTI, ReadingOptions())
-    assert "No cell of column 'label' is read as several labels. --label_separator" in caplog.text
+    assert "No cell of column 'label' is read as several labels. --label_separator" in told[0]
     assert "['food, price'] look like several in a cell" in describe_odd({"food": 3, "price": 2, "food, price": 4}, "label")
     assert describe_odd({"and/or": 3, "either": 2}, "label") is None
     assert count_labels(split(label=[["a", "a"], ["a"]]), "label", once=True) == {"a": 2}
@@ -217,7 +220,7 @@ def test_shapes_of_spans(tmp_path, row, expected):
     assert next(read_rows(str(tmp_path / "a.jsonl"))) == expected
 
 
-def test_spans_of_texts_or_of_tokens(tmp_path):
+def test_spans_of_texts_or_of_tokens(tmp_path, monkeypatch):
     """Spans that may count either are refused until an option says which; tags and spans are told apart by the column."""
     path = tmp_path / "a.jsonl"
     path.write_text(json.dumps({"text": SENTENCE, "tokens": TOKENS, "entities": [[2, 4, "LOC"]]}))
@@ -227,9 +230,11 @@ def test_spans_of_texts_or_of_tokens(tmp_path):
     assert next(read_rows(str(path), ReadingOptions("text")))["spans"][0]["start"] == 2
     path.write_text(json.dumps({"text": SENTENCE, "tokens": TOKENS, "entities": [[0, 2, "X"]], "n": 1}).replace('"X"', '"X", "We"'))
     assert next(read_rows(str(path)))["spans"][0]["quote"] == "We"
-    both = Dataset.from_list([{**PLACE, **TAGGED}])
+    both, told = Dataset.from_list([{**PLACE, **TAGGED}]), []
+    monkeypatch.setattr(annotated.logger, "warning_once", told.append)
     assert not holds_spans(both) and holds_spans(both, "spans") and holds_spans(both, "entities") and not holds_spans(both, "tags")
     assert holds_spans(both.remove_columns("tags"))
+    assert "the tags are read. --label_column_name chooses" in told[0] and len(told) == 2
 
 
 def test_spans_without_an_end_are_named(tmp_path):
