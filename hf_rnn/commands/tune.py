@@ -219,7 +219,9 @@ class Tuning:
         table = self._table()
         write_whole(self.folder / TABLE, table)
         path = self.folder / RECIPE
-        score = f"{self._metric} {best.value:.4f} on validation rows, the best of {len(self.study.trials)} runs of hf-rnn tune"
+        # what was broken off was done again
+        runs = sum(trial.state.name in ("COMPLETE", "PRUNED") for trial in self.study.trials)
+        score = f"{self._metric} {best.value:.4f} on validation rows, the best of {runs} runs of hf-rnn tune"
         with written_whole(path) as file:
             file.write(f"# {score}\n{yaml.safe_dump(self._recipe(options), allow_unicode=True, sort_keys=False)}")
         with optional("The picture"):
