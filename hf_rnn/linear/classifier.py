@@ -35,9 +35,9 @@ PENALTIES, FOLDS, ENOUGH_ROWS = (4.0, 16.0, 64.0), 5, 6000
 # the penalty where choosing takes too long, as it always does with so many classes
 USUAL_PENALTY, MANY_CLASSES = 16.0, 500
 # weights that a fit without being asked for may have; features that are worth while; what an evaluation of the loss may take, of which
-# a fit takes 40 to 80: products of a value of a row with a weight, and as many for each weight. So many are 0.7 s of a busy core at most,
-# and a fit is half a minute (measured on 300 to 20,000 rows of 77 to 1,000 classes); the evaluations of a choice may take three times that
-MOST_WEIGHTS, LEAST_FEATURES, MOST_PRODUCTS, OF_WEIGHT, CHOICE = 2**24, 2**12, 8 * 10**8, 64, 3
+# a fit takes 40 to 80: products of a value of a row with a weight, and as many for each weight. A fit of so many is 37 s of a busy core
+# (measured on 300 to 20,000 rows of 77 to 1,000 classes); a choice takes as many folds as three times that has room for
+MOST_WEIGHTS, LEAST_FEATURES, MOST_PRODUCTS, OF_WEIGHT, CHOICE = 2**24, 2**12, 10**9, 64, 3
 # logit of a class that no row has
 ABSENT = -30.0
 
@@ -159,11 +159,11 @@ def sparse_tensor(matrix: csr_matrix) -> Tensor:
         return torch.sparse_csr_tensor(*parts, size=matrix.shape)
 
 
-def choose_penalty(design: csr_matrix, labels: np.ndarray, num_labels: int) -> float:
-    """Return the penalty with the least cross entropy on held-out folds: on all five of few rows, on fewer where one has many."""
+def choose_penalty(design: csr_matrix, labels: np.ndarray, num_labels: int, folds: int = FOLDS) -> float:
+    """Return the penalty with the least cross entropy on held-out folds of enough rows, all five of them or fewer."""
     rows = np.random.default_rng(0).permutation(len(labels))[:ENOUGH_ROWS]
     design, labels = design[rows], labels[rows]
-    splits = list(KFold(min(FOLDS, len(rows))).split(rows))[: max(1, ENOUGH_ROWS // len(rows))] if len(rows) > 1 else []
+    splits = list(KFold(min(FOLDS, len(rows))).split(rows))[:folds] if len(rows) > 1 else []
 
     def loss(penalty: float) -> float:
         total = 0.0
@@ -284,7 +284,8 @@ class ClassifierFit:
                     return None
                 self._shorten(most, design.shape[1])
                 path, design = self._features(rows)
-            self.penalty = choose_penalty(design, labels, classes) if self._can_choose(design) else USUAL_PENALTY
+            folds = self._folds(design)
+            self.penalty = choose_penalty(design, labels, classes, folds) if folds else USUAL_PENALTY
         weight, bias = fit_regression(design, labels, self.penalty, classes)
         if (shift := class_shift(labels, classes, self.adjustment)) is not None:
             bias = (bias - shift).astype(np.float32)
@@ -306,12 +307,13 @@ class ClassifierFit:
             f"--linear_size asks for more, such as --linear_size {found}."
         )
 
-    def _can_choose(self, design: csr_matrix) -> bool:
-        """Return whether the choice of a penalty is quick enough."""
+    def _folds(self, design: csr_matrix) -> int:
+        """Return by how many folds a penalty is chosen: one where there are many rows, and none where even that takes too long."""
         classes, rows = self.model.config.num_labels, design.shape[0]
-        folds = max(1, min(FOLDS, ENOUGH_ROWS // rows))
+        if classes >= MANY_CLASSES:
+            return 0
         each = classes * (design.nnz * min(1.0, ENOUGH_ROWS / rows) + OF_WEIGHT * design.shape[1])
-        return len(PENALTIES) * folds * each <= CHOICE * MOST_PRODUCTS and classes < MANY_CLASSES
+        return min(FOLDS, max(1, ENOUGH_ROWS // rows), int(CHOICE * MOST_PRODUCTS / (len(PENALTIES) * max(each, 1))))
 
     def _attach(self, path: LinearPath) -> None:
         path.weight *= self.factor

@@ -246,7 +246,9 @@ class _Search:
         metric, greater = _metric(self.options), bool(self.options.training.greater_is_better)
         best = spread(space.options_of(study.best_trial))
         table = _table(study, space, metric, greater)
-        result = TuningResult(best, metric, study.best_value, len(study.trials), self.folder, table)
+        # what was broken off was done again
+        ended = sum(trial.state.name in ("COMPLETE", "PRUNED") for trial in study.trials)
+        result = TuningResult(best, metric, study.best_value, ended, self.folder, table)
         write_whole(self.folder / TABLE, table)
         with written_whole(result.recipe) as file:
             recipe = yaml.safe_dump(self._recipe(space.defaults, best), allow_unicode=True, sort_keys=False)

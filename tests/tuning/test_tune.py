@@ -99,6 +99,7 @@ def test_broken_off_runs_are_done_again_and_other_options_refused(tmp_path):
     trials = open_study(tmp_path / "out").trials
     assert [trial.state.name for trial in trials] == ["COMPLETE", "FAIL", "COMPLETE"]
     assert trials[2].params["hidden_size"] == 8
+    assert "the best of 2 runs" in (tmp_path / "out" / tune.RECIPE).read_text()
     with pytest.raises(ValueError, match="a study with other options: batch_size|per_device_train_batch_size differ"):
         tune.main([*argv, "--per_device_train_batch_size", "7"])
 
