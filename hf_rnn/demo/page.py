@@ -114,7 +114,9 @@ def describe(model: PreTrainedModel) -> str:
         scheme = guess_scheme(names)
         names = list(dict.fromkeys(filter(None, (_kind(name, scheme) for name in names))))
     shown = ", ".join(names[:MOST_SHOWN]) + (f" and {len(names) - MOST_SHOWN} more" if len(names) > MOST_SHOWN else "")
-    does = {SpanDecoder: "finds in raw text", TagDecoder: "finds in words that white space parts"}.get(decoder, "chooses among")
+    does: str = dict[Any, str]({SpanDecoder: "finds in raw text", TagDecoder: "finds in words that white space parts"}).get(
+        decoder, "chooses among"
+    )
     return f"{what} that {does}: {shown}."
 
 

@@ -65,7 +65,7 @@ def _plot_few(directions: list[dict[str, np.ndarray]], read: list[str], units: i
     width, height = max(5.0, 0.62 * len(read) + 1.9), 0.25 * len(chosen[0]) + 0.55
     figure = Figure(figsize=(width * len(directions), height * len(names) + 1.8), layout="constrained")
     title = words.get("units that vary most", "units that vary most")
-    grid = figure.subplots(len(names), len(directions), squeeze=False, sharex="col")
+    grid: Any = figure.subplots(len(names), len(directions), squeeze=False, sharex="col")
     for column, (direction, rows) in enumerate(zip(directions, chosen, strict=True)):
         for name, axis in zip(names, grid[:, column], strict=True):
             _draw_map(axis, name, direction[name][:, rows], 11)
