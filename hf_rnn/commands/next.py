@@ -17,7 +17,7 @@ from ..inference.loading import load
 from ..inference.shapes import FIELDS, TAKEN
 from ..options import check_given, option, pick, read_arguments
 from .input_rows import Keeping, read_input
-from .predict import ENDINGS, shaper
+from .predict import ENDINGS, PredictArguments, shaper
 
 
 @dataclass
@@ -28,15 +28,11 @@ class NextArguments:
         "Texts without labels: csv, tsv, json, jsonl, parquet, txt, conll or conllu.", aliases=["--pool"], essential=True
     )
     number: int = option("Texts to choose.", 100, essential=True, within="[1, inf)")
-    format: str | None = option(
-        "Shape of --output_file: label_studio (.json), doccano, prodigy or jsonl; by default its ending says it.",
-        choices=list(ENDINGS),
-        essential=True,
-    )
 
 
 KINDS = (
     NextArguments,
+    pick(PredictArguments, "format"),
     LoadArguments,
     pick(UseArguments, "device", "batch_size", output_file="next.jsonl"),
     pick(DataArguments, "text_column_name"),
