@@ -23,6 +23,7 @@ COMMANDS = {
     "check": ("check", "look for wrong labels and double texts before a model learns them"),
     "train-tokenizer": ("train_tokenizer", "train a tokenizer"),
     "predict": ("predict", "apply a trained model to texts"),
+    "next": ("next", "choose the texts to label next"),
     "explain": ("explain", "show which words make the answer of a classifier"),
     "convert": ("convert", "save a model in half precision and measure what that costs"),
     "export": ("export", "write a model as ONNX, check it and quantise it"),
