@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -53,8 +54,10 @@ def loaded_tokenizer(
     return None
 
 
-def make_tokenizer(task: Task, rows: AnyDataset | None, options: TaskOptions, defaults: dict[str, Any]) -> PreTrainedTokenizerBase:
-    """Load the tokenizer that the options name, or train one on the training rows."""
+def make_tokenizer(
+    task: Task, rows: AnyDataset | None, options: TaskOptions, defaults: dict[str, Any], resume: str | None = None
+) -> PreTrainedTokenizerBase:
+    """Load the tokenizer that the options name, or train one on the training rows; a checkpoint to resume from keeps its own."""
     texts = iterate_texts(rows, task.columns.text) if rows is not None else None
     tokenizer = loaded_tokenizer(options.model, texts, task.max_length, not (task.has_tags and options.borrows_words))
     if tokenizer is not None:
@@ -63,7 +66,20 @@ def make_tokenizer(task: Task, rows: AnyDataset | None, options: TaskOptions, de
             tokenizer.model_max_length = task.max_length
         return tokenizer
     assert rows is not None
-    return task.train_tokenizer(rows, options, defaults)
+    trained = task.train_tokenizer(rows, options, defaults)
+    return trained if resume is None else _resumed_tokenizer(trained, resume)
+
+
+def _resumed_tokenizer(trained: PreTrainedTokenizerBase, checkpoint: str) -> PreTrainedTokenizerBase:
+    """Return the tokenizer that the weights of a checkpoint have learnt with, if it is of the size of the one trained on these rows."""
+    if not (Path(checkpoint) / "tokenizer.json").exists():
+        return trained
+    kept = load_tokenizer(checkpoint)
+    # another size is another model, which is refused with the option that differs
+    if len(kept) != len(trained) or kept.get_vocab() == trained.get_vocab():
+        return trained
+    logger.warning("The pieces of the tokenizer are those of the checkpoint, where these rows would give others.")
+    return kept
 
 
 def foreign_width(model: ModelArguments) -> int | None:

@@ -140,7 +140,7 @@ def train_task(
         check_promise(rows.task, training)
         # what is wrong with files and options is said before an earlier run in the folder is
         resume = resume_point(training) if training.do_train else None
-        splits, encoded, tokenizer = encode_rows(rows, options, teacher)
+        splits, encoded, tokenizer = encode_rows(rows, options, teacher, resume)
         task, defaults = rows.task, rows.defaults
         model = build_task_model(task, options, tokenizer, defaults, splits.get("train"), encoded.get("train"))
         trainer = make_task_trainer(task, training, encoded, tokenizer, teacher, model=model)
@@ -254,8 +254,10 @@ def _fill_defaults(kind: type[Task], rows: AnyDataset | None, column: str, optio
     return defaults
 
 
-def encode_rows(rows: TaskRows, options: TaskOptions, teacher: Teacher | None = None) -> tuple[Splits, Splits, PreTrainedTokenizerBase]:
-    """Return the splits with what a teacher adds, the same encoded, and the tokenizer."""
+def encode_rows(
+    rows: TaskRows, options: TaskOptions, teacher: Teacher | None = None, resume: str | None = None
+) -> tuple[Splits, Splits, PreTrainedTokenizerBase]:
+    """Return the splits with what a teacher adds, the same encoded, and the tokenizer, that of the checkpoint to resume from if any."""
     task, splits = rows.task, rows.splits
 
     def taught(splits: Splits) -> Splits:
@@ -264,9 +266,9 @@ def encode_rows(rows: TaskRows, options: TaskOptions, teacher: Teacher | None = 
     # what a teacher adds is no text to train a tokenizer on, but what to cut one for
     if options.model.embeddings_from:
         splits = taught(splits)
-        tokenizer = make_tokenizer(task, splits.get("train"), options, rows.defaults)
+        tokenizer = make_tokenizer(task, splits.get("train"), options, rows.defaults, resume)
     else:
-        tokenizer = make_tokenizer(task, splits.get("train"), options, rows.defaults)
+        tokenizer = make_tokenizer(task, splits.get("train"), options, rows.defaults, resume)
         splits = taught(splits)
     return splits, task.encode(splits, tokenizer, options.data.preprocessing_num_workers), tokenizer
 

@@ -9,6 +9,8 @@ from safetensors.torch import load_file
 from transformers import TrainingArguments
 
 import hf_rnn
+from hf_rnn.data.tokenizers.training import train_tokenizer
+from hf_rnn.training import building
 from hf_rnn.training.resuming import OPTIONS, changed_options
 
 SIZES = {"embedding_size": 8, "hidden_size": 8, "num_hidden_layers": 1, "vocab_size": 60, "linear_size": 0, "use_cpu": True}
@@ -100,3 +102,15 @@ def test_checkpoints_without_a_note(begun, tmp_path):
     assert changed_options(tmp_path, arguments) == ({}, 0)
     (tmp_path / OPTIONS).write_text("{")
     assert changed_options(tmp_path, arguments) == ({}, 0)
+
+
+def test_a_checkpoint_keeps_its_tokenizer(tmp_path, caplog):
+    """Its weights have learnt with those pieces, whatever the rows would give now; one of another size is another model."""
+    first, other, larger = (
+        train_tokenizer(texts, "word", size) for texts, size in ((["a b"] * 2, 6), (["c d"] * 2, 6), (["a b c"] * 2, 7))
+    )
+    first.save_pretrained(tmp_path)
+    assert building._resumed_tokenizer(other, str(tmp_path)).get_vocab() == first.get_vocab() != other.get_vocab()
+    assert "The pieces of the tokenizer are those of the checkpoint" in caplog.text
+    assert building._resumed_tokenizer(larger, str(tmp_path)) is larger
+    assert building._resumed_tokenizer(other, str(tmp_path / "none")) is other

@@ -7,9 +7,10 @@ character is a unit. White space belongs to no unit.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from sys import maxunicode
 from typing import NamedTuple
 
 import regex
@@ -23,6 +24,8 @@ from .training import LONG_WORD, SPECIAL_TOKENS, UNK, finish_tokenizer
 Annotated = tuple[str, list[tuple[int, int]]]
 
 PREFIX = "##"
+# where letters inside of units have numbers of their own while pieces are learnt: the last planes, which nobody writes
+PRIVATE = 0xF0000
 
 # letters of a script, and what is written among them
 SCRIPTS = {
@@ -191,24 +194,48 @@ def train_unit_tokenizer(
     letters = sorted({*letters, *(STAND_INS[name] for name in cuts.scripts if name in STAND_INS)})
     tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(cuts.pattern()), "isolated")
     size = max(vocab_size, len(SPECIAL_TOKENS) + len(letters) + 1)
-    trainer = trainers.BpeTrainer(
-        vocab_size=size,
-        continuing_subword_prefix=PREFIX,
-        limit_alphabet=len(letters) + 1,
-        special_tokens=list(SPECIAL_TOKENS),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator((LONG_WORD.sub(r"\g<0> ", text) for text in texts), trainer)
-    vocab = tokenizer.get_vocab()
+    learnt = _learn_pieces(_units_of(texts, tokenizer), letters, size - len(SPECIAL_TOKENS))
     # a letter that can stand inside a unit is known there too
     inside = [f"{PREFIX}{letter}" for letter in letters if regex.fullmatch(cuts.pattern(), 2 * letter)]
-    pieces = dict.fromkeys([*SPECIAL_TOKENS, " ", *letters, *inside, *sorted(vocab, key=vocab.__getitem__)])
+    pieces = dict.fromkeys([*SPECIAL_TOKENS, " ", *letters, *inside, *learnt])
     tokenizer.model = models.WordPiece(
         {piece: index for index, piece in enumerate(pieces)}, unk_token=UNK, continuing_subword_prefix=PREFIX
     )
     # pipelines decode every span: a step more takes as long as the rest
     tokenizer.decoder = decoders.Replace(Regex(f"^{PREFIX}"), "")
     return finish_tokenizer(tokenizer, model_max_length)
+
+
+def _units_of(texts: Iterable[str], tokenizer: Tokenizer) -> Counter[str]:
+    """Count the units of texts."""
+    units: Counter[str] = Counter()
+    for text in texts:
+        normalized = tokenizer.normalizer.normalize_str(LONG_WORD.sub(r"\g<0> ", text))
+        units.update(unit for unit, _ in tokenizer.pre_tokenizer.pre_tokenize_str(normalized))
+    return units
+
+
+def _learn_pieces(units: Mapping[str, int], letters: Sequence[str], size: int) -> list[str]:
+    """Return pieces of units by byte-pair encoding (Sennrich et al. 2016), those inside of a unit with the prefix, the most frequent first.
+
+    The library numbers pieces with a prefix in the order of a hash table, and merges by number where counts tie, so that no two runs are
+    the same. Here letters inside of units are other letters, of a private plane, and there is no prefix.
+    """
+    stands = (chr(number) for number in range(PRIVATE, maxunicode + 1) if chr(number) not in letters)
+    hidden = dict(zip([" ", *letters], stands, strict=False))
+    seen = {letter: letter for letter in hidden}
+    plain = {**seen, **{stand: letter for letter, stand in hidden.items()}}
+    counts: Counter[str] = Counter()
+    for unit, count in units.items():
+        known = [letter for letter in unit if letter in hidden]
+        counts["".join([*known[:1], *(hidden[letter] for letter in known[1:])])] += count
+    trained = Tokenizer(models.BPE(unk_token=UNK))
+    trainer = trainers.BpeTrainer(vocab_size=size, limit_alphabet=len(plain), show_progress=False)
+    trained.train_from_iterator((word for word in sorted(counts) for _ in range(counts[word])), trainer)
+    vocab = trained.get_vocab()
+    return [
+        ("" if piece[0] in seen else PREFIX) + "".join(plain[letter] for letter in piece) for piece in sorted(vocab, key=vocab.__getitem__)
+    ]
 
 
 def _stand_in(script: str, letters: list[str]) -> normalizers.Normalizer:

@@ -1,5 +1,6 @@
 """Units of raw text: cut where annotations cut, known by the same expression to the tokenizer, literal in their pieces."""
 
+import itertools
 import time
 import unicodedata
 
@@ -158,9 +159,21 @@ def test_rare_characters_say_their_script(lowercase):
 
 def test_the_same_texts_give_the_same_tokenizer():
     """Also where counts tie."""
-    texts = [ODD, "abc cba bca acb", "xyz zyx"] * 2
-    first, second = (train_unit_tokenizer(texts, Cuts(), 80).backend_tokenizer.to_str() for _ in range(2))
-    assert first == second
+    words = ["".join(word) for word in itertools.permutations("abcdefg", 4)]
+    texts = [ODD, *(" ".join(words[start::7]) for start in range(7))] * 2
+    first, *others = (train_unit_tokenizer(texts, Cuts(), 150).backend_tokenizer.to_str() for _ in range(4))
+    assert all(first == other for other in others)
+
+
+def test_letters_of_private_planes_are_letters_like_others():
+    """Those by which pieces are learnt may be in the texts too."""
+    texts = ["\U000f0000b b\U000f0001\U000f0001 ab"] * 3
+    tokenizer = train_unit_tokenizer(texts, Cuts(), 40)
+    found = tokenizer(texts[0], return_offsets_mapping=True)
+    assert max(end for _, end in found["offset_mapping"]) == len(texts[0])
+        texts[0]
+    )
+    assert tokenizer.unk_token_id not in found["input_ids"]
 
 
 def test_a_long_word_takes_no_square_of_its_length():
