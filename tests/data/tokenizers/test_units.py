@@ -171,8 +171,6 @@ def test_letters_of_private_planes_are_letters_like_others():
     tokenizer = train_unit_tokenizer(texts, Cuts(), 40)
     found = tokenizer(texts[0], return_offsets_mapping=True)
     assert max(end for _, end in found["offset_mapping"]) == len(texts[0])
-        texts[0]
-    )
     assert tokenizer.unk_token_id not in found["input_ids"]
 
 
