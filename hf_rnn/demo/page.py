@@ -21,7 +21,7 @@ from transformers.modeling_utils import PreTrainedModel
 from ..data.writing import write_whole
 from ..models.tags import can_follow, guess_scheme, split_tag
 from ..onnx.export import export_onnx, quantize
-from ..onnx.runtime import MODEL_FILE, QUANTIZED_FILE
+from ..onnx.runtime import QUANTIZED_FILE
 from ..reports.pages import page
 from ..sharing.cards import count_weights
 from ..tasks.decoding import NumberDecoder, SpanDecoder, TagDecoder, decoder_class
@@ -52,7 +52,7 @@ def write_page(
     """Write a static folder with `index.html`: type a text, see its label or its spans.
 
     Args:
-        model (`PreTrainedModel`): A classifier or a tagger of this package; written in int8, a tagger of raw text in fp32.
+        model (`PreTrainedModel`): A classifier or a tagger of this package; written in int8.
         tokenizer (`PreTrainedTokenizerBase`): Its tokenizer, of a kind that `train_tokenizer` makes.
         folder (`str`): Folder to write to.
         title (`str`): Heading of the page.
@@ -71,11 +71,8 @@ def write_page(
     vendored = _vendor(folder)
     with tempfile.TemporaryDirectory() as work:
         export_onnx(model, work)
-        # in int8 a tagger of raw text was seen to join words
-        is_raw = decoder_class(model) is SpanDecoder
-        if not is_raw:
-            quantize(work)
-        shutil.copy(Path(work) / (MODEL_FILE if is_raw else QUANTIZED_FILE), folder / "model.onnx")
+        quantize(work)
+        shutil.copy(Path(work) / QUANTIZED_FILE, folder / "model.onnx")
     for name in OWN_FILES:
         shutil.copy(WEB / name, folder / name)
     # what a static Space of the Hub wants to be told

@@ -180,6 +180,38 @@ def quantize(folder: str | Path) -> None:
     model = onnx.load(folder / MODEL_FILE)
     # the quantiser transposes weights and stumbles over the shapes that were noted before
     model.graph.ClearField("value_info")
+    _unshare_weights(model)
     with _quiet():
         quantize_dynamic(model, folder / QUANTIZED_FILE, weight_type=QuantType.QInt8)
+    _share_weights(folder / QUANTIZED_FILE)
     _forget_origin(folder / QUANTIZED_FILE)
+
+
+def _unshare_weights(model: onnx.ModelProto) -> None:
+    """Give every LSTM weights of its own: the quantiser transposes those that several share once for each of them."""
+    weights = {each.name: each for each in model.graph.initializer}
+    taken = set()
+    for node in model.graph.node:
+        for place, name in enumerate(node.input):
+            if node.op_type == "LSTM" and name in weights:
+                if name in taken:
+                    copied = model.graph.initializer.add()
+                    copied.CopyFrom(weights[name])
+                    copied.name = node.input[place] = f"{name} of {node.name}"
+                taken.add(name)
+
+
+def _share_weights(path: Path) -> None:
+    """Keep one of equal weights in an ONNX file."""
+    model = onnx.load(path)
+    kept: dict[bytes, str] = {}
+    names = {}
+    for weight in list(model.graph.initializer):
+        name, weight.name = weight.name, ""
+        names[name] = kept.setdefault(weight.SerializeToString(deterministic=True), name)
+        weight.name = name
+        if names[name] != name:
+            model.graph.initializer.remove(weight)
+    for node in model.graph.node:
+        node.input[:] = [names.get(name, name) for name in node.input]
+    onnx.save(model, path)

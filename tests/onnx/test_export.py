@@ -17,6 +17,7 @@ from hf_rnn.commands import cli
 from hf_rnn.commands import export as export_command
 from hf_rnn.data.files.readers import read_rows
 from hf_rnn.inference.loading import load
+from hf_rnn.models.pieces import CONTINUATION, WORD_START
 from hf_rnn.onnx import export, runtime
 from hf_rnn.onnx.operators import TRANSLATIONS
 from hf_rnn.onnx.scan import OPSET
@@ -117,6 +118,22 @@ def test_search_by_bisection(count):
     session = onnxruntime.InferenceSession(program.model_proto.SerializeToString())
     (found,) = session.run(None, {session.get_inputs()[0].name: values.numpy()})
     assert found.tolist() == [sum(key < value for key in range(0, 2 * count, 2)) for value in values.tolist()]
+
+
+def test_int8_of_words_read_piece_by_piece(tmp_path):
+    """Recurrences that share weights, one for each length of words, are near those of fp32, and their weights stand once."""
+    torch.manual_seed(0)
+    model = build(RnnForTokenClassification, word_pooling="rnn", embedding_size=128, hidden_size=64).eval()
+    model.set_piece_types([WORD_START if index % 3 == 0 else CONTINUATION for index in range(20)])
+    export.export_onnx(model, tmp_path)
+    export.quantize(tmp_path)
+    config = runtime.OnnxRnnConfig.from_pretrained(tmp_path)
+    exact, small = (runtime.OnnxRnnModel(config, str(tmp_path / name)) for name in (runtime.MODEL_FILE, runtime.QUANTIZED_FILE))
+    ids = torch.randint(1, 20, (30, 24))
+    expected, found = (each(ids, torch.ones_like(ids), return_dict=False)[0] for each in (exact, small))
+    assert (found - expected).abs().max() < 0.2 * expected.abs().max()
+    weights = onnx.load(tmp_path / runtime.QUANTIZED_FILE).graph.initializer
+    assert len({each.raw_data for each in weights if len(each.raw_data) > 99}) == sum(len(each.raw_data) > 99 for each in weights)
 
 
 @pytest.fixture(scope="module")
