@@ -1,16 +1,18 @@
 """Choose the texts of a pool to label next: those that a model is unsure of, and that are unlike one another.
 
 Example:
-    hf-rnn next --model_name_or_path outputs/messages --pool_file pool.jsonl --number 100 --output_file next.json --format label_studio
+    hf-rnn next --model_name_or_path outputs/messages --pool pool.jsonl --number 100 --output_file next.json --format prodigy
 """
 
 import sys
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 from ..arguments import DataArguments, LoadArguments, UseArguments
 from ..data.files.reading import ReadingOptions
 from ..data.files.rows import TEXT_COLUMNS, TOKEN_COLUMNS, Row
 from ..data.files.writers import check_ending, write_rows
+from ..data.locking import locked_file
 from ..data.writing import check_output_file
 from ..evaluation.selecting import choose_next
 from ..inference.loading import load
@@ -24,9 +26,7 @@ from .predict import ENDINGS, PredictArguments, shaper
 class NextArguments:
     """What to choose from, and how many."""
 
-    pool_file: str | None = option(
-        "Texts without labels: csv, tsv, json, jsonl, parquet, txt, conll or conllu.", aliases=["--pool"], essential=True
-    )
+    pool_file: str | None = option("Texts without labels, in a file of any kind that predict reads.", aliases=["--pool"], essential=True)
     number: int = option("Texts to choose.", 100, essential=True, within="[1, inf)")
 
 
@@ -45,6 +45,12 @@ def main(argv: list[str] | None = None) -> list[Row]:
     check_given(arguments, model_name_or_path="the folder or Hub name of a trained model", pool_file="texts to choose from")
     check_output_file(arguments.output_file, "output_file", arguments.pool_file, arguments.model_name_or_path)
     check_ending(arguments.output_file, "output_file", ENDINGS.get(arguments.format))
+    with locked_file(arguments.output_file, "output_file"):
+        return _choose(arguments)
+
+
+def _choose(arguments: SimpleNamespace) -> list[Row]:
+    """Choose, and write."""
     predictor = load(arguments.model_name_or_path, arguments.trust_remote_code, arguments.device, 0.0)
     decoder = predictor.decoder
     keeping = Keeping(None, {*FIELDS[decoder.kind], *TAKEN.get(arguments.format, ())})

@@ -52,6 +52,9 @@ def labels_without_rows(task: Task, splits: Splits, options: TaskOptions) -> lis
     if not options.training.do_train or not isinstance(splits.get("train"), Dataset):
         return []
     columns, stay = task.columns, set(task.labels)
+    if columns.labels not in task.drawn_by(columns, options.data):
+        # numbers, of which none is missing
+        return []
     known = [label for label in known_labels(options.model) or () if label in stay]
     # tags of a kind of span stand for each other, and rows may hold spans in place of them
     kinds = list(dict.fromkeys(kind_of(label) for label in known if label != "O")) if task.has_tags else known

@@ -63,6 +63,7 @@ def test_tagger_writes_what_it_promises(tagger):
         assert tags[0][0] == row["predictions"][0]
 
 
+@pytest.mark.thorough
 def test_rows_that_training_has_too(tmp_path):
     """Where texts of the test split were trained on, the score on the others is told beside that on all."""
     lines = {name: (SAMPLES / f"nsmc_{name}.tsv").read_text().splitlines() for name in ("train", "test")}

@@ -26,6 +26,7 @@ def data(tmp_path_factory):
     return folder
 
 
+@pytest.mark.thorough
 def test_everything_in_one_table(data, classifier, tmp_path, monkeypatch, capsys):
     """An LSTM, its export in fp32 and int8, a transformer, a recipe and settings, each measured on the same rows; trained only once."""
     source = str(classifier[0])

@@ -89,6 +89,7 @@ def test_one_command(data, tmp_path, monkeypatch):
     assert again["teacher"]["accuracy"] == lines["teacher"]["accuracy"]
 
 
+@pytest.mark.thorough
 def test_a_run_that_broke_off_goes_on(data, tmp_path):
     """With checkpoints and no results neither teacher nor student starts anew, and both end as they did."""
     lines = run(data, tmp_path / "student")
@@ -110,6 +111,7 @@ def files(folder):
     return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.mark.thorough
 def test_what_broke_off_after_the_training_is_finished(data, tmp_path, monkeypatch):
     """Nothing is trained again; the end is as it would have been; other rows or options are refused."""
     student, train = tmp_path / "student", data / "train.jsonl"

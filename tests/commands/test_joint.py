@@ -90,6 +90,7 @@ def test_evaluation_and_another_head(trained, tmp_path):
     assert plain(torch.tensor([[1, 2]])).intent_logits is None
 
 
+@pytest.mark.thorough
 def test_exports_both(trained, tmp_path):
     """The graph gives both logits."""
     model = load(str(trained[0] / "model")).model

@@ -13,11 +13,12 @@ import torch
 from runs import SCRIPTS, reviews
 from safetensors.torch import save_file
 
-from hf_rnn.commands import cli, compare, tune
+from hf_rnn.commands import cli, compare
 from hf_rnn.data.files.readers import DataError
 from hf_rnn.data.locking import LOCK, locked
 from hf_rnn.distillation import distill as distilling
 from hf_rnn.tuning import learning_curve as curves
+from hf_rnn.tuning import tune as tuning
 
 HOLD = "import sys; from hf_rnn.data.locking import locked\nwith locked(sys.argv[1]): print('held', flush=True); sys.stdin.read()"
 
@@ -68,14 +69,18 @@ def test_the_second_is_told(command, options, holder, classifier, tmp_path, caps
     assert [path.name for path in folder.iterdir()] == [LOCK]
 
 
-@pytest.mark.parametrize(("command", "option"), [("predict", "output_file"), ("explain", "output_file"), ("explain", "gates_file")])
+@pytest.mark.parametrize(
+    ("command", "option"), [("predict", "output_file"), ("next", "output_file"), ("explain", "output_file"), ("explain", "gates_file")]
+)
 def test_the_second_is_told_of_a_file(command, option, classifier, tmp_path, capsys):
     """As of folders; nothing is written."""
     code = "import sys; from hf_rnn.data.locking import locked_file\nwith locked_file(sys.argv[1], ''): print(flush=True); sys.stdin.read()"
-    path = tmp_path / ("out.jsonl" if command == "predict" else "out.png")
+    path = tmp_path / ("out.png" if command == "explain" else "out.jsonl")
+    pool = tmp_path.parent / "pool.jsonl"
+    pool.write_text('{"text": "a"}\n')
     with subprocess.Popen([sys.executable, "-c", code, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         process.stdout.readline()
-        text = ["--text", "a"] if command == "predict" else ["--texts", "a"]
+        text = {"predict": ["--text", "a"], "next": ["--pool", str(pool)], "explain": ["--texts", "a"]}[command]
         assert cli.main([command, "--model_name_or_path", str(classifier[0]), *text, f"--{option}", str(path)]) == 1
         told = capsys.readouterr().err
         process.communicate("")
@@ -145,7 +150,7 @@ def test_an_interrupted_training_names_its_checkpoint(tmp_path):
 @pytest.mark.parametrize(
     ("module", "part", "options"),
     [
-        (tune.Tuning, "run", ["tune", "--train_file", "{data}"]),
+        (tuning._Search, "run", ["tune", "--train_file", "{data}"]),
         (
             curves,
             "summarize",

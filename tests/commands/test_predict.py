@@ -195,6 +195,7 @@ def test_another_model_in_the_same_folder(classifier, unfinished, tmp_path_facto
     assert state(unfinished) == before
 
 
+@pytest.mark.thorough
 def test_a_full_disk(classifier, tmp_path):
     """The error names the file, the rows and the way on, and that way ends as a run with room does."""
     write(tmp_path / "in.jsonl", [f"{text} {index}" for index, text in enumerate(WORDS * 9)][:9000])

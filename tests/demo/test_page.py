@@ -213,6 +213,7 @@ def test_spans_are_those_of_python(archives, tmp_path):
     assert any(len(span["word"].split()) > 1 for answer in expected for span in answer["spans"])
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("kind", TOKENIZER_TYPES)
 def test_tokenizers_are_those_of_python(archives, kind, tmp_path):
     """Whatever `train_tokenizer` makes: with every option on, the same ids on the same 500 texts."""

@@ -105,6 +105,7 @@ def test_answers_of_a_tagger(tagger):
     assert torch.allclose(batch["teacher_logits"][finite], expected, atol=1e-4)
 
 
+@pytest.mark.thorough
 def test_students_learn_from_answers_alone(classifier, tagger, tmp_path):
     """With the whole weight on the teacher and most labels missing, a student comes to agree with it more than by chance."""
     folder, _ = classifier

@@ -15,6 +15,7 @@ LONG = {"distilling", "gates"}
 RUNS = [pytest.param(source, id=source.stem, marks=[pytest.mark.slow] * (source.stem in LONG)) for source in SOURCES]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("source", RUNS)
 def test_source_runs(source, tmp_path, monkeypatch):
     """Every cell of code, in order; pictures go nowhere, files into a folder of the test."""

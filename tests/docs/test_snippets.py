@@ -21,6 +21,7 @@ def blocks(page, language):
     return [block["code"] for block in found if block["language"] == language and not block["reason"]]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")], ids=lambda page: page.stem)
 def test_python_runs(page, classifier, tagger, tmp_path, monkeypatch):
     """The blocks of a page run in order, beside the models that its first steps leave behind."""

@@ -190,6 +190,10 @@ def test_taggers_read_by_windows_what_they_read_whole(tmp_path, small_windows, m
             weights.mul_(0.1 if "weight_hh" in name else 1)
             if "bias_ih" in name:
                 weights.view(4, -1)[1] = -3
+        if "use_crf" in fields:
+            # and is surer of a word than of what follows what
+            predictor.model.crf.transitions.mul_(0.1)
+            predictor.model.classifier.weight.mul_(4)
     texts = [" ".join(ANNOTATED[:12]), ANNOTATED[0], " ".join([*ANNOTATED[20:25], *REVIEWS[:20]])]
     by_windows = predictor.predict(texts)
     monkeypatch.setattr(decoding, "WHOLE", 10**6)
@@ -199,7 +203,7 @@ def test_taggers_read_by_windows_what_they_read_whole(tmp_path, small_windows, m
         keys = ("start", "end", "entity_group")
         assert [[span[key] for key in keys] for span in found["spans"]] == [[span[key] for key in keys] for span in expected["spans"]]
         scores = [[span["score"] for span in answer["spans"]] for answer in (found, expected)]
-        assert scores[0] == pytest.approx(scores[1], abs=1e-4)
+        assert scores[0] == pytest.approx(scores[1], abs=5e-4)
         assert found["intent"] in ("x", "y")
 
 

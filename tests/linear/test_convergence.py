@@ -97,6 +97,7 @@ def read(name, split):
     return [row["text"] for row in rows], [row["label"] for row in rows]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", ["nsmc", "cr", "mpqa", "snips"])
 def test_the_linear_part_alone_is_that_of_scikit_learn(name):
     """On the same features: its accuracy is that of a pipeline that is fitted to the end, to 0.3 points."""

@@ -58,6 +58,7 @@ def test_equals_loop_over_cells(cell, bidirectional, backend, lengths):
     assert values < 1e-10 and gradients < 1e-10
 
 
+@pytest.mark.thorough
 @settings(max_examples=500, deadline=None)
 @given(
     st.sampled_from(CELLS),

@@ -43,6 +43,7 @@ def test_exported_folder(model, named, tmp_path, request):
     assert traces(tmp_path / "onnx", checkpoint) == []
 
 
+@pytest.mark.thorough
 def test_page(named, classifier, tmp_path):
     """All files of the page."""
     try:

@@ -28,7 +28,7 @@ MODELS = {
     "spans of tokens": {"labels": BIOES, "use_crf": True, "crf_constraints": "bioes", "word_pooling": "rnn", "intents": ["x", "y"]},
     "tags of tokens": {"labels": POS},
     "raw text": {"labels": BIO, "units": "raw", "word_pooling": "mean", "promise": {"threshold": 0.3}},
-    "raw text with intents": {"labels": BIO, "units": "raw", "word_pooling": "rnn", "use_crf": True, "intents": ["x", "y", "z"]},
+    "raw text with intents": {"labels": BIO, "units": "raw", "word_pooling": "rnn", "use_crf": True, "intents": ["x", "y", "z"], "seed": 8},
 }
 # what may be loaded in a process that runs `predictor.py`, beside the standard library
 ALLOWED = {"numpy", "onnxruntime", "tokenizers", "predictor"}

@@ -140,6 +140,7 @@ def test_update_and_failure(server, model, tmp_path):
     assert logits(server, "tester/update", tmp_path / "new", False) != first
 
 
+@pytest.mark.thorough
 def test_other_weights_leave_the_card_behind(server, model, tmp_path):
     """A model that has learnt on is pushed with its tokenizer, and without scores and curves that are not its own."""
     code = f"""
@@ -220,6 +221,7 @@ def test_a_wrong_token_is_said_and_not_shown(server, model, tmp_path):
     assert "tester/no" not in server.repositories
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("change", "message"),
     [

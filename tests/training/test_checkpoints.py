@@ -109,6 +109,7 @@ def test_divergence_keeps_the_last_good_checkpoint(tmp_path, monkeypatch):
     assert (tmp_path / "out" / "model.safetensors").exists()
 
 
+@pytest.mark.thorough
 def test_early_stopping_survives_resumption(tmp_path, monkeypatch):
     """Killed after any checkpoint and resumed, a run that stops early ends with the same weights and the same mean loss."""
     log = running.RnnTrainer.log

@@ -59,6 +59,7 @@ def test_the_loss_decides_where_the_metric_does_not(evaluations, best, seen, tmp
     assert play(tmp_path, mirrored, 2, greater_is_better=False) == (best, seen)
 
 
+@pytest.mark.thorough
 def test_a_metric_that_stays_zero_neither_ends_training_nor_keeps_the_first_weights(tmp_path, monkeypatch):
     """The weights are those of the least loss; resumed from the middle, the run ends with the same."""
     log = running.RnnTrainer.log

@@ -200,7 +200,10 @@ def test_rows_of_before_are_learnt_again(tmp_path, caplog):
     ("options", "message"),
     [
         ({"replay": ROWS}, "`replay_file` goes with a model that learnt those rows, got 'rows' alone. Pass --model_name_or_path too."),
-        ({"replay": [{"text": "a", "topic": "b"}], "model_name_or_path": "checkpoint"}, "`replay_file` lack the column 'label'"),
+        (
+            {"replay": [{"text": "a", "topic": "b"}], "model_name_or_path": "checkpoint"},
+            "The replay split lacks the column 'label' of the train split",
+        ),
         ({"replay": ROWS, "model_name_or_path": "checkpoint", "streaming": True, "max_steps": 1}, "beside a stream or the Hub"),
     ],
 )
@@ -237,6 +240,7 @@ def test_test_rows_may_have_labels_of_before(tmp_path):
         hf_rnn.train(train=rows, test=[{"text": "x", "label": "odd"}], output_dir=str(tmp_path / "c"), **options)
 
 
+@pytest.mark.thorough
 def test_spans_of_before_are_learnt_again(tmp_path, caplog):
     """Rows of text and spans are mixed as others are; a kind of span without rows is told by its name."""
     old = [{"text": f"see Ann {number}", "label": [[4, 7, "who"]]} for number in range(12)]
@@ -262,6 +266,7 @@ def test_transitions_of_known_tags_stay(tmp_path):
     assert torch.allclose(after[: len(before), : len(before)], before, atol=1e-6)
 
 
+@pytest.mark.thorough
 def test_a_linear_model_goes_on_as_it_was(tmp_path, caplog):
     """A checkpoint with one has one of the same size again, one without has none; the line of options names none that build a model."""
     with_linear = {**SMALL, "linear_size": 40}

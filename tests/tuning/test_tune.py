@@ -87,6 +87,7 @@ def test_a_folder_is_no_url(tmp_path):
         tune.main([*argv, "--output_dir", str(tmp_path / "x?a=1")])
 
 
+@pytest.mark.thorough
 def test_broken_off_runs_are_done_again_and_other_options_refused(tmp_path):
     """What was in the queue of a killed run is tried next, once; a folder is not shared by studies of other options."""
     argv = [*write(tmp_path, TEXTS), "--runs", "1"]
@@ -99,7 +100,7 @@ def test_broken_off_runs_are_done_again_and_other_options_refused(tmp_path):
     trials = open_study(tmp_path / "out").trials
     assert [trial.state.name for trial in trials] == ["COMPLETE", "FAIL", "COMPLETE"]
     assert trials[2].params["hidden_size"] == 8
-    assert "the best of 2 runs" in (tmp_path / "out" / tune.RECIPE).read_text()
+    assert "the best of 2 runs" in (tmp_path / "out" / tuning.RECIPE).read_text()
     with pytest.raises(ValueError, match="a study with other options: batch_size|per_device_train_batch_size differ"):
         tune.main([*argv, "--per_device_train_batch_size", "7"])
 
@@ -117,6 +118,7 @@ def test_rows_in_memory(tmp_path):
         hf_rnn.tune(train=TEXTS[1:], validation=TEXTS[:9], runs=3, **options)
 
 
+@pytest.mark.thorough
 def test_a_study_that_is_broken_off_ends_as_a_whole_one(tmp_path):
     """The same options are tried, what stands in the queue first, whichever run is broken off, in the middle of its draws."""
 
@@ -176,6 +178,7 @@ def test_taggers_and_fixed_options(tmp_path):
     assert "| f1 |" in " ".join((tmp_path / "out" / tuning.TABLE).read_text().split())
 
 
+@pytest.mark.thorough
 def test_runs_are_compared_epoch_by_epoch(tmp_path, monkeypatch):
     """Whatever the batch, a run reports at epochs 1, 2, ...; the score is that of the best; a pruned run is told of and counts."""
     scores = iter([0.3, 0.9, 0.5, 0.2, 0.1, 0.8])

@@ -53,6 +53,7 @@ def test_each_token_is_one_word(kind):
             assert types[index] == (WORD_START if is_first else CONTINUATION)
 
 
+@pytest.mark.thorough
 def test_training_is_deterministic_across_processes():
     """Two processes, hence two seeds of every hash table, train the same tokenizers to the byte."""
     code = (
