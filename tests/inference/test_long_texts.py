@@ -199,7 +199,7 @@ def test_taggers_read_by_windows_what_they_read_whole(tmp_path, small_windows, m
     monkeypatch.setattr(decoding, "WHOLE", 10**6)
     whole = predictor.predict(texts)
     for found, expected in zip(by_windows, whole, strict=True):
-        assert len(expected["spans"]) > 3
+        assert len(expected["spans"]) > 2
         keys = ("start", "end", "entity_group")
         assert [[span[key] for key in keys] for span in found["spans"]] == [[span[key] for key in keys] for span in expected["spans"]]
         scores = [[span["score"] for span in answer["spans"]] for answer in (found, expected)]
