@@ -35,6 +35,7 @@ def test_import_is_light():
     assert run_code(f"{before} print(sorted({HEAVY} & (set(sys.modules) - before)))") == "[]"
 
 
+@pytest.mark.thorough
 def test_import_is_quick():
     """`import hf_rnn` takes at most 0.3 s of a processor beyond `from transformers import PreTrainedModel`; the best of three."""
     code = "import time; from transformers import PreTrainedModel; start = time.process_time(); import hf_rnn; "

@@ -1,7 +1,7 @@
 """Choose the texts of a pool to label next: those that a model is unsure of, and that are unlike one another.
 
 Example:
-    hf-rnn next --model_name_or_path outputs/messages --pool pool.jsonl --number 100 --output_file next.json --format prodigy
+    hf-rnn next --model_name_or_path outputs/messages --pool_file pool.jsonl --number 100 --output_file next.json --format prodigy
 """
 
 import sys

@@ -174,6 +174,7 @@ def test_what_goes_on_by_itself_says_so(module, part, options, tmp_path, capsys,
     assert capsys.readouterr().err.endswith("error: interrupted. The same command again goes on where this one stopped.\n")
 
 
+@pytest.mark.thorough
 def test_a_training_without_room(tmp_path):
     """One line names the folder and what to do."""
     code = "import resource, sys; from hf_rnn.commands import cli; "

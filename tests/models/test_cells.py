@@ -146,6 +146,7 @@ def test_initial_weights():
     assert layer.weight_hh_l0.any()
 
 
+@pytest.mark.thorough
 def test_checkpoints_need_the_cell_and_graphs_do_not(tmp_path):
     """A saved model of an unknown cell says what to do; registered it is the same; its graph runs anywhere."""
     pytest.importorskip("onnxruntime")

@@ -177,6 +177,7 @@ def test_known_labels_stay_when_training_goes_on(tmp_path, caplog):
     assert third.task.labels == ("bad film", "dull film", "good film")
 
 
+@pytest.mark.thorough
 def test_rows_of_before_are_learnt_again(tmp_path, caplog):
     """Rows to replay are training rows, from a file and from memory alike; labels without rows are told where there are none."""
     first = hf_rnn.train(train=ROWS, output_dir=str(tmp_path / "a"), **SMALL, **EAGER)
