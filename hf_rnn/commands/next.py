@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 from ..arguments import DataArguments, LoadArguments, UseArguments
 from ..data.files.reading import ReadingOptions
-from ..data.files.rows import TEXT_COLUMNS, TOKEN_COLUMNS, Row
+from ..data.files.rows import Row
 from ..data.files.writers import check_ending, write_rows
 from ..data.locking import locked_file
 from ..data.writing import check_output_file
@@ -54,9 +54,7 @@ def _choose(arguments: SimpleNamespace) -> list[Row]:
     predictor = load(arguments.model_name_or_path, arguments.trust_remote_code, arguments.device, 0.0)
     decoder = predictor.decoder
     keeping = Keeping(None, {*FIELDS[decoder.kind], *TAKEN.get(arguments.format, ())})
-    own = [decoder.text_column] if decoder.text_column else []
-    usual = (*own, *TEXT_COLUMNS, *decoder.more_columns, *TOKEN_COLUMNS)
-    pool = list(read_input(arguments.pool_file, keeping, ReadingOptions(arguments.text_column_name), usual))
+    pool = list(read_input(arguments.pool_file, keeping, ReadingOptions(arguments.text_column_name), decoder.usual_columns))
     chosen = [pool[index] for index in choose_next(predictor, [row.text for row in pool], arguments.number, arguments.batch_size)]
     answers = predictor.predict([row.text for row in chosen], arguments.batch_size)
     shape = shaper(predictor, arguments.format)

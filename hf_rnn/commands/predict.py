@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 from ..arguments import DataArguments, LoadArguments, UseArguments
 from ..data.files.cells import as_text
-from ..data.files.rows import TEXT_COLUMNS, TOKEN_COLUMNS, Row
+from ..data.files.rows import Row
 from ..data.files.writers import Rows, check_ending, write_rows
 from ..data.fingerprints import fingerprint
 from ..data.visible import visible_json
@@ -134,8 +134,7 @@ def _input_rows(predictor: Predictor, arguments: SimpleNamespace) -> Iterable[In
     decoder = predictor.decoder
     keeping = Keeping(arguments.keep_columns, {*FIELDS[decoder.kind], *TAKEN.get(arguments.format, ())})
     reading = DataArguments(**{name: getattr(arguments, name) for name in READ}).reading
-    own = [decoder.text_column] if decoder.text_column else []
-    return read_input(arguments.input_file, keeping, reading, (*own, *TEXT_COLUMNS, *decoder.more_columns, *TOKEN_COLUMNS))
+    return read_input(arguments.input_file, keeping, reading, decoder.usual_columns)
 
 
 def read_scores(value: str | None) -> float | None:

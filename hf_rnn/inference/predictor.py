@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from ..data.files.rows import TEXT_COLUMNS, TOKEN_COLUMNS
 from ..tasks.decoding import ClassDecoder, Decoder, Text, TextDecoder, decoder_of
 from ..tasks.long_texts import pool_windows
 from .bulk import BATCH_CHARACTERS, BATCH_PIECES, batches, size, windows
@@ -79,8 +78,7 @@ class Predictor:
             ValueError: What is given, or one of its texts, is none of these; says which and of what type.
         """
         decoder = replace(self.decoder, all_scores=True) if all_scores else self.decoder
-        own = [decoder.text_column] if decoder.text_column else []
-        usual = (*own, *TEXT_COLUMNS, *decoder.more_columns, *TOKEN_COLUMNS)
+        usual = decoder.usual_columns
         answers: list[dict[str, Any]] = []
         if keep_columns is None:
             for window in windows(iterate_texts(texts, usual)):

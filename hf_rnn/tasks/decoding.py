@@ -20,6 +20,7 @@ from transformers import (
 from transformers.utils import logging
 
 from ..data.files.detokenization import join_tokens
+from ..data.files.rows import TEXT_COLUMNS, TOKEN_COLUMNS
 from ..data.rows.collator import RnnCollator
 from ..data.tokenizers.words import encode_words, first_pieces, piece_windows, window_overlap
 from ..models.pieces import WORD_START
@@ -85,6 +86,12 @@ class Decoder(ABC):
     def text_column(self) -> str | None:
         """Return the column of texts or tokens that the model was trained on, if it is known."""
         return (getattr(self.model.config, "columns", None) or {}).get("text")
+
+    @property
+    def usual_columns(self) -> tuple[str, ...]:
+        """Return the columns that may hold what the model reads, the one that it was trained on before the usual ones."""
+        own = (self.text_column,) if self.text_column else ()
+        return (*own, *TEXT_COLUMNS, *self.more_columns, *TOKEN_COLUMNS)
 
     @property
     def label_column(self) -> str | None:

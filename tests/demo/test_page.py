@@ -177,25 +177,24 @@ def test_labels_are_those_of_python(page, classifier, tmp_path):
     assert found["milliseconds"] < 10
 
 
+LABELS = ["O", "B-A", "I-A", "B-B", "I-B"]
+
+
+def tiny_tagger(tokenizer, **fields):
+    """Return a tagger of words with a CRF, which has learnt nothing."""
+    names = {"id2label": dict(enumerate(LABELS)), "label2id": {label: index for index, label in enumerate(LABELS)}}
+    sizes = {"vocab_size": len(tokenizer), "embedding_size": 16, "hidden_size": 16, "num_hidden_layers": 1}
+    model = RnnForTokenClassification(RnnConfig(word_pooling="rnn", use_crf=True, **sizes, **names, **fields)).eval()
+    model.set_piece_types(tokenizer)
+    return model
+
+
 @pytest.mark.thorough
 def test_spans_are_those_of_python(archives, tmp_path):
     """A tagger with a CRF and a class of the sentence: the same tags, spans with the same characters, the same class."""
     sentences = [" ".join(row["form"]) for row in read_rows(str(SAMPLES / "ewt_test.conllu"))]
     tokenizer = train_tokenizer(sentences, "bpe", 800)
-    labels = ["O", "B-A", "I-A", "B-B", "I-B"]
-    config = RnnConfig(
-        vocab_size=len(tokenizer),
-        embedding_size=16,
-        hidden_size=16,
-        num_hidden_layers=1,
-        word_pooling="rnn",
-        use_crf=True,
-        intents=["x", "y"],
-        id2label=dict(enumerate(labels)),
-        label2id={label: index for index, label in enumerate(labels)},
-    )
-    model = RnnForTokenClassification(config).eval()
-    model.set_piece_types(tokenizer)
+    model = tiny_tagger(tokenizer, intents=["x", "y"])
     model.save_pretrained(tmp_path / "model")
     tokenizer.save_pretrained(tmp_path / "model")
     write_page(model, tokenizer, tmp_path / "page", "tags")
@@ -235,26 +234,12 @@ def test_tokenizers_are_those_of_python(archives, kind, tmp_path):
 
 
 CUTS = Cuts(("Han", "Hangul"), ("n't", "'s"), ("l'",), (("can", "not"), ("kä", "se")))
-LABELS = ["O", "B-A", "I-A", "B-B", "I-B"]
 
 
 def raw_tagger(texts):
     """Return a tagger of raw text, and its tokenizer, in which every kind of cut is made."""
     tokenizer = train_unit_tokenizer([*texts, "漢字 한글 漢字 한글 l'eau can't cannot Käse"], CUTS, 800, lowercase=True)
-    config = RnnConfig(
-        vocab_size=len(tokenizer),
-        embedding_size=16,
-        hidden_size=16,
-        num_hidden_layers=1,
-        word_pooling="rnn",
-        use_crf=True,
-        units="raw",
-        id2label=dict(enumerate(LABELS)),
-        label2id={label: index for index, label in enumerate(LABELS)},
-    )
-    model = RnnForTokenClassification(config).eval()
-    model.set_piece_types(tokenizer)
-    return model, tokenizer
+    return tiny_tagger(tokenizer, units="raw"), tokenizer
 
 
 def raw_texts():
