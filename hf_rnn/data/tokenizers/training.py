@@ -14,7 +14,8 @@ TOKENIZER_TYPES = ("unigram", "bpe", "wordpiece", "word", "char")
 PAD, UNK, SEP, MASK = SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[SEP]", "[MASK]")
 # more often than any pair occurs
 NEVER = 2**62
-# what trainers take for one word takes time by the square of its length: longer ones are learnt from in parts
+# what trainers take for one word takes time by the square of its length, and one of 200,000 letters ends unigram's: longer ones are
+# learnt from in parts
 LONG_WORD = re.compile(r"\S{1000}(?=\S)")
 
 

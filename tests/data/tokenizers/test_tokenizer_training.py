@@ -142,15 +142,16 @@ def test_decomposed_letters():
     assert max(end for _, end in offsets) == 5
 
 
-@pytest.mark.parametrize("kind", ["unigram", "bpe", "wordpiece"])
+# whole, the word takes byte pairs 20 s and ends unigram's process; in parts 0.2 s, and 20 s on two idle threads
+@pytest.mark.parametrize(("kind", "seconds"), [("unigram", 60), ("bpe", 5), ("wordpiece", 5)])
 @pytest.mark.thorough
-def test_a_long_word_is_learnt_from_in_parts(kind):
-    """Trainers take time by the square of a word's length: one of 200,000 letters takes no minute, and those of usual length no part."""
+def test_a_long_word_is_learnt_from_in_parts(kind, seconds):
+    """A word of 200,000 letters is learnt from in under a minute, and words of usual length are not parted."""
     draw = random.Random(0)
     word = "".join(draw.choice("abcdef") for _ in range(200_000))
     start = time.process_time()
     tokenizer = train_tokenizer([word, "abc"], kind, 100)
-    assert time.process_time() - start < 20
+    assert time.process_time() - start < seconds
     assert len(tokenizer("abc")["input_ids"]) >= 2
     usual = [word[:900], word[900:1800]] * 2
     assert train_tokenizer(usual, kind, 60).get_vocab() == train_tokenizer([" ".join(usual)], kind, 60).get_vocab()
