@@ -189,7 +189,10 @@ class DistillationArguments:
         "several the mean probability counts."
     )
     augment: int = option(
-        "Made-up rows for the teacher to answer, from the training rows; 30000 for a few thousand rows.", 0, within="[0, 10000000]"
+        "Made-up rows for the teacher to answer, from the training rows; distill asks by default for what it answers in ten minutes, 30000 "
+        "to 120000.",
+        0,
+        within="[0, 10000000]",
     )
     unlabeled_file: str | None = option("Texts without labels, for the teacher to answer; txt, csv and the like.")
     distillation_alpha: float = option("Weight of the teacher's answers beside that of the labels, 1 - alpha.", 0.9, within="(0, 1]")

@@ -10,7 +10,7 @@ from typing import Any
 from ..arguments import DataArguments, DistillationArguments, LabelledTrainingArguments, RunArguments
 from ..distillation.distill import distill
 from ..distillation.training import GROUPS
-from ..options import check_given, option, options_of, pick, read_arguments
+from ..options import again, check_given, option, options_of, pick, read_arguments
 
 
 @dataclass
@@ -21,13 +21,14 @@ class DistillArguments:
     fine_tune: bool = option(
         "Train a teacher that has no head for these labels; false: fit a regression on its vectors, in seconds.", True, essential=True
     )
+    augment: int | None = again(DistillationArguments, "augment", None)
 
 
 KINDS = (
     DistillArguments,
     pick(RunArguments, "task", "options_file"),
     pick(DataArguments, "train_file", "validation_file", "test_file", "text_column_name", "label_column_name"),
-    pick(DistillationArguments, "unlabeled_file", augment=30_000),
+    pick(DistillationArguments, "unlabeled_file"),
     pick(LabelledTrainingArguments, "bf16", "seed", output_dir="student"),
 )
 

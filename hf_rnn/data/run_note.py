@@ -12,16 +12,20 @@ from .writing import written_whole
 
 
 class RunNote:
-    """The note of a run: hashes of what it depends on, and at its end what came of it.
+    """The note of a run: hashes of what it depends on, what it found out on the way, and at its end what came of it.
 
     Args:
         path (`Path`): The file.
         options (`Mapping`): What the run depends on; files and folders count by what they hold, and none is named in the note.
+
+    Attributes:
+        found (`dict`): What the run, or one that broke off before it, found out and goes by; see `keep`.
     """
 
     def __init__(self, path: Path, options: Mapping[str, Any]) -> None:
         self.path = path
         told = {**options, **contents(options)}
+        self.found: dict[str, Any] = {}
         self.run = {name: hashlib.sha256(json.dumps(value).encode()).hexdigest()[:16] for name, value in sorted(told.items())}
 
     def is_begun(self) -> bool:
@@ -34,7 +38,7 @@ class RunNote:
             return False
         try:
             known = json.loads(self.path.read_text(encoding="utf-8"))
-            run, is_finished = dict(known["run"]), "result" in known
+            run, is_finished, self.found = dict(known["run"]), "result" in known, dict(known.get("found", {}))
         except (ValueError, KeyError, TypeError):
             raise DataError(f"{self.path} is damaged. Pass another --output_dir, or remove the file.") from None
         if is_finished:
@@ -46,12 +50,17 @@ class RunNote:
 
     def begin(self) -> None:
         """Write what the run is of."""
-        self._write({"run": self.run})
+        self._write({})
+
+    def keep(self, name: str, value: Any) -> None:
+        """Write down what the run found out and goes by, such as what a machine has time for, for when it is begun again."""
+        self.found[name] = value
+        self._write({})
 
     def end(self, result: Any) -> None:
         """Write what came of it."""
-        self._write({"run": self.run, "result": result})
+        self._write({"result": result})
 
     def _write(self, content: dict[str, Any]) -> None:
         with written_whole(self.path) as file:
-            json.dump(content, file, indent=1)
+            json.dump({"run": self.run, "found": self.found, **content}, file, indent=1)

@@ -25,7 +25,8 @@ from ..tasks.registry import TASKS
 from ..training.checkpoints import is_trained, resume_options
 from ..training.outputs import SAME_COMMAND, writing_to
 from ..training.rows import files_of
-from .training import check_rows, train_by_options
+from ..training.train import TaskRows
+from .training import check_rows, task_options, train_by_options
 
 logger = logging.get_logger(__name__)
 
@@ -36,6 +37,8 @@ FINE_TUNING = {"warmup_steps": 0.1, "save_total_limit": 1, "early_stopping_patie
 # what says what a run is of, and is written again as its last file
 NOTE = "distillation.json"
 CHAPTER = "## Beside its teacher"
+# made-up rows where their number is left out: what the teacher answers in these seconds, within bounds
+SECONDS, FEWEST, MOST = 600, 30_000, 120_000
 # values of a student's vectors, where its teacher's have as many
 WIDTH = 256
 
@@ -66,7 +69,7 @@ def distill(
     task: str = "text-classification",
     validation: Any = None,
     unlabeled: Any = None,
-    augment: int = 30_000,
+    augment: int | None = None,
     fine_tune: bool = True,
     output_dir: str = "student",
     **options: Any,
@@ -82,7 +85,7 @@ def distill(
         task (`str`): "text-classification" or "token-classification".
         validation (`Any`, *optional*): Rows to choose the best epoch by; carved from the training rows by default.
         unlabeled (`Any`, *optional*): Texts for the teacher to answer: a file name, or a list of texts.
-        augment (`int`): Made-up rows for it to answer.
+        augment (`int`, *optional*): Made-up rows for it to answer; by default as many as it answers in ten minutes, 30,000 to 120,000.
         fine_tune (`bool`): Whether a teacher that has no head for these labels is trained; else a regression is fitted on its vectors.
         output_dir (`str`): Folder of the student; a teacher that is trained is kept in its folder `teacher`.
         options: Further options of the student's training by their names; `seed`, `bf16` and those of columns are the teacher's too.
@@ -105,7 +108,7 @@ class _Plan:
     teacher: str
     task: str
     files: dict[str, str]
-    augment: int
+    augment: int | None
     fine_tune: bool
     folder: Path
     options: dict[str, Any]
@@ -118,12 +121,11 @@ class _Plan:
         # what cannot be compared on, or learnt by the student, is found out before anything is trained
         self._check_test_rows()
         needs_training = not (is_begun and is_trained(self.folder))
-        if needs_training:
-            self._check_student()
+        rows = self._check_student() if needs_training else None
         note.begin()
         self._train_teacher()
-        if needs_training:
-            train_by_options(self.task, self._student_options())
+        if rows is not None:
+            train_by_options(self.task, self._student_options(self._count_rows(rows, note)))
         names = {"student": str(self.folder)} | ({"teacher": self.teacher_name} if _has_head(self.teacher_name) else {})
         table = compare({name: load(path) for name, path in names.items()}, self._test_rows)
         told = describe(table)
@@ -140,17 +142,30 @@ class _Plan:
 
     def _shared(self, folder: Path) -> dict[str, Any]:
         """Return the options that the trainings of teacher and student share."""
-        names = ("text_column_name", "label_column_name", "bf16", "seed")
+        names = ("text_column_name", "label_column_name", "bf16", "seed", "validation_share", "split_seed")
         given = {name: self.options[name] for name in names if self.options.get(name) is not None}
         given |= {name: path for name, path in self.files.items() if name in ("train_file", "validation_file")}
         # what is finished is not written over
         resume = {} if is_trained(folder) else resume_options(folder)
         return {**given, "output_dir": str(folder), "do_train": True, **resume}
 
-    def _student_options(self) -> dict[str, Any]:
-        """Return the options of the student's training."""
+    def _count_rows(self, rows: TaskRows, note: RunNote) -> int:
+        """Return how many rows are made up: as many as are asked for, or as the teacher has time for, which is measured once."""
+        if self.augment is not None:
+            return self.augment
+        if "augment" not in note.found:
+            options, _, teaching = task_options(self._student_options(FEWEST))
+            assert teaching is not None
+            rate = teaching.rate(rows.splits["train"][rows.task.columns.text], rows.task, options.training)
+            note.keep("augment", int(min(MOST, max(FEWEST, rate * SECONDS)) // 1000 * 1000))
+            made = f"{note.found['augment']:,} rows are made up for it to answer"
+            logger.warning(f"The teacher answers {rate:,.0f} texts a second: {made} (--augment says otherwise).")
+        return int(note.found["augment"])
+
+    def _student_options(self, augment: int) -> dict[str, Any]:
+        """Return the options of the student's training on so many made-up rows."""
         more = {"unlabeled_file": self.files["unlabeled_file"]} if "unlabeled_file" in self.files else {}
-        teaching = {"teacher_name_or_path": [self.teacher_name], "embeddings_from": self.teacher, "augment": self.augment, **more}
+        teaching = {"teacher_name_or_path": [self.teacher_name], "embeddings_from": self.teacher, "augment": augment, **more}
         steps = {**CHOICE, "do_eval": True, "do_predict": True, "test_file": self.files["test_file"]}
         return {**steps, **teaching, **self._width(), **self.options, **self._shared(self.folder)}
 
@@ -161,14 +176,14 @@ class _Plan:
             raise ValueError(f"`embedding_size` must be at most {width}, the width of {self.teacher!r}, got {given}. Pass a smaller one.")
         return {"embedding_size": min(WIDTH, width)}
 
-    def _check_student(self) -> None:
-        """Raise what is wrong with the student's options, its rows or its folder."""
+    def _check_student(self) -> TaskRows:
+        """Return the student's rows; raise what is wrong with them, its options or its folder."""
         package = getLogger("hf_rnn")
         level = package.level
         # it is all said again when the student is trained
         package.setLevel(ERROR)
         try:
-            check_rows(self.task, self._student_options())
+            return check_rows(self.task, self._student_options(FEWEST if self.augment is None else self.augment))
         finally:
             package.setLevel(level)
 
@@ -193,8 +208,9 @@ class _Plan:
         if is_trained(folder):
             logger.warning(f"The teacher in {folder} is taken as it is; remove the folder to train it again.")
         else:
-            choice = {**CHOICE, "do_eval": True} if "validation_file" in self.files else {}
-            train_by_options(self.task, {**choice, "model_name_or_path": self.teacher, **FINE_TUNING, **self._shared(folder)})
+            # it holds out the rows by which the student is judged: what a teacher has learnt by heart its student would know
+            told = {**CHOICE, "do_eval": True, "model_name_or_path": self.teacher}
+            train_by_options(self.task, {**told, **FINE_TUNING, **self._shared(folder)})
 
 
 def _has_head(name: str) -> bool:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import sqlite3
+import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import cached_property
@@ -32,6 +33,8 @@ logger = get_logger(__name__)
 # answers are kept here, a file a teacher
 STORE = Path(HF_HOME) / "hf_rnn" / "answers"
 PENALTIES, FOLDS = (1.0, 4.0, 16.0, 64.0), 5
+# texts by which a teacher's speed is measured
+TIMED = 256
 
 
 class Answering(Protocol):
@@ -211,6 +214,16 @@ class EmbeddingTeacher:
         right = (found[known].argmax(1) == ids[known]).mean()
         logger.warning(f"A regression on vectors of {self.name} is right on {right:.1%} of the labelled rows that it has not seen.")
         return list(torch.from_numpy(found).float())
+
+
+def answers_a_second(teacher: Answering, texts: Sequence[Text]) -> float:
+    """Return how many texts like these a teacher answers a second, asked as `Store` asks: those of similar length together."""
+    chosen = sorted(texts[:: max(1, len(texts) // TIMED)][:TIMED], key=len)
+    # the first batch warms up
+    teacher.answer(chosen[: max(1, TIMED // 16)])
+    start = time.perf_counter()
+    teacher.answer(chosen)
+    return len(chosen) / max(time.perf_counter() - start, 1e-9)
 
 
 def _products_in(dtype: torch.dtype, device: torch.device) -> torch.autocast:

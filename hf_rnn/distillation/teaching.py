@@ -1,7 +1,7 @@
 """Let a student learn from the answers of a teacher, on its own text and on text without labels (Hinton et al. 2015)."""
 
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,11 @@ from ..data.rows.labels import feature_names, label_values, named_cell
 from ..data.rows.splits import Splits, choose_column, load_splits
 from ..data.tokenizers.encoder_vectors import find_similar
 from ..sharing.cards import code
+from ..tasks.decoding import Text
 from ..tasks.task import Columns, Task
 from ..training.trainer import RnnTrainer
 from .augmentation import frequent_words, make_up_rows
-from .teachers import EmbeddingTeacher, load_teachers
+from .teachers import EmbeddingTeacher, HeadTeacher, answers_a_second, load_teachers
 from .trainer import DistillationTrainer
 
 logger = get_logger(__name__)
@@ -52,6 +53,15 @@ class Teaching:
         path = self.arguments.unlabeled_file
         return self.arguments.augment + (sum(1 for _ in read_rows(path)) if path else 0)
 
+    def rate(self, texts: Sequence[Text], task: Task, training: LabelledTrainingArguments) -> float:
+        """Return how many texts like these the teachers answer a second."""
+        return 1 / sum(1 / answers_a_second(teacher, texts) for teacher in self._load(task, training))
+
+    def _load(self, task: Task, training: LabelledTrainingArguments) -> list[HeadTeacher | EmbeddingTeacher]:
+        dtype = torch.bfloat16 if training.bf16 else torch.float16 if training.fp16 else torch.float32
+        needs_head = task.has_tags or _has_several(task)
+        return load_teachers(self.arguments.teacher_name_or_path or (), list(task.labels), needs_head, dtype)
+
     def add_answers(self, splits: Splits, task: Task, training: LabelledTrainingArguments) -> Splits:
         """Add texts without labels and made-up ones to the training split, and to all of it the teachers' logits as `teacher_logits`.
 
@@ -67,12 +77,9 @@ class Teaching:
         train, columns = splits.get("train"), task.columns
         if not isinstance(train, Dataset):
             raise DataError("A teacher needs a training split that is no stream. Pass --do_train, and leave --streaming out.")
-        problem = getattr(task, "problem", None)
-        if problem == "regression":
+        if getattr(task, "problem", None) == "regression":
             raise ValueError("A teacher answers labels, got problem_type='regression'. Leave --teacher_name_or_path out.")
-        dtype = torch.bfloat16 if training.bf16 else torch.float16 if training.fp16 else torch.float32
-        has_several = problem == "multi_label_classification"
-        teachers = load_teachers(self.arguments.teacher_name_or_path or (), list(task.labels), task.has_tags or has_several, dtype)
+        has_several, teachers = _has_several(task), self._load(task, training)
         names = feature_names(train, columns.labels)
         named = [named_cell(cell, names) for cell in train[columns.labels]]
         train = self._grow(train, columns, named if task.has_tags else None, training.seed, {teacher.mask_token for teacher in teachers})
@@ -111,6 +118,10 @@ class Teaching:
         if arguments.unlabeled_file:
             lines.append(f"- texts without labels, answered likewise: {code(Path(arguments.unlabeled_file).name)}")
         return lines
+
+
+def _has_several(task: Task) -> bool:
+    return getattr(task, "problem", None) == "multi_label_classification"
 
 
 def _unlabeled(train: Dataset, path: str, columns: Columns) -> Dataset:

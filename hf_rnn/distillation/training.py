@@ -10,7 +10,7 @@ from ..tasks.defaults import FILLED
 from ..tasks.task import TaskOptions
 from ..training.checkpoints import resume_point
 from ..training.running import set_up
-from ..training.train import Teacher, TrainingResult, read_rows, train_task
+from ..training.train import TaskRows, TrainingResult, read_rows, train_task
 from .teaching import Teaching
 
 # all groups of options of a training on labelled rows
@@ -19,7 +19,7 @@ GROUPS = (DataArguments, ModelArguments, LabelledTrainingArguments, Distillation
 DEFAULTS = CONFIG_DEFAULTS | dict.fromkeys(FILLED, "by the number of rows")
 
 
-def task_options(values: Mapping[str, Any]) -> tuple[TaskOptions, CardArguments, Teacher | None]:
+def task_options(values: Mapping[str, Any]) -> tuple[TaskOptions, CardArguments, Teaching | None]:
     """Return what options by name ask for, checked, and the teacher that they name."""
     return bundle(*make_options(GROUPS, values))
 
@@ -30,7 +30,7 @@ def bundle(
     training: LabelledTrainingArguments,
     distillation: DistillationArguments,
     card: CardArguments,
-) -> tuple[TaskOptions, CardArguments, Teacher | None]:
+) -> tuple[TaskOptions, CardArguments, Teaching | None]:
     """Return groups of options as `train_task` takes them."""
     teacher = Teaching(distillation, model.embeddings_from) if distillation.teacher_name_or_path else None
     return TaskOptions(data, model, training, teacher is not None), card, teacher
@@ -46,12 +46,13 @@ def train_by_options(name: str, values: Mapping[str, Any]) -> TrainingResult:
     return train_task(name, options, card, teacher=teacher)
 
 
-def check_rows(name: str, values: Mapping[str, Any]) -> None:
-    """Raise what is wrong with the options of a training, its rows or its folder, before anything expensive is done."""
+def check_rows(name: str, values: Mapping[str, Any]) -> TaskRows:
+    """Return the rows of a training; raise what is wrong with them, its options or its folder, before anything expensive is done."""
     options, _, teacher = task_options(values)
     files = {"train": options.data.train_file, "validation": options.data.validation_file, "test": options.data.test_file}
     set_up(options.training, options.model, *files.values(), *(teacher.names if teacher else ()))
     places = Places(files)
     with places.named():
-        read_rows(name, options, places, teacher=teacher)
+        rows = read_rows(name, options, places, teacher=teacher)
     resume_point(options.training)
+    return rows

@@ -12,10 +12,12 @@ import hf_rnn
 from hf_rnn import RnnConfig, RnnForTokenClassification
 from hf_rnn.commands import cli, distill, token_classification
 from hf_rnn.data.files.readers import read_rows
+from hf_rnn.data.rows.splits import draw_validation
 from hf_rnn.data.tokenizers.encoder_vectors import borrow_word_vectors, list_words
 from hf_rnn.data.tokenizers.training import train_tokenizer
 from hf_rnn.distillation import distill as distilling
 from hf_rnn.distillation import teachers
+from hf_rnn.distillation.teaching import Teaching
 from hf_rnn.distillation.training import GROUPS, bundle, task_options
 from hf_rnn.inference.loading import load
 from hf_rnn.linear.choice import choose_linear_fit
@@ -25,6 +27,7 @@ from hf_rnn.options import parse_arguments
 from hf_rnn.tasks.defaults import Size, features_beside
 from hf_rnn.tasks.text_classification import TextClassification
 from hf_rnn.tasks.token_classification import TokenClassification
+from hf_rnn.training import rows as training_rows
 from hf_rnn.training.train import train_task
 
 
@@ -65,7 +68,17 @@ def run(data, output, *more):
 
 def test_one_command(data, tmp_path, monkeypatch):
     """A trained teacher, a student that needs it no more, a table in the card; done again, nobody is asked and nothing trained twice."""
-    lines = run(data, tmp_path / "student")
+    drawn = []
+
+    def draw(*values):
+        drawn.append(draw_validation(*values))
+        return drawn[-1]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training_rows, "draw_validation", draw)
+        lines = run(data, tmp_path / "student")
+    # checked, then of the teacher and of the student: none has learnt the rows by which the student is judged
+    assert len(drawn) == 3 and drawn[0].any() and (drawn[0] == drawn).all()
     assert list(lines) == ["student", "teacher"]
     assert lines["teacher"]["agreement"] == 1
     assert 0 <= lines["student"]["accuracy"] <= 1
@@ -197,6 +210,29 @@ def test_a_narrow_encoder(data, tmp_path):
     (tmp_path / "options.json").write_text(json.dumps(options))
     run(data, tmp_path / "student", "--options_file", str(tmp_path / "options.json"), "--fine_tune", "false", "--augment", "0")
     assert load(str(tmp_path / "student")).model.config.embedding_size == 32
+
+
+def test_as_many_rows_as_there_is_time_for(data, tmp_path, monkeypatch):
+    """The teacher's speed says how many rows are made up, within bounds; a run that is begun again goes by what was found at first."""
+    monkeypatch.setattr(distilling, "FEWEST", 1000)
+    counts, rates = [], iter([1e-3, 3.5, 1e9])
+    monkeypatch.setattr(distilling, "train_by_options", lambda task, options: counts.append(options["augment"]) or 1 / 0)
+    monkeypatch.setattr(Teaching, "rate", lambda *_: next(rates))
+    rows = {name: str(data / f"{name}.jsonl") for name in ("train", "test")}
+    for folder in ("slow", "usual", "fast", "fast"):
+        with pytest.raises(ZeroDivisionError):
+            hf_rnn.distill(str(data / "encoder"), **rows, fine_tune=False, output_dir=str(tmp_path / folder), embedding_size=16)
+    assert counts == [1000, 2000, 120_000, 120_000]
+
+
+def test_the_speed_of_a_teacher(data):
+    """Texts a second, as it is asked, of as many as there are."""
+    texts = [row["text"] for row in read_rows(str(data / "train.jsonl"))]
+    teacher = teachers.EmbeddingTeacher(str(data / "encoder"), ["0", "1"])
+    asked = []
+    answer, teacher.answer = teacher.answer, lambda texts: asked.append(len(texts)) or answer(texts)
+    assert teachers.answers_a_second(teacher, texts) > 1
+    assert asked == [16, 200]
 
 
 def test_vectors_alone(data, tmp_path):
