@@ -17,7 +17,9 @@ from ..options import again, check_given, option, options_of, pick, read_argumen
 class DistillArguments:
     """Whom to learn from, what, and where to."""
 
-    teacher: str = option("Encoder or trained model (folder or Hub name) to learn from.", "", essential=True)
+    teacher: list[str] | None = option(  # noqa: RUF009
+        "Encoder or trained model (folder or Hub name) to learn from; of several the mean probability counts.", essential=True
+    )
     fine_tune: bool = option(
         "Train a teacher that has no head for these labels; false: fit a regression on its vectors, in seconds.", True, essential=True
     )

@@ -1,5 +1,6 @@
 """From an encoder to a small recurrent model that has learnt what it knows, and a table of both."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from logging import ERROR, getLogger
@@ -48,7 +49,8 @@ class DistillationResult:
     """What a distillation has made.
 
     Attributes:
-        table (`dict`): For "student" and "teacher" the score on the test rows, how often both agree, size and speed.
+        table (`dict`): For "student" and "teacher", of several also "teacher 2" and so on, the score on the test rows, how often it agrees
+            with the first teacher, size and speed.
         folder (`Path`): The student.
     """
 
@@ -62,7 +64,7 @@ class DistillationResult:
 
 
 def distill(
-    teacher: str,
+    teacher: str | Sequence[str],
     *,
     train: Any,
     test: Any,
@@ -79,7 +81,8 @@ def distill(
     The same call again goes on where an earlier one stopped.
 
     Args:
-        teacher (`str`): Encoder or trained model, folder or Hub name.
+        teacher (`str` or `Sequence[str]`): Encoder or trained model, folder or Hub name; of several the mean probability counts, and the
+            first gives tokenizer and vectors.
         train (`Any`): Labelled rows: a file name, a `Dataset`, a `DataFrame` or a list of dictionaries.
         test (`Any`): Labelled rows on which both are compared.
         task (`str`): "text-classification" or "token-classification".
@@ -95,8 +98,13 @@ def distill(
     """
     rows = {"train": train, "validation": validation, "test": test, "unlabeled": unlabeled}
     with files_of(rows) as files:
-        check_output_dir(output_dir, "output_dir", teacher, files["train_file"], files["test_file"])
-        plan = _Plan(teacher, task, files, augment, fine_tune, Path(output_dir), options)
+        teachers = [teacher] if isinstance(teacher, str) else list(teacher)
+        check_output_dir(output_dir, "output_dir", *teachers, files["train_file"], files["test_file"])
+        if not teachers:
+            raise ValueError(
+                "`teacher` names no model. Pass an encoder or a trained model, such as sentence-transformers/all-MiniLM-L6-v2."
+            )
+        plan = _Plan(teachers, task, files, augment, fine_tune, Path(output_dir), options)
         with writing_to(output_dir, SAME_COMMAND):
             return plan.run()
 
@@ -105,7 +113,7 @@ def distill(
 class _Plan:
     """What is made of what, and where."""
 
-    teacher: str
+    teachers: list[str]
     task: str
     files: dict[str, str]
     augment: int | None
@@ -115,7 +123,7 @@ class _Plan:
 
     def run(self) -> DistillationResult:
         """Make what is not made yet."""
-        own = {"teacher": self.teacher, "task": self.task, "augment": self.augment, "fine_tune": self.fine_tune}
+        own = {"teacher": self.teachers, "task": self.task, "augment": self.augment, "fine_tune": self.fine_tune}
         note = RunNote(self.folder / NOTE, {**self.options, **self.files, **own})
         is_begun = note.is_begun()
         # what cannot be compared on, or learnt by the student, is found out before anything is trained
@@ -123,11 +131,13 @@ class _Plan:
         needs_training = not (is_begun and is_trained(self.folder))
         rows = self._check_student() if needs_training else None
         note.begin()
-        self._train_teacher()
+        for name, trained in zip(self.teachers, self.asked, strict=True):
+            self._train_teacher(name, trained)
         if rows is not None:
             train_by_options(self.task, self._student_options(self._count_rows(rows, note)))
-        names = {"student": str(self.folder)} | ({"teacher": self.teacher_name} if _has_head(self.teacher_name) else {})
-        table = compare({name: load(path) for name, path in names.items()}, self._test_rows)
+        answering = [name for name in self.asked if _has_head(name)]
+        names = {"teacher" if place == 1 else f"teacher {place}": name for place, name in enumerate(answering, start=1)}
+        table = compare({name: load(path) for name, path in {"student": str(self.folder), **names}.items()}, self._test_rows)
         told = describe(table)
         print(told)
         _add_to_card(self.folder / "README.md", told)
@@ -135,10 +145,11 @@ class _Plan:
         return DistillationResult(table, self.folder)
 
     @cached_property
-    def teacher_name(self) -> str:
-        """Return the teacher to ask: as it is if it has a head or its vectors are enough, else the folder where it is trained."""
-        is_ready = _has_head(self.teacher) or not self.fine_tune
-        return self.teacher if is_ready else str(self.folder / "teacher")
+    def asked(self) -> list[str]:
+        """Return the teachers to ask: each as it is if it has a head or its vectors are enough, else the folder where it is trained."""
+        folders = [self.folder / ("teacher" if place == 1 else f"teacher-{place}") for place in range(1, len(self.teachers) + 1)]
+        is_ready = [_has_head(name) or not self.fine_tune for name in self.teachers]
+        return [name if ready else str(folder) for name, ready, folder in zip(self.teachers, is_ready, folders, strict=True)]
 
     def _shared(self, folder: Path) -> dict[str, Any]:
         """Return the options that the trainings of teacher and student share."""
@@ -159,21 +170,22 @@ class _Plan:
             rate = teaching.rate(rows.splits["train"][rows.task.columns.text], rows.task, options.training)
             note.keep("augment", int(min(MOST, max(FEWEST, rate * SECONDS)) // 1000 * 1000))
             made = f"{note.found['augment']:,} rows are made up for it to answer"
-            logger.warning(f"The teacher answers {rate:,.0f} texts a second: {made} (--augment says otherwise).")
+            logger.warning(f"A text is answered in {1000 / rate:,.1f} ms: {made} (--augment says otherwise).")
         return int(note.found["augment"])
 
     def _student_options(self, augment: int) -> dict[str, Any]:
         """Return the options of the student's training on so many made-up rows."""
         more = {"unlabeled_file": self.files["unlabeled_file"]} if "unlabeled_file" in self.files else {}
-        teaching = {"teacher_name_or_path": [self.teacher_name], "embeddings_from": self.teacher, "augment": augment, **more}
+        teaching = {"teacher_name_or_path": self.asked, "embeddings_from": self.teachers[0], "augment": augment, **more}
         steps = {**CHOICE, "do_eval": True, "do_predict": True, "test_file": self.files["test_file"]}
         return {**steps, **teaching, **self._width(), **self.options, **self._shared(self.folder)}
 
     def _width(self) -> dict[str, int]:
         """Return the width of the student's vectors; raise a ValueError if options ask for more than the teacher's have."""
-        given, width = self.options.get("embedding_size"), vector_width(self.teacher)
+        given, width = self.options.get("embedding_size"), vector_width(self.teachers[0])
         if given is not None and given > width:
-            raise ValueError(f"`embedding_size` must be at most {width}, the width of {self.teacher!r}, got {given}. Pass a smaller one.")
+            of = f"the width of {self.teachers[0]!r}"
+            raise ValueError(f"`embedding_size` must be at most {width}, {of}, got {given}. Pass a smaller one.")
         return {"embedding_size": min(WIDTH, width)}
 
     def _check_student(self) -> TaskRows:
@@ -200,16 +212,16 @@ class _Plan:
         names = self.options.get("text_column_name"), self.options.get("label_column_name")
         return LabelledRows.read(self.files["test_file"], predictors, *names)
 
-    def _train_teacher(self) -> None:
-        """Train the teacher on the labelled rows, if it needs to be, and is not trained yet."""
-        if self.teacher_name == self.teacher:
+    def _train_teacher(self, name: str, trained: str) -> None:
+        """Train a teacher on the labelled rows, if it needs to be, and is not trained yet."""
+        if trained == name:
             return
-        folder = Path(self.teacher_name)
+        folder = Path(trained)
         if is_trained(folder):
             logger.warning(f"The teacher in {folder} is taken as it is; remove the folder to train it again.")
         else:
             # it holds out the rows by which the student is judged: what a teacher has learnt by heart its student would know
-            told = {**CHOICE, "do_eval": True, "model_name_or_path": self.teacher}
+            told = {**CHOICE, "do_eval": True, "model_name_or_path": name}
             train_by_options(self.task, {**told, **FINE_TUNING, **self._shared(folder)})
 
 

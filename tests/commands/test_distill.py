@@ -225,6 +225,19 @@ def test_as_many_rows_as_there_is_time_for(data, tmp_path, monkeypatch):
     assert counts == [1000, 2000, 120_000, 120_000]
 
 
+def test_several_teachers(data, tmp_path):
+    """One that has a head is asked as it is, an encoder is trained; their mean probability counts, and both stand in the table."""
+    lines = run(data, tmp_path / "first")
+    trained = str(tmp_path / "first" / "teacher")
+    both = run(data, tmp_path / "student", "--teacher", str(data / "encoder"), trained)
+    assert list(both) == ["student", "teacher", "teacher 2"]
+    assert (tmp_path / "student" / "teacher").is_dir() and not (tmp_path / "student" / "teacher-2").exists()
+    assert both["teacher 2"]["accuracy"] == lines["teacher"]["accuracy"]
+    assert "- answers of `teacher`, `teacher`" in (tmp_path / "student" / "README.md").read_text()
+    with pytest.raises(ValueError, match="`teacher` names no model. Pass an encoder or a trained model"):
+        hf_rnn.distill([], train=str(data / "train.jsonl"), test=str(data / "test.jsonl"), output_dir=str(tmp_path / "none"))
+
+
 def test_the_speed_of_a_teacher(data):
     """Texts a second, as it is asked, of as many as there are."""
     texts = [row["text"] for row in read_rows(str(data / "train.jsonl"))]
