@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from hf_rnn import RnnConfig, RnnForSequenceClassification, RnnForTokenClassification, RnnModel
-from hf_rnn.linear.classifier import choose_features, frequent_keys
+from hf_rnn.linear.design import choose_features, frequent_keys
 from hf_rnn.models.features import encode_piece
 from hf_rnn.models.linear import LinearEmissions, LinearPath
 

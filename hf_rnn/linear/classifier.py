@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 import torch
 from datasets import Dataset, concatenate_datasets
-from scipy.sparse import csr_matrix, hstack, vstack
+from scipy.sparse import csr_matrix, hstack
 from scipy.special import log_softmax
 from sklearn.model_selection import KFold
 from torch import Tensor, nn
@@ -21,11 +21,11 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging
 
 from ..models.features import piece_characters
-from ..models.hashing import UNUSED_KEY
 from ..models.linear import LinearPath
 from ..models.modeling_rnn import RnnForSequenceClassification
 from ..models.packing import pad_batches
 from .convergence import Objective, minimize, search, squares
+from .design import choose_features, design_matrix, read_kinds, telling_weights, weigh_columns
 from .imbalance import class_shift
 
 logger = logging.get_logger(__name__)
@@ -69,39 +69,6 @@ class Prior:
 
 # of a recurrence that learnt from the labels alone, and of one that a teacher taught, which knows more and is less sure
 FROM_LABELS, TAUGHT = Prior(), Prior(recurrence=1.0)
-
-
-def frequent_keys(found: list[np.ndarray], size: int) -> tuple[Tensor, np.ndarray]:
-    """Return the keys (K,) that occur most, at most `size`, sorted as they are looked up, and how often each occurs."""
-    keys, counts = np.unique(np.concatenate(found), return_counts=True)
-    keys, counts = keys[keys != UNUSED_KEY], counts[keys != UNUSED_KEY]
-    # of equal counts the smaller keys
-    chosen = np.sort(np.argsort(-counts, kind="stable")[:size])
-    return torch.tensor(keys[chosen]), counts[chosen]
-
-
-def choose_features(path: LinearPath, rows: list[list[int]], size: int) -> None:
-    """Give a linear path the features of most rows, at most `size`, and their inverse document frequencies."""
-    found = []
-    for ids, mask in pad_batches(rows):
-        for keys in path.features(ids, mask):
-            keys = keys.sort(1).values
-            # each feature of a row once
-            found.append(keys[(keys != keys.roll(1, 1)) | (torch.arange(keys.shape[1]) == 0)].numpy())
-    keys, frequencies = frequent_keys(found, size)
-    idf = np.log((1 + len(rows)) / (1 + frequencies)) + 1
-    path.set_features(keys, torch.tensor(idf, dtype=torch.float32))
-
-
-def design_matrix(path: LinearPath, rows: list[list[int]]) -> csr_matrix:
-    """Return the values of all features of rows, (N, K)."""
-    parts = []
-    for ids, mask in pad_batches(rows):
-        pairs = [path.weigh(keys) for keys in path.features(ids, mask)]
-        features, values = (torch.cat(part, dim=1).numpy() for part in zip(*pairs, strict=True))
-        row, column = features.nonzero()
-        parts.append(csr_matrix((values[row, column], (row, features[row, column] - 1)), shape=(len(ids), len(path.keys))))
-    return vstack(parts).tocsr()
 
 
 def fit_regression(
@@ -159,20 +126,26 @@ def sparse_tensor(matrix: csr_matrix) -> Tensor:
         return torch.sparse_csr_tensor(*parts, size=matrix.shape)
 
 
-def choose_penalty(design: csr_matrix, labels: np.ndarray, num_labels: int, folds: int = FOLDS) -> float:
-    """Return the penalty with the least cross entropy on held-out folds of enough rows, all five of them or fewer."""
+def choose_penalty(kinds: list[csr_matrix], labels: np.ndarray, num_labels: int, folds: int = FOLDS) -> float:
+    """Return the penalty with the least cross entropy on held-out folds of enough rows, all five of them or fewer.
+
+    Args:
+        kinds (`list`): Values of features, (N, K) each; what they tell, each fold finds out by itself.
+        labels (`np.ndarray`): Class ids, (N,).
+        num_labels (`int`): Number of classes.
+        folds (`int`): How many of them.
+    """
     rows = np.random.default_rng(0).permutation(len(labels))[:ENOUGH_ROWS]
-    design, labels = design[rows], labels[rows]
-    splits = list(KFold(min(FOLDS, len(rows))).split(rows))[:folds] if len(rows) > 1 else []
-
-    def loss(penalty: float) -> float:
-        total = 0.0
-        for train, held_out in splits:
-            weight, bias = fit_regression(design[train], labels[train], penalty, num_labels)
-            total += cross_entropy(design[held_out] @ weight + bias, labels[held_out])
-        return total
-
-    return min(PENALTIES, key=loss)
+    kinds, labels = [kind[rows] for kind in kinds], labels[rows]
+    losses = dict.fromkeys(PENALTIES, 0.0)
+    for train, held_out in list(KFold(min(FOLDS, len(rows))).split(rows))[:folds] if len(rows) > 1 else []:
+        own = [kind[train] for kind in kinds]
+        weights = telling_weights(own, labels[train])
+        design, asked = weigh_columns(own, weights), weigh_columns([kind[held_out] for kind in kinds], weights)
+        for penalty in PENALTIES:
+            weight, bias = fit_regression(design, labels[train], penalty, num_labels)
+            losses[penalty] += cross_entropy(asked @ weight + bias, labels[held_out])
+    return min(PENALTIES, key=lambda penalty: losses[penalty])
 
 
 def cross_entropy(logits: np.ndarray, labels: np.ndarray) -> float:
@@ -276,28 +249,32 @@ class ClassifierFit:
         if self.is_left_out:
             return None
         classes, labels = self.model.config.num_labels, np.array(rows["labels"])
-        path, design = self._features(rows)
+        path, kinds = self._features(rows)
         if self.penalty is None:
-            most = int((MOST_PRODUCTS / classes - design.nnz) / OF_WEIGHT)
-            if most < design.shape[1] and not self.is_asked:
+            values, features = sum(kind.nnz for kind in kinds), len(path.keys)
+            most = int((MOST_PRODUCTS / classes - values) / OF_WEIGHT)
+            if most < features and not self.is_asked:
                 if most < LEAST_FEATURES:
                     return None
-                self._shorten(most, design.shape[1])
-                path, design = self._features(rows)
-            folds = self._folds(design)
-            self.penalty = choose_penalty(design, labels, classes, folds) if folds else USUAL_PENALTY
+                self._shorten(most, features)
+                path, kinds = self._features(rows)
+            folds = self._folds(len(rows), values, features)
+            self.penalty = choose_penalty(kinds, labels, classes, folds) if folds else USUAL_PENALTY
+        weights = telling_weights(kinds, labels)
+        design = weigh_columns(kinds, weights)
+        path.idf[1:] *= torch.tensor(weights, dtype=torch.float32)
         weight, bias = fit_regression(design, labels, self.penalty, classes)
         if (shift := class_shift(labels, classes, self.adjustment)) is not None:
             bias = (bias - shift).astype(np.float32)
         path.weight[1:], path.bias[:] = torch.tensor(weight), torch.tensor(bias)
         return path
 
-    def _features(self, rows: Dataset) -> tuple[LinearPath, csr_matrix]:
-        """Return a path that knows the features of rows, and their values."""
+    def _features(self, rows: Dataset) -> tuple[LinearPath, list[csr_matrix]]:
+        """Return a path that knows the features of rows, and the values of words and of characters."""
         path = LinearPath(len(self.characters), 0, self.model.config.num_labels)
         path.characters = self.characters
         choose_features(path, rows["input_ids"], self.size)
-        return path, design_matrix(path, rows["input_ids"])
+        return path, read_kinds(path, rows["input_ids"])
 
     def _shorten(self, size: int, found: int) -> None:
         """Take fewer features than were found, and say so."""
@@ -307,12 +284,12 @@ class ClassifierFit:
             f"--linear_size asks for more, such as --linear_size {found}."
         )
 
-    def _folds(self, design: csr_matrix) -> int:
+    def _folds(self, rows: int, values: int, features: int) -> int:
         """Return by how many folds a penalty is chosen: one where there are many rows, and none where even that takes too long."""
-        classes, rows = self.model.config.num_labels, design.shape[0]
+        classes = self.model.config.num_labels
         if classes >= MANY_CLASSES:
             return 0
-        each = classes * (design.nnz * min(1.0, ENOUGH_ROWS / rows) + OF_WEIGHT * design.shape[1])
+        each = classes * (values * min(1.0, ENOUGH_ROWS / rows) + OF_WEIGHT * features)
         return min(FOLDS, max(1, ENOUGH_ROWS // rows), int(CHOICE * MOST_PRODUCTS / (len(PENALTIES) * max(each, 1))))
 
     def _attach(self, path: LinearPath) -> None:

@@ -4,12 +4,14 @@ import numpy as np
 import pytest
 import torch
 from datasets import Dataset
+from scipy.sparse import csr_matrix
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
 from hf_rnn import RnnConfig, RnnForSequenceClassification
 from hf_rnn.data.tokenizers.training import train_tokenizer
 from hf_rnn.linear import classifier as linear
+from hf_rnn.linear.design import design_matrix, telling_weights, weigh_columns
 from hf_rnn.models.packing import pad_batches
 
 pytestmark = pytest.mark.lowest
@@ -52,8 +54,38 @@ def test_penalty_is_weak_where_rows_agree_and_strong_where_labels_are_noise():
     """What held-out folds say."""
     design = TfidfVectorizer().fit_transform(TEXTS)
     noise = np.random.default_rng(0).integers(0, 2, len(TEXTS))
-    assert linear.choose_penalty(design, np.array(LABELS), 2) == 64.0
-    assert linear.choose_penalty(design, noise, 2) == 4.0
+    assert linear.choose_penalty([design], np.array(LABELS), 2) == 64.0
+    assert linear.choose_penalty([design], noise, 2) == 4.0
+
+
+def plain_weights(counts, labels):
+    """Return the weights of the features of one kind, whose counts in rows are given."""
+    weights = []
+    for feature in range(counts.shape[1]):
+        ratios = []
+        for label in sorted(set(labels)):
+            shares = []
+            for chosen in (labels == label, labels != label):
+                rows_with = [1 + sum(counts[row, each] > 0 for row in np.flatnonzero(chosen)) for each in range(counts.shape[1])]
+                shares.append(rows_with[feature] / sum(rows_with))
+            ratios.append(abs(np.log(shares[0] / shares[1])))
+        weights.append(max(ratios) ** 0.5)
+    return np.array(weights)
+
+
+def test_features_weigh_what_they_tell():
+    """Log-count ratios as a plain loop has them, of each kind by itself; the path reads other rows as it was fitted."""
+    draw = np.random.default_rng(0)
+    labels = draw.integers(0, 3, 12)
+    parts = [draw.integers(0, 3, (12, size)) * (np.arange(12) > 0)[:, None] for size in (4, 6)]
+    kinds = [csr_matrix(np.hstack([parts[0], np.zeros((12, 7))])), csr_matrix(np.hstack([np.zeros((12, 4)), parts[1], np.zeros((12, 1))]))]
+    weights = telling_weights(kinds, labels)
+    assert np.allclose(weights, np.hstack([plain_weights(part, labels) for part in parts] + [[0.0]]))
+    assert telling_weights(kinds, np.zeros(12, dtype=int)).tolist() == [1.0] * 10 + [0.0]
+    fit, rows = make_fit()
+    _, kinds = fit._features(rows)
+    expected = weigh_columns(kinds, telling_weights(kinds, np.array(LABELS)))
+    assert abs(design_matrix(fit._fit_path(rows), rows["input_ids"]) - expected).max() < 1e-6
 
 
 def test_factors_follow_the_rows_and_without_many_the_prior():
@@ -112,9 +144,9 @@ def test_fewer_features_where_all_take_too_long(monkeypatch, caplog):
     """What is left out is said, and the evaluations of the fit stay within their limit, of a refit too; what is asked for is fitted."""
     fit, rows = make_fit()
     fit.fit(rows, None)
-    found, (_, design) = fit.model.config.linear_size, fit._features(rows)
+    found, (_, kinds) = fit.model.config.linear_size, fit._features(rows)
     monkeypatch.setattr(linear, "LEAST_FEATURES", 4)
-    monkeypatch.setattr(linear, "MOST_PRODUCTS", 2 * (design.nnz + 10 * linear.OF_WEIGHT))
+    monkeypatch.setattr(linear, "MOST_PRODUCTS", 2 * (sum(kind.nnz for kind in kinds) + 10 * linear.OF_WEIGHT))
     fit.fit(rows, None)
     assert fit.model.config.linear_size == found
     small = linear.ClassifierFit(fit.model, make_tokenizer(), 10_000, is_asked=False)

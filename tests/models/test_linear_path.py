@@ -13,7 +13,7 @@ from hf_rnn import RnnConfig, RnnForTokenClassification
 from hf_rnn.data.rows.spans import find_units
 from hf_rnn.data.tokenizers.training import train_tokenizer
 from hf_rnn.data.tokenizers.units import Cuts, train_unit_tokenizer
-from hf_rnn.linear.classifier import choose_features, design_matrix
+from hf_rnn.linear.design import choose_features, design_matrix
 from hf_rnn.models.features import PIECE_LENGTH, character_keys, encode_piece, kind_of, piece_characters, read_characters, word_keys
 from hf_rnn.models.hashing import UNUSED_KEY
 from hf_rnn.models.linear import LinearEmissions, LinearPath
