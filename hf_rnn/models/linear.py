@@ -56,8 +56,8 @@ class LinearTable(nn.Module):
 class LinearPath(LinearTable):
     """Score a row by its words, pairs of words and n-grams of characters, as logistic regression on TF-IDF does.
 
-    Each of the two kinds of features, words and characters, makes a vector of sublinear counts times inverse document frequencies,
-    of length 1 (Salton and Buckley 1988).
+    Each of the two kinds of features, words and characters, makes a vector of sublinear counts times `idf`, of length 1: inverse document
+    frequencies (Salton and Buckley 1988), times how much a feature tells the classes apart where labels were known.
     """
 
     idf: Tensor
