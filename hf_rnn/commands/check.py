@@ -1,4 +1,4 @@
-"""Look for errors in labelled texts before a model learns them: wrong labels, texts that stand twice, classes that are confused.
+"""Look for errors in labelled rows before a model learns them: wrong labels, tags and spans, texts that stand twice, confused classes.
 
 Example:
     hf-rnn check --train_file reviews.csv --test_file test.csv --output_dir outputs/check
@@ -15,7 +15,7 @@ from ..data.files.writers import write_table
 from ..data.visible import visible
 from ..data.writing import check_output_dir, written_whole
 from ..evaluation.checking import Findings, check_rows
-from ..evaluation.findings import FIELDS, findings_page, lines_of
+from ..evaluation.findings import FIELDS, accuracy_line, findings_page, lines_of
 from ..options import check_given, option, parse_arguments, pick
 from ..training.outputs import SAME_COMMAND, writing_to
 
@@ -30,7 +30,10 @@ class CheckArguments:
     folds: int = option("Parts of the training rows, each judged by a model of the others.", 5, within="[2, 100]")
 
 
-READ = ("text_column_name", "label_column_name", "label_names", "missing_labels", "annotators", "encoding", "separator")
+READ = (
+    *("text_column_name", "label_column_name", "sentence_column_name", "label_names", "missing_labels", "annotators", "overlapping_spans"),
+    *("encoding", "separator"),
+)
 KINDS = (
     pick(DataArguments, "train_file", "validation_file", "test_file", "split_seed", *READ),
     CheckArguments,
@@ -61,15 +64,17 @@ def main(argv: list[str] | None = None) -> Findings:
 def describe(findings: Findings) -> list[str]:
     """Return what is found, in lines."""
     count = findings.counts["train"]
-    told = [f"{findings.accuracy:.1%} of the training rows have the label that a linear model of the others gives them."]
-    wrong = findings.wrong_labels
-    told.append(f"{len(wrong):,} of {count:,} labels are likely errors{', such as' if wrong else '.'}")
-    told += [f"  {each.row.where}: {each.row.label}, not {each.suggested}?  {each.row.text[:80]}" for each in wrong[:SHOWN]]
+    told, wrong = [accuracy_line(findings)], findings.wrong_labels
+    what = f"of {count:,} labels are" if findings.kind == "label" else f"{findings.kind} are"
+    told.append(f"{len(wrong):,} {what} likely errors{', such as' if wrong else '.'}")
+    for each in wrong[:SHOWN]:
+        where = f"{each.row.where}, {each.place[:40]}" if each.place else each.row.where
+        told.append(f"  {where}: {each.given[:60]}, not {each.suggested[:60]}?  {each.row.text[:80]}")
     for kind, what in (("other label", "the same text with different labels"), ("both splits", "the same text in two splits")):
         twins = [each for each in findings.twins if each.kind == kind]
         told.append(f"{len(twins):,} times {what}{', such as' if twins else '.'}")
         for each in twins[:SHOWN]:
-            places = " and ".join(f"{row.split} {row.where} ({row.label})" for row in (each.first, each.second))
+            places = " and ".join(f"{row.split} {row.where} ({row.label[:60]})" for row in (each.first, each.second))
             texts = each.first.text[:80] if each.similarity == 1 else f"{each.first.text[:60]} | {each.second.text[:60]}"
             told.append(f"  {places}: {texts}")
     if findings.confused:

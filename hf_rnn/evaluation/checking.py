@@ -1,69 +1,43 @@
-"""What is wrong with labelled texts: labels that are likely errors, texts that stand twice, and classes that are taken for each other."""
+"""What is wrong with labelled rows: labels, tags and spans that are likely errors, texts that stand twice, and confused classes."""
 
-import re
-import unicodedata
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 
 import numpy as np
-from sklearn.feature_extraction.text import TfidfVectorizer
-from transformers.utils import logging
 
-from ..data.files.locations import Places
 from ..data.files.readers import DataError
 from ..data.files.reading import ReadingOptions
-from ..data.files.rows import TEXT_COLUMNS
-from ..data.rows.label_columns import read_labels
-from ..data.rows.labels import labelled_texts
-from ..data.rows.splits import LABEL_COLUMNS, choose_column, load_splits
-from ..linear.baselines import out_of_fold
+from ..data.rows.folds import draw_folds, essence
+from ..data.rows.spans import Span
+from ..linear.baselines import sentence_features, unit_features
+from ..linear.out_of_fold import tag_probabilities, text_probabilities
+from ..models.tags import split_tag
+from .checked_rows import CheckedRows, Row, describe_spans, read_checked, spans_of_row
+from .twins import Twins, find_twins
 
-logger = logging.get_logger(__name__)
-
-# of texts that are nearly the same: the least cosine of their n-grams, and the most texts that are all compared with each other
-NEAR, MOST_COMPARED, BLOCK = 0.9, 20_000, 500
 CONFUSED_PAIRS = 10
-
-
-@dataclass(frozen=True)
-class Row:
-    """A labelled text and where it stands in its file."""
-
-    split: str
-    where: str
-    text: str
-    label: str
+# what is judged, by the kind of rows
+JUDGED = {"label": "rows", "tags": "tokens", "spans": "units"}
 
 
 @dataclass(frozen=True)
 class WrongLabel:
-    """A row whose label is likely an error.
+    """A row whose label is likely an error, or a place in it whose tag or spans are.
 
     Attributes:
         row (`Row`): The row.
-        suggested (`str`): The label that a model which has not seen the row gives it.
-        score (`float`): What that model gives the label that the row has; the less, the likelier an error.
+        given (`str`): Its label, or the tag or the spans of the place.
+        suggested (`str`): What a model that has not seen the row gives it.
+        score (`float`): What that model gives `given`, where it gives it least; the less, the likelier an error.
+        place (`str`): Where in the text, of a tag or of spans.
     """
 
     row: Row
+    given: str
     suggested: str
     score: float
-
-
-@dataclass(frozen=True)
-class Twins:
-    """Two rows whose texts are the same, but for case, punctuation and a few letters."""
-
-    first: Row
-    second: Row
-    similarity: float
-
-    @property
-    def kind(self) -> str:
-        """Return what is wrong with them."""
-        return "other label" if self.first.label != self.second.label else "both splits"
+    place: str = ""
 
 
 @dataclass(frozen=True)
@@ -71,15 +45,19 @@ class Findings:
     """What `check_rows` finds.
 
     Attributes:
+        kind (`str`): "label", "tags" or "spans".
         counts (`dict`): Rows by split.
-        accuracy (`float`): Share of the training rows whose label a model of the others gives them.
+        judged (`int`): Labels of training rows, tags of their tokens or of their units, that were judged.
+        accuracy (`float`): Share of those that a model of the other rows gives too.
         wrong_labels (`list`): The likeliest errors first.
         twins (`list`): Pairs with different labels, and pairs across splits.
         confused (`list`): (label, the label that is answered in its place, how often, of how many), the most frequent first.
-        unjudged (`dict`): Labels of too few rows to say anything of, with their numbers.
+        unjudged (`dict`): Labels of too few texts to say anything of, with the numbers of those.
     """
 
+    kind: str
     counts: dict[str, int]
+    judged: int
     accuracy: float
     wrong_labels: list[WrongLabel]
     twins: list[Twins]
@@ -88,11 +66,12 @@ class Findings:
 
 
 def check_rows(files: Mapping[str, str], reading: ReadingOptions, folds: int = 5, seed: int = 42) -> Findings:
-    """Look for errors in labelled texts.
+    """Look for errors in labelled texts, sentences with tags, or texts with spans.
 
-    Labels of training rows are judged by confident learning (Northcutt et al. 2021, section 3). A logistic regression of n-grams, fitted on
-    the other folds, gives each row probabilities; a row is taken for an error where another label has more than its own, and at least the
-    mean of the rows that have that label. Such rows are ordered by the probability of their own label.
+    What training rows say is judged by confident learning (Northcutt et al. 2021, section 3). Linear models of the other folds give each
+    row, or each token, probabilities; it is taken for an error where another class has more than its own, and at least the mean of the
+    rows that have that class. Such rows are ordered by the probability of their own class; of tokens the least one of a place counts
+    (Wang and Mueller 2022).
 
     Args:
         files (`Mapping`): "train", and "validation" and "test" if they are to be compared with it.
@@ -101,41 +80,144 @@ def check_rows(files: Mapping[str, str], reading: ReadingOptions, folds: int = 5
         seed (`int`): Seed of the draw of the folds.
 
     Raises:
-        DataError: A row has no text or not one label, or there are fewer than two labels with as many rows as folds.
+        DataError: A row has no text or not one label, or there are fewer than two labels with as many texts as folds.
     """
-    rows = [row for split in files for row in read_texts(files, split, reading)]
-    train = [row for row in rows if row.split == "train"]
-    sizes = Counter(row.label for row in train)
+    checked = read_checked(files, reading)
+    judge = _judge_labels if checked.kind == "label" else _judge_tags
+    judged = judge(checked, files["train"], folds, seed)
+    counts = Counter(row.split for row in checked.rows)
+    confused = judged.confused()
+    return Findings(
+        checked.kind,
+        dict(counts),
+        len(judged.given),
+        judged.accuracy,
+        judged.wrong_labels,
+        find_twins(checked.rows),
+        confused,
+        judged.unjudged,
+    )
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """What models of the other folds make of rows or of tokens.
+
+    Attributes:
+        names (`list`): Classes that may be confused.
+        given, answers (`np.ndarray`): Those of the data and those that are answered, (N,).
+    """
+
+    names: list[str]
+    given: np.ndarray
+    answers: np.ndarray
+    accuracy: float
+    wrong_labels: list[WrongLabel]
+    unjudged: dict[str, int]
+
+    def confused(self) -> list[tuple[str, str, int, int]]:
+        """Return the classes that are taken for each other most often."""
+        sizes = np.bincount(self.given, minlength=len(self.names))
+        counted = Counter(zip(self.given.tolist(), self.answers.tolist(), strict=True))
+        pairs = [(self.names[a], self.names[b], count, int(sizes[a])) for (a, b), count in counted.most_common() if a != b]
+        return pairs[:CONFUSED_PAIRS]
+
+
+def _judge_labels(checked: CheckedRows, path: str, folds: int, seed: int) -> _Judged:
+    """Judge the labels of the training rows."""
+    train = checked.of_train
+    # the same text in another fold would be no other text
+    texts = {(essence(row.text), row.label) for row in train}
+    sizes = Counter(label for _, label in texts)
     judged = [row for row in train if sizes[row.label] >= folds]
     labels = sorted({row.label for row in judged})
     if len(labels) < 2:
         few = ", ".join(f"{label!r} {count}" for label, count in list(sizes.items())[:10])
         raise DataError(
-            f"{files['train']}: labels are judged where two have {folds} rows or more each, got {few}. Is this the --label_column_name?"
+            f"{path}: labels are judged where two have {folds} different texts or more each, got {few}. Is this the --label_column_name?"
         )
+    names = [row.label for row in judged]
+    drawn = draw_folds([row.text for row in judged], names, folds, seed)
     # (N, C)
-    probabilities = out_of_fold([row.text for row in judged], [row.label for row in judged], folds, seed)
-    given = np.array([labels.index(row.label) for row in judged])
+    probabilities = text_probabilities([row.text for row in judged], names, drawn)
+    given = np.array([labels.index(name) for name in names])
     answers = probabilities.argmax(1)
-    counted = Counter(zip(given.tolist(), answers.tolist(), strict=True))
-    confused = [(labels[a], labels[b], count, sizes[labels[a]]) for (a, b), count in counted.most_common() if a != b][:CONFUSED_PAIRS]
     own = probabilities[np.arange(len(given)), given]
-    wrong = [WrongLabel(judged[i], labels[answers[i]], float(own[i])) for i in likely_errors(probabilities, given)]
+    wrong = [WrongLabel(judged[i], names[i], labels[answers[i]], float(own[i])) for i in likely_errors(probabilities, given)]
     unjudged = {label: count for label, count in sizes.items() if count < folds}
-    return Findings(dict(Counter(row.split for row in rows)), float((answers == given).mean()), wrong, find_twins(rows), confused, unjudged)
+    return _Judged(labels, given, answers, float((answers == given).mean()), wrong, unjudged)
 
 
-def read_texts(files: Mapping[str, str], split: str, reading: ReadingOptions) -> list[Row]:
-    """Return the rows of a split, each with its place in the file."""
-    places = Places({split: files[split]}, reading)
-    with places.named():
-        splits = load_splits(files={split: files[split]}, reading=reading)
-        text_column = choose_column(splits[split], split, reading.text_column, TEXT_COLUMNS, "text_column_name")
-        label_column = choose_column(splits[split], split, reading.label_column, LABEL_COLUMNS, "label_column_name")
-        rows = read_labels(splits, label_column, "single_label_classification", reading, places=places)[split]
-        found = labelled_texts(rows, split, text_column, label_column, has_tags=False)
-        wheres = places.of_rows(split, range(len(found)))
-    return [Row(split, where, text, str(label)) for where, (text, label) in zip(wheres, found, strict=True)]
+def _judge_tags(checked: CheckedRows, path: str, folds: int, seed: int) -> _Judged:
+    """Judge the tags of the tokens of the training rows, or of the units of raw text."""
+    train = [row for row in checked.of_train if row.units]
+    tags = sorted({tag for row in train for tag in row.tags})
+    texts = [row.text for row in train]
+    if len({*map(essence, texts)}) < folds or len(tags) < 2:
+        raise DataError(
+            f"{path}: tags are judged where {folds} sentences or more have two of them, got {len(train)} with {tags[:10]}. Add rows."
+        )
+    ids = {tag: index for index, tag in enumerate(tags)}
+    rows = [[ids[tag] for tag in row.tags] for row in train]
+    describe = unit_features if checked.is_raw else sentence_features
+    described = (describe([row.text[start:end] for start, end in row.units]) for row in train)
+    drawn = draw_folds(texts, None, folds, seed)
+    has_spans = checked.kind == "spans"
+    probabilities = tag_probabilities(described, rows, len(tags), drawn, has_chain=has_spans)
+    given, pooled = np.concatenate(rows), np.concatenate(probabilities)
+    answers = pooled.argmax(1)
+    is_likely: np.ndarray = np.zeros(len(given), dtype=bool)
+    is_likely[likely_errors(pooled, given)] = True
+    own = pooled[np.arange(len(given)), given]
+    ends = np.cumsum([len(row) for row in rows])[:-1]
+    wrong = []
+    for row, *parts in zip(train, *(np.split(values, ends) for values in (answers, is_likely, own)), strict=True):
+        found = [tags[answer] for answer in parts[0]]
+        wrong += (_wrong_spans if has_spans else _wrong_tags)(row, found, *parts[1:])
+    wrong.sort(key=lambda each: each.score)
+    accuracy = float((answers == given).mean())
+    if not has_spans:
+        return _Judged(tags, given, answers, accuracy, wrong, {})
+    kinds = [split_tag(tag)[1] or "O" for tag in tags]
+    names = sorted({*kinds})
+    # (C,)
+    kind_of = np.array([names.index(kind) for kind in kinds])
+    return _Judged(names, kind_of[given], kind_of[answers], accuracy, wrong, {})
+
+
+def _wrong_tags(row: Row, answers: Sequence[str], is_likely: np.ndarray, own: np.ndarray) -> list[WrongLabel]:
+    """Return the tokens of a row whose tags are likely errors."""
+    found = []
+    for index in np.flatnonzero(is_likely):
+        start, end = row.units[index]
+        place = f"token {index + 1}: {row.text[start:end]}"
+        found.append(WrongLabel(row, row.tags[index], answers[index], float(own[index]), place))
+    return found
+
+
+def _wrong_spans(row: Row, answers: Sequence[str], is_likely: np.ndarray, own: np.ndarray) -> list[WrongLabel]:
+    """Return the places of a row whose spans are likely errors: given and suggested ones that overlap are one place."""
+    given, suggested = (spans_of_row(row, tags) for tags in (row.tags, answers))
+    found = []
+    for start, end in _joined([*given, *suggested]):
+        inside = [index for index, unit in enumerate(row.units) if start <= unit[0] and unit[1] <= end]
+        parts = [[span for span in spans if start <= span[0] and span[1] <= end] for spans in (given, suggested)]
+        likely = [index for index in inside if is_likely[index]]
+        if parts[0] != parts[1] and likely:
+            told = (describe_spans(row.text, part) for part in parts)
+            found.append(WrongLabel(row, *told, float(own[likely].min()), f"characters {start} to {end}: {row.text[start:end]}"))
+    return found
+
+
+def _joined(spans: Sequence[Span]) -> list[tuple[int, int]]:
+    """Return where spans that overlap begin and end together."""
+    places: list[tuple[int, int]] = []
+    for start, end, _ in sorted(spans):
+        if places and start < places[-1][1]:
+            places[-1] = (places[-1][0], max(end, places[-1][1]))
+        else:
+            places.append((start, end))
+    return places
 
 
 def likely_errors(probabilities: np.ndarray, given: np.ndarray) -> np.ndarray:
@@ -143,56 +225,14 @@ def likely_errors(probabilities: np.ndarray, given: np.ndarray) -> np.ndarray:
 
     Args:
         probabilities (`np.ndarray`): Of the classes, by a model that has not seen the row, (N, C).
-        given (`np.ndarray`): The class of each row, (N,); every class has some.
+        given (`np.ndarray`): The class of each row, (N,).
     """
-    thresholds = np.array([probabilities[given == label, label].mean() for label in range(probabilities.shape[1])])
     own = probabilities[np.arange(len(given)), given]
+    sizes = np.bincount(given, minlength=probabilities.shape[1])
+    sums = np.bincount(given, weights=own, minlength=probabilities.shape[1])
+    # of a class that no row has nobody is sure
+    thresholds = np.where(sizes > 0, sums / np.maximum(sizes, 1), np.inf)
     best = probabilities.argmax(1)
     is_sure = probabilities[np.arange(len(given)), best] >= thresholds[best]
     found = np.flatnonzero((best != given) & is_sure)
     return found[np.argsort(own[found], kind="stable")]
-
-
-def find_twins(rows: Sequence[Row]) -> list[Twins]:
-    """Return the pairs of rows with the same text that have different labels or are of different splits, the same texts first."""
-    alike = defaultdict(list)
-    for index, row in enumerate(rows):
-        alike[_essence(row.text)].append(index)
-    # a text that stands a hundred times is told by a chain of its pairs
-    pairs = [(a, b, 1.0) for group in alike.values() for a, b in _telling(group, rows)]
-    firsts = [group[0] for group in alike.values()]
-    if len(firsts) > MOST_COMPARED:
-        logger.warning(f"Of {len(firsts):,} texts only those that are the same but for case and punctuation are compared.")
-    else:
-        pairs += [(firsts[a], firsts[b], cosine) for a, b, cosine in _near(list(alike))]
-    twins = [Twins(rows[a], rows[b], cosine) for a, b, cosine in pairs]
-    told = (each for each in twins if each.kind == "other label" or each.first.split != each.second.split)
-    return sorted(told, key=lambda each: (each.kind != "other label", -each.similarity))
-
-
-def _essence(text: str) -> str:
-    """Return the letters and digits of a text, without case."""
-    return " ".join(re.findall(r"\w+", unicodedata.normalize("NFKC", text).casefold())) or text
-
-
-def _telling(group: Sequence[int], rows: Sequence[Row]) -> Iterator[tuple[int, int]]:
-    """Return one pair for each two different (split, label) of rows with the same text."""
-    kinds: dict[tuple[str, str], int] = {}
-    for index in group:
-        kinds.setdefault((rows[index].split, rows[index].label), index)
-    return combinations(kinds.values(), 2)
-
-
-def _near(texts: Sequence[str]) -> Iterator[tuple[int, int, float]]:
-    """Return the pairs of texts whose n-grams have a cosine of at least NEAR, each pair once."""
-    try:
-        design = TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 5), binary=True, dtype=np.float32).fit_transform(texts)
-    except ValueError:
-        # not one n-gram in all texts
-        return
-    transposed = design.T.tocsr()
-    for start in range(0, len(texts), BLOCK):
-        cosines = (design[start : start + BLOCK] @ transposed).tocoo()
-        for a, b, cosine in zip(cosines.row + start, cosines.col, cosines.data, strict=True):
-            if a < b and cosine >= NEAR:
-                yield int(a), int(b), float(cosine)

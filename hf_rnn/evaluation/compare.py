@@ -13,11 +13,15 @@ from transformers.utils import logging
 from ..inference.loading import load
 from ..inference.predictor import Predictor
 from ..reports.tables import to_markdown
+from .calibration import measure_calibration
 from .comparison import LabelledRows, score_of
 from .intervals import paired_intervals
 from .speed import COSTS, describe_costs, measure_costs
 
 logger = logging.get_logger(__name__)
+
+# what is told of the scores of answers, by what it is called in tables
+CALIBRATION = {"ece": "ECE", "brier": "Brier"}
 
 
 def compare(
@@ -56,10 +60,12 @@ def compare(
         raise ValueError(f"A comparison needs two models, got {list(trainings)}. Name more.")
     predictors = {name: each[0] for name, each in trainings.items()}
     rows = LabelledRows.read(test, predictors.values(), text_column_name, label_column_name)
-    counts = []
+    counts, calibrations = [], []
     for name, each in trainings.items():
         _check_labels(name, each[0], rows)
-        counts.append(np.stack([rows.counts(rows.answers_of(predictor)) for predictor in each]))
+        answered = [rows.predict(predictor) for predictor in each]
+        counts.append(np.stack([rows.counts(rows.answers_in(answers)) for answers in answered]))
+        calibrations.append(_mean([measure_calibration(rows.scored(answers)) for answers in answered]))
     intervals = paired_intervals(counts, resamples)
     costs = measure_costs(predictors, rows.texts, batch_size)
     return {
@@ -69,10 +75,16 @@ def compare(
             "scores": score_of(counted).tolist(),
             "score": asdict(score),
             "difference": asdict(difference),
+            **calibration,
             **costs[name],
         }
-        for name, counted, (score, difference) in zip(trainings, counts, intervals, strict=True)
+        for name, counted, (score, difference), calibration in zip(trainings, counts, intervals, calibrations, strict=True)
     }
+
+
+def _mean(measured: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Return the means over trainings of what was measured of each."""
+    return {name: float(np.mean([each[name] for each in measured])) for name in measured[0]}
 
 
 def open_model(name: str, folder: str, trust_remote_code: bool = False, long_texts: str | None = None) -> dict[str, Predictor]:
@@ -115,14 +127,18 @@ def describe(lines: dict[str, dict[str, Any]], to_table: Callable[..., str] = to
     seeds = max(len(line["scores"]) for line in lines.values())
     if seeds > 1:
         measure += f", mean of {seeds} seeds ± standard deviation"
+    # of models without one answer that has a score there are none
+    calibrated = {name: title for name, title in CALIBRATION.items() if any(name in each for each in lines.values())}
     rows = []
     for name, line in lines.items():
         beside = ["", ""]
         if line is not first:
             beside = [_percent(line["difference"], "+"), f"{line['difference']['p']:.3f}"]
         spread = f" ± {100 * stdev(line['scores']):.2f}" if len(line["scores"]) > 1 else ""
-        rows.append([name, _percent(line["score"], spread=spread), *beside, *describe_costs({cost: line[cost] for cost in COSTS})])
-    return to_table(["", measure, f"beside {next(iter(lines))}", "p", *COSTS], rows)
+        calibration = [f"{line[each]:.3f}" if each in line else "" for each in calibrated]
+        costs = describe_costs({cost: line[cost] for cost in COSTS})
+        rows.append([name, _percent(line["score"], spread=spread), *beside, *calibration, *costs])
+    return to_table(["", measure, f"beside {next(iter(lines))}", "p", *calibrated.values(), *COSTS], rows)
 
 
 def _percent(interval: Mapping[str, float], sign: str = "", spread: str = "") -> str:

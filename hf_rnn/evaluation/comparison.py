@@ -19,6 +19,8 @@ from ..data.rows.tag_columns import read_lists, read_tags
 from ..inference.predictor import Predictor
 from ..models.tags import guess_scheme
 from ..tasks.decoding import Decoder, Text
+from ..tasks.report import NO_ANSWERS, ScoredAnswers
+from ..tasks.span_scores import scored_spans
 
 logger = get_logger(__name__)
 
@@ -88,13 +90,28 @@ class LabelledRows:
         has_spans = guess_scheme(sorted({tag for row in gold for tag in row})) is not None
         return cls(texts, gold, "tags", "f1" if has_spans else "accuracy")
 
+    def predict(self, predictor: Predictor) -> list[dict[str, Any]]:
+        """Return what a model answers; what it would leave to people counts as it would have been."""
+        return replace(predictor, threshold=0.0).predict(self.texts)
+
     def answers_of(self, predictor: Predictor) -> list[Any]:
         """Return the answers of a model, in the form of `gold`."""
-        # what a model would leave to people counts as it would have been
-        rows = replace(predictor, threshold=0.0).predict(self.texts)
+        return self.answers_in(self.predict(predictor))
+
+    def answers_in(self, rows: Sequence[dict[str, Any]]) -> list[Any]:
+        """Return what a model answered, in the form of `gold`."""
         if self.kind != "spans":
             return [row[self.kind] for row in rows]
         return [[(span["start"], span["end"], span["entity_group"]) for span in row["spans"]] for row in rows]
+
+    def scored(self, rows: Sequence[dict[str, Any]]) -> ScoredAnswers:
+        """Return what a model answered with its scores; nothing for tags of tokens, which have none."""
+        if self.kind == "tags":
+            return NO_ANSWERS
+        if self.kind == "spans":
+            return scored_spans(self.gold, rows)
+        right = [row["label"] == expected for row, expected in zip(rows, self.gold, strict=True)]
+        return ScoredAnswers(np.array([row["score"] for row in rows]), np.array(right, dtype=bool))
 
     def counts(self, answers: Sequence[Any]) -> np.ndarray:
         """Return for each row what is right and of how much, (N, 2): the sums' ratio is the score.

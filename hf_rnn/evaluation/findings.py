@@ -5,9 +5,23 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..reports.pages import page, table
-from .checking import Findings, Row
+from .checked_rows import Row
+from .checking import JUDGED, Findings
 
-FIELDS = ("finding", "split", "where", "label", "text", "suggested", "score", "other_split", "other_where", "other_label", "other_text")
+FIELDS = (
+    "finding",
+    "split",
+    "where",
+    "place",
+    "label",
+    "text",
+    "suggested",
+    "score",
+    "other_split",
+    "other_where",
+    "other_label",
+    "other_text",
+)
 # more rows than anybody reads make a page slow
 MOST_ROWS = 1000
 
@@ -15,7 +29,8 @@ MOST_ROWS = 1000
 def lines_of(findings: Findings) -> Iterator[dict[str, Any]]:
     """Return a dictionary with some of FIELDS for each likely error and each pair of the same text."""
     for wrong in findings.wrong_labels:
-        yield {"finding": "label", **_cells(wrong.row), "suggested": wrong.suggested, "score": f"{wrong.score:.4f}"}
+        told = {"place": wrong.place, "label": wrong.given, "suggested": wrong.suggested, "score": f"{wrong.score:.4f}"}
+        yield {"finding": findings.kind, **_cells(wrong.row), **told}
     for twins in findings.twins:
         second = {f"other_{name}": cell for name, cell in _cells(twins.second).items()}
         yield {"finding": twins.kind, **_cells(twins.first), **second, "score": f"{twins.similarity:.4f}"}
@@ -25,10 +40,19 @@ def _cells(row: Row) -> dict[str, str]:
     return {"split": row.split, "where": row.where, "label": row.label, "text": row.text}
 
 
+def accuracy_line(findings: Findings) -> str:
+    """Return how often the model that judges agrees with the data."""
+    what, told = "the training rows", "label"
+    if findings.kind != "label":
+        what, told = f"{findings.judged:,} {JUDGED[findings.kind]} of the training rows", "tag"
+    return f"{findings.accuracy:.1%} of {what} have the {told} that a linear model of the others gives them."
+
+
 def findings_page(findings: Findings) -> str:
     """Return the page: likely errors, texts that stand twice, and classes that are taken for each other."""
     wrong = [
-        (each.row.where, each.row.label, each.suggested, f"{each.score:.3f}", each.row.text) for each in findings.wrong_labels[:MOST_ROWS]
+        (each.row.where, *([each.place] if each.place else []), each.given, each.suggested, f"{each.score:.3f}", each.row.text)
+        for each in findings.wrong_labels[:MOST_ROWS]
     ]
     twins = [
         (*(f"{row.split}, {row.where}: {row.label}: {row.text}" for row in (each.first, each.second)), f"{each.similarity:.2f}")
@@ -36,13 +60,14 @@ def findings_page(findings: Findings) -> str:
     ]
     confused = [(label, answer, f"{count:,}", f"{count / size:.1%}") for label, answer, count, size in findings.confused]
     rows = ", ".join(f"{count:,} rows of {split}" for split, count in findings.counts.items())
-    told = f"{rows}. {findings.accuracy:.1%} of the training rows have the label that a linear model of the others gives them."
+    told = f"{rows}. {accuracy_line(findings)}"
+    places = () if findings.kind == "label" else ("place",)
     parts = [
         f"<p>{html.escape(told)}</p>",
         _section(
             f"Labels that are likely errors ({len(findings.wrong_labels):,})",
             "A model that has not seen the row gives its label little and another one much. The likeliest errors come first.",
-            ("where", "label", "suggested", "share given to the label", "text"),
+            ("where", *places, "label", "suggested", "share given to the label", "text"),
             wrong,
         ),
         _section(

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from runs import SAMPLES
 from transformers import BertConfig, BertForSequenceClassification
@@ -45,6 +46,9 @@ def test_everything_in_one_table(data, classifier, tmp_path, monkeypatch, capsys
     answers = load(source).predict([row["text"] for row in read_rows(str(data / "test.jsonl"))])
     right = [answer["label"] == row["label"] for answer, row in zip(answers, read_rows(str(data / "test.jsonl")), strict=True)]
     assert lines["lstm"]["score"]["value"] == pytest.approx(sum(right) / len(right))
+    assert lines["lstm"]["brier"] == pytest.approx(
+        np.mean([(answer["score"] - ok) ** 2 for answer, ok in zip(answers, right, strict=True)])
+    )
     exported = lines["onnx/model.onnx"]
     assert exported["difference"] == {"value": 0, "low": 0, "high": 0, "p": 1}
     assert exported["parameters"] == pytest.approx(lines["lstm"]["parameters"], rel=0.01)
@@ -90,6 +94,9 @@ def test_seeds(data, classifier, tmp_path, monkeypatch, capsys):
     assert "mean of 3 seeds ± standard deviation" in capsys.readouterr().out
     table = (tmp_path / "out" / "comparison.tex").read_text()
     assert r"\pm$ 0.00" in table and table.count(r"\\") == 3
+    line = lines[name]
+    assert line["ece"] > 0 and line["brier"] == pytest.approx(lines[source.rpartition("/")[2]]["brier"])
+    assert "& ECE & Brier & parameters" in table and f"& {line['ece']:.3f} & {line['brier']:.3f} &" in table
     trained.clear()
     compare.main([*argv, "--seed", "1"])
     assert [seed for seed, _ in trained] == [1, 2, 3]
@@ -114,6 +121,7 @@ def test_raw_text(span_tagger, tmp_path):
     lines = compare.main([str(span_tagger[0]), str(copy), *options])
     assert lines["copy"]["measure"] == "f1"
     assert lines["copy"]["score"]["value"] == pytest.approx(span_tagger[1]["test_f1"])
+    assert 0 < lines["copy"]["brier"] < 1
 
 
 def test_wrong_calls(data, classifier, tagger, capsys):

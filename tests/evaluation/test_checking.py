@@ -9,7 +9,9 @@ import pytest
 
 from hf_rnn.commands import check, cli
 from hf_rnn.data.files.reading import AS_IS
-from hf_rnn.evaluation.checking import MOST_COMPARED, Row, check_rows, find_twins, likely_errors
+from hf_rnn.evaluation.checked_rows import Row
+from hf_rnn.evaluation.checking import check_rows, likely_errors
+from hf_rnn.evaluation.twins import MOST_COMPARED, find_twins
 
 WORDS = {"good": "great lovely fine superb charming".split(), "bad": "awful boring poor dull dreadful".split()}
 OTHER = {"good": "bad", "bad": "good"}
@@ -53,7 +55,7 @@ def test_what_is_wrong_is_found(files):
     assert len({f"line {number + 2}" for number in (3, 50, 51, 120, 199)} & set(lines)) >= 4
     assert len(lines) <= 6
     assert [each.score for each in found.wrong_labels] == sorted(each.score for each in found.wrong_labels)
-    assert all(each.suggested != each.row.label for each in found.wrong_labels)
+    assert all(each.suggested != each.row.label == each.given for each in found.wrong_labels)
     twins = [(each.kind, each.first.where, each.second.split, each.second.where, each.similarity) for each in found.twins]
     assert twins == [("other label", "line 202", "train", "line 203", 1.0), ("both splits", "line 12", "test", "line 2", 1.0)]
     assert found.unjudged == {"rare": 1}
@@ -95,7 +97,7 @@ def test_twins():
 
 def test_many_texts_are_compared_by_their_letters_alone(monkeypatch, caplog):
     """All pairs of many texts would take hours; a line says that they are not compared."""
-    monkeypatch.setattr("hf_rnn.evaluation.checking.MOST_COMPARED", 1)
+    monkeypatch.setattr("hf_rnn.evaluation.twins.MOST_COMPARED", 1)
     assert MOST_COMPARED == 20_000
     rows = [Row("train", "line 1", "a fine film it is", "good"), Row("test", "line 1", "a fine film it iss", "good")]
     assert find_twins(rows) == []
@@ -124,10 +126,97 @@ def test_wrong_calls(files, tmp_path, capsys):
     (tmp_path / "none.csv").write_text("text,label\na,x\nb,\n")
     for argv, message in [
         ([], "`train_file` is needed"),
-        (["--train_file", str(tmp_path / "few.csv")], "labels are judged where two have 5 rows or more each, got 'x' 1, 'y' 2"),
+        (["--train_file", str(tmp_path / "few.csv")], "labels are judged where two have 5 different texts or more each, got 'x' 1, 'y' 2"),
         (["--train_file", str(tmp_path / "none.csv")], "line 3"),
         (["--train_file", files["train"], "--folds", "1"], "`folds` must be at least 2 and at most 100, got 1"),
         (["--train_file", files["train"], "--label_column_name", "sentiment"], "lacks column 'sentiment'"),
     ]:
         assert cli.main(["check", *argv, "--output_dir", str(tmp_path / "out")]) in (1, 2)
         assert message in capsys.readouterr().err
+
+
+CITIES, DAYS = "Seoul Paris Oslo Lima Cairo".split(), "monday friday sunday".split()
+
+
+def orders(count=120):
+    """Return sentences of which words tell the slots, with their tags."""
+    draw, rows = random.Random(0), []
+    for _ in range(count):
+        tokens = [
+            "fly",
+            "to",
+            draw.choice(CITIES),
+            *draw.choice([["now"], ["on", draw.choice(DAYS)]]),
+            "please",
+            str(draw.randrange(10**4)),
+        ]
+        tags = ["B-city" if token in CITIES else "B-day" if token in DAYS else "O" for token in tokens]
+        rows.append({"tokens": tokens, "tags": tags})
+    return rows
+
+
+def written(tmp_path, name, rows):
+    """Write rows of a split; return its file."""
+    (tmp_path / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    return str(tmp_path / f"{name}.jsonl")
+
+
+def test_spans_of_tags(tmp_path):
+    """A slot with another label, one that is missing and one too many come first, each with its place."""
+    rows = orders()
+    rows[3]["tags"][2] = "B-day"
+    rows[7]["tags"][2] = "O"
+    rows[11]["tags"][0] = "B-city"
+    again = {**rows[20], "tags": ["O"] * len(rows[20]["tokens"])}
+    found = check_rows({"train": written(tmp_path, "train", rows), "test": written(tmp_path, "test", [again, rows[30]])}, AS_IS)
+    city = {number: rows[number]["tokens"][2] for number in (3, 7)}
+    places = {each.row.where: (each.place, each.given, each.suggested) for each in found.wrong_labels[:3]}
+    assert places == {
+        "line 4": (f"characters 7 to {7 + len(city[3])}: {city[3]}", f"{city[3]}: day", f"{city[3]}: city"),
+        "line 8": (f"characters 7 to {7 + len(city[7])}: {city[7]}", "nothing", f"{city[7]}: city"),
+        "line 12": ("characters 0 to 3: fly", "fly: city", "nothing"),
+    }
+    assert len(found.wrong_labels) <= 4 and found.kind == "spans" and found.accuracy > 0.98
+    assert [(each.kind, each.first.where) for each in found.twins] == [("other label", "line 21"), ("both splits", "line 31")]
+    assert {(label, answer) for label, answer, _, _ in found.confused[:3]} >= {("O", "city"), ("day", "city")}
+
+
+def test_tags_of_no_scheme(tmp_path, capsys):
+    """Each token is a place of its own; the command tells them."""
+    rows = [{**row, "tags": [tag.removeprefix("B-") for tag in row["tags"]]} for row in orders(60)]
+    rows[3]["tags"][0] = "city"
+    found = check.main(["--train_file", written(tmp_path, "train", rows), "--output_dir", str(tmp_path / "out")])
+    worst = found.wrong_labels[0]
+    assert (worst.row.where, worst.place, worst.given, worst.suggested) == ("line 4", "token 1: fly", "city", "O")
+    assert "  line 4, token 1: fly: city, not O?  fly to" in capsys.readouterr().out
+    with open(tmp_path / "out" / "check.csv", newline="") as file:
+        line = next(csv.DictReader(file))
+    assert (line["finding"], line["place"], line["label"], line["suggested"]) == ("tags", "token 1: fly", "city", "O")
+    assert "<th>place</th>" in (tmp_path / "out" / "check.html").read_text()
+
+
+def test_spans_of_raw_text(tmp_path):
+    """Names end within words where particles follow; one that reaches too far is told beside the right one."""
+    draw, rows = random.Random(0), []
+    for _ in range(150):
+        name, verb = draw.choice(["홍길동", "김철수", "이영희"]), draw.choice(["간다", "온다", "본다"])
+        rows.append(
+            {
+                "text": f"{name}이 {draw.choice(['집에', '학교에'])} {verb}{draw.randrange(1000)}",
+                "spans": [{"start": 0, "end": 3, "label": "PS"}],
+            }
+        )
+    rows[5]["spans"][0]["end"] = 4
+    rows[9]["spans"] = []
+    found = check_rows({"train": written(tmp_path, "train", rows)}, AS_IS)
+    names = {number: rows[number]["text"][:4] for number in (5, 9)}
+    assert {(each.row.where, each.given, each.suggested) for each in found.wrong_labels[:2]} == {
+        ("line 6", f"{names[5]}: PS", f"{names[5][:3]}: PS"),
+        ("line 10", "nothing", f"{names[9][:3]}: PS"),
+    }
+
+
+def test_too_few_sentences(tmp_path):
+    """One line says that tags cannot be judged."""
+    with pytest.raises(ValueError, match="tags are judged where 5 sentences or more have two of them, got 2 with"):
+        check_rows({"train": written(tmp_path, "train", orders(2))}, AS_IS)

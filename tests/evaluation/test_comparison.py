@@ -51,6 +51,17 @@ def test_spans_of_raw_text():
     assert score_of(counts) == 0.5
 
 
+def test_scores_of_answers():
+    """Of labels and of spans the scores of answers and whether they are right; of tags nothing."""
+    rows = LabelledRows(["a", "b"], ["x", "y"], "label", "accuracy")
+    scored = rows.scored([{"label": "x", "score": 0.9}, {"label": "x", "score": 0.6}])
+    assert scored.scores.tolist() == [0.9, 0.6] and scored.right.tolist() == [True, False]
+    rows = LabelledRows(["a b"], [[(0, 1, "X")]], "spans", "f1")
+    found = [{"start": start, "end": start + 1, "entity_group": "X", "score": 0.7} for start in (0, 2)]
+    assert rows.scored([{"spans": found}]).right.tolist() == [True, False]
+    assert not len(LabelledRows([["a"]], [["O"]], "tags", "accuracy").scored([{"tags": ["O"]}]).scores)
+
+
 def plain(counts, resamples, seed):
     """Draw rows and score them, one resample after another; return scores (R, M)."""
     generator = np.random.default_rng(seed)
