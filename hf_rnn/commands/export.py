@@ -55,6 +55,7 @@ def _export(arguments: SimpleNamespace) -> dict[str, float]:
     from ..onnx.export import export_onnx, quantize
     from ..onnx.runtime import MODEL_FILE, QUANTIZED_FILE
     from ..onnx.standalone import write_predictor
+    from ..serving.bundle import write_server
 
     name, options = arguments.model_name_or_path, {"trust_remote_code": arguments.trust_remote_code}
     head = (load_config(name, arguments.trust_remote_code).architectures or [""])[0]
@@ -72,6 +73,7 @@ def _export(arguments: SimpleNamespace) -> dict[str, float]:
     print(f"Wrote {_describe(folder / MODEL_FILE)}; it differs from PyTorch by {measured['difference']:.1e} at most.")
     if task is not None and tokenizer.is_fast:
         print(f"Wrote {', '.join(write_predictor(model.config, tokenizer, folder))}: answers texts without torch.")
+        print(f"Wrote {', '.join(write_server(folder))}: answers texts over HTTP without torch.")
     if arguments.quantize:
         quantize(folder)
         print(f"Wrote {_describe(folder / QUANTIZED_FILE)}.")

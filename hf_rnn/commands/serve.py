@@ -7,7 +7,6 @@ Example:
 import logging
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 
 from ..arguments import LoadArguments, ServeArguments, UseArguments
 from ..options import check_given, option, pick, read_arguments
@@ -57,9 +56,9 @@ def main(argv: list[str] | None = None) -> None:
     # the help text does not need the extra
     from ..serving.app import Service
     from ..serving.engines import read_sources
-    from ..serving.server import open_models, serve
+    from ..serving.server import open_models, read_token, serve
 
-    token = _read_token(arguments.token_file)
+    token = read_token(arguments.token_file)
     options = {name: getattr(arguments, name) for name in ("quantized", "threads", "trust_remote_code", "long_texts")}
     limits = Limits(
         arguments.max_request_bytes,
@@ -75,17 +74,3 @@ def main(argv: list[str] | None = None) -> None:
     logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(message)s")
     logging.getLogger("hf_rnn.serving").setLevel(logging.INFO if arguments.log_requests else logging.WARNING)
     serve(Service(models, limits, token, arguments.log_texts), arguments.host, arguments.port)
-
-
-def _read_token(path: str | None) -> str | None:
-    """Return the token that a file holds.
-
-    Raises:
-        ValueError: It holds none, or one that no header can carry.
-    """
-    if path is None:
-        return None
-    token = Path(path).read_text(encoding="utf-8").strip()
-    if not token or not token.isascii() or not token.isprintable():
-        raise ValueError(f"`token_file` {path!r} must hold one line of ASCII characters. Write a token into it.")
-    return token

@@ -6,8 +6,8 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
+from .digests import file_digest
 from .loading import load_config
-from .writing import file_digest
 
 # what a training leaves in the folder of a model, and nothing loads
 NOT_LOADED = (

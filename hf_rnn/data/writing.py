@@ -1,7 +1,6 @@
 """Write files whole: beside their place, and moved there once nothing can fail any more."""
 
 import errno
-import hashlib
 import os
 import re
 import shutil
@@ -111,12 +110,3 @@ def _is_same(path: str, other: str) -> bool:
     return Path(path).resolve() == Path(other).resolve() or (
         os.path.exists(path) and os.path.exists(other) and os.path.samefile(path, other)
     )
-
-
-def file_digest(path: Path) -> str:
-    """Return the SHA-256 of a file in hexadecimal digits, read block by block."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(2**20):
-            digest.update(block)
-    return digest.hexdigest()

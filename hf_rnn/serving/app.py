@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
+from importlib.resources import files
 from typing import Any
 
 from starlette.applications import Starlette
@@ -23,16 +23,19 @@ from .batching import Model
 from .limits import Limits, RequestError
 from .metrics import Metrics
 from .openapi import openapi
-from .protocols import describe, read_infer, read_question, read_tasks, tell, tell_infer, tell_tasks
+from .protocols import check_way, describe, read_infer, read_question, read_tasks, tell, tell_infer, tell_tasks
 from .reading import read_object
 
 logger = logging.getLogger(__name__)
 
-PAGE = Path(__file__).parent / "web" / "index.html"
+# may lie in an archive
+PAGE = files(__package__).joinpath("web", "index.html").read_bytes()
 # the page runs nothing and asks nobody but this server
 POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'; frame-ancestors 'none'"
 # escaped, as not all that goes back was cleaned
 ENCODE = json.JSONEncoder(allow_nan=False).encode
+# header of answers: texts of which only the beginning was read
+CUT = "x-cut-texts"
 # who left before the answer
 GONE = 499
 
@@ -64,13 +67,13 @@ class Service:
             tasks = read_tasks(body, self.limits, engine.settings)
             return _json(tell_tasks(tasks, await self._answer(request, model, tasks.texts), engine))
         question = read_question(body, self.limits)
-        return _json(tell(question, await self._answer(request, model, question.texts), engine.settings))
+        return _json(tell(question, await self._answer(request, model, question.texts, question.long_texts), engine.settings))
 
     async def infer(self, request: Request) -> Response:
         """Answer in the shape of the KServe protocol, version 2."""
         body, model = await read_object(request, self.limits), self._model(request)
         asked, engine = read_infer(body, self.limits), model.engine
-        return _json(tell_infer(asked, model.source.name, engine, await self._answer(request, model, asked.texts)))
+        return _json(tell_infer(asked, model.source.name, engine, await self._answer(request, model, asked.texts, asked.long_texts)))
 
     async def model(self, request: Request) -> Response:
         """Tell of a model."""
@@ -116,7 +119,7 @@ class Service:
 
     async def page(self, request: Request) -> Response:
         """Return a page to try the models on."""
-        return Response(PAGE.read_bytes(), media_type="text/html; charset=utf-8", headers={"content-security-policy": POLICY})
+        return Response(PAGE, media_type="text/html; charset=utf-8", headers={"content-security-policy": POLICY})
 
     def _model(self, request: Request) -> Model:
         name = request.path_params.get("name", next(iter(self.models)))
@@ -124,9 +127,12 @@ class Service:
             raise RequestError(404, f"There is no such model; there are {', '.join(self.models)}.")
         return self.models[name]
 
-    async def _answer(self, request: Request, model: Model, texts: list[str]) -> list[dict[str, Any]]:
+    async def _answer(self, request: Request, model: Model, texts: list[str], way: str | None = None) -> list[dict[str, Any]]:
+        check_way(way, model.engine)
         request.state.texts = texts
-        return await model.answer(texts) if texts else []
+        answers = await model.answer(texts, way) if texts else []
+        request.state.cut = sum(answer.get("cut", False) for answer in answers)
+        return answers
 
     def endpoint(self, path: str, handler: Handler, method: str = "GET", *, is_open: bool = False) -> Route:
         """Return a route whose requests are checked for the token, counted and logged, and whose errors are JSON."""
@@ -137,6 +143,8 @@ class Service:
                 if not is_open:
                     self._check_token(request)
                 response = await handler(request)
+                if cut := getattr(request.state, "cut", 0):
+                    response.headers[CUT] = str(cut)
             except RequestError as error:
                 response = _refuse(error.status, error.message)
             except ClientDisconnect:

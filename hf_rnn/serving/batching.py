@@ -17,9 +17,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass(eq=False)
 class _Job:
-    """The texts of a request and what becomes of them."""
+    """The texts of a request, how long ones are read, and what becomes of them."""
 
     texts: Sequence[str]
+    way: str
     answers: asyncio.Future[list[Answer]]
 
 
@@ -51,8 +52,12 @@ class Model:
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _reloading: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    async def answer(self, texts: Sequence[str]) -> list[Answer]:
+    async def answer(self, texts: Sequence[str], way: str | None = None) -> list[Answer]:
         """Return the answers to some texts, in their order.
+
+        Args:
+            texts (`Sequence`): The texts.
+            way (`str`, *optional*): How long ones are read; as the model does by default.
 
         Raises:
             RequestError: Too many texts wait, or they waited too long, or the model fails on them.
@@ -60,7 +65,7 @@ class Model:
         if self.waiting + len(texts) > self.limits.max_waiting:
             raise RequestError(503, f"{self.waiting} texts wait already, of at most {self.limits.max_waiting}. Try again later.")
         loop = asyncio.get_running_loop()
-        job = _Job(texts, loop.create_future())
+        job = _Job(texts, way or self.engine.way, loop.create_future())
         late = RequestError(503, f"The answer took longer than {self.limits.timeout:g} seconds. Try again later.")
         timer = loop.call_later(self.limits.timeout, _finish, job.answers, None, late)
         self.waiting += len(texts)
@@ -89,11 +94,14 @@ class Model:
     def _count(self) -> int:
         return sum(len(job.texts) for job in self._jobs)
 
+    def _has_room(self, count: int) -> bool:
+        return count + len(self._jobs[0].texts) <= self.limits.batch_size
+
     def _take(self) -> list[_Job]:
-        """Take the jobs of a batch off the queue; those that nobody waits for any more are dropped."""
+        """Take the jobs of a batch off the queue, which read texts one way; those that nobody waits for any more are dropped."""
         jobs: list[_Job] = []
         count = 0
-        while self._jobs and (not jobs or count + len(self._jobs[0].texts) <= self.limits.batch_size):
+        while self._jobs and (not jobs or (self._jobs[0].way == jobs[0].way and self._has_room(count))):
             job = self._jobs.popleft()
             if not job.answers.done():
                 jobs.append(job)
@@ -118,7 +126,7 @@ class Model:
 def _compute(engine: Engine, jobs: list[_Job], loop: asyncio.AbstractEventLoop) -> None:
     """Answer the texts of some jobs together; where that fails each job alone, so that none fails for another."""
     try:
-        answers = engine.predict([text for job in jobs for text in job.texts])
+        answers = engine.predict([text for job in jobs for text in job.texts], jobs[0].way)
     except Exception as error:
         if len(jobs) > 1:
             for job in jobs:

@@ -1,24 +1,24 @@
-"""Models that answer texts: those of a checkpoint by PyTorch, those of an exported folder without."""
+"""Models that answer texts: exported folders by ONNX Runtime, checkpoints by PyTorch, which only they load."""
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import partial
-from itertools import chain
+from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-import torch
+from tokenizers import Tokenizer
 
-from ..data.writing import file_digest
-from ..inference.loading import load
+from ..data.digests import file_digest
 from ..onnx.standalone import predictor as standalone
-from ..onnx.standalone import predictor_settings
 
 Answer = dict[str, Any]
-BATCH_TEXTS = 64
+# what a server computes: the answers to texts, long ones read one way, with `scores` of all labels, and with `cut` of a classifier
+Predict = Callable[[list[str], str], list[Answer]]
 # the first characters of a digest tell versions apart
 VERSION_DIGITS = 12
+# ways of reading long texts, from the cheapest on
+WAYS = ("truncate", "windows", "whole")
 
 
 @dataclass(frozen=True)
@@ -49,12 +49,18 @@ class Engine:
     Args:
         settings (`Settings`): Its task, labels and the like.
         version (`str`): Tells models in one place apart; a digest of the weights.
-        predict (`Callable`): From texts to answers as `Predictor.predict` gives them, with the `scores` of all labels.
+        predict (`Callable`): From texts, and how long ones are read, to answers as `Predictor.predict` gives them, with the `scores` of all
+            labels; those of a classifier say whether a text was `cut`.
     """
 
     settings: standalone.Settings
     version: str
-    predict: Callable[[list[str]], list[Answer]] = field(repr=False)
+    predict: Predict = field(repr=False)
+
+    @property
+    def way(self) -> str:
+        """Return how it reads long texts unless it is asked to read less of them."""
+        return self.settings.long_texts or WAYS[0]
 
 
 def open_engine(source: Source) -> Engine:
@@ -64,32 +70,43 @@ def open_engine(source: Source) -> Engine:
         ValueError: There is no such model, or it is neither a classifier nor a tagger.
         OSError: The same, of a name on the Hub.
     """
-    engine = _open_exported(source) if (Path(source.path) / standalone.SETTINGS_FILE).is_file() else _open_checkpoint(source)
+    if is_exported(source.path):
+        engine = _open_exported(source)
+    else:
+        # PyTorch need not be there for others
+        from .checkpoints import open_checkpoint
+
+        engine = open_checkpoint(source)
     # what is wrong shows before anyone asks
-    engine.predict(["a"])
+    engine.predict(["a"], engine.way)
     return engine
+
+
+def is_exported(path: str) -> bool:
+    """Return whether a path is that of a folder that `hf-rnn export` wrote."""
+    return (Path(path) / standalone.SETTINGS_FILE).is_file()
 
 
 def _open_exported(source: Source) -> Engine:
     predictor = standalone.load(source.path, source.quantized, source.threads, source.long_texts)
     graph = Path(source.path) / (standalone.QUANTIZED_FILE if source.quantized else standalone.MODEL_FILE)
-    return Engine(predictor.settings, _digest(graph), lambda texts: predictor.predict(texts, all_scores=True))
+
+    @cache
+    def reading(way: str) -> standalone.Predictor:
+        """Return the same model with another way of reading long texts."""
+        settings = replace(predictor.settings, long_texts=way)
+        tokenizer = Tokenizer.from_str(predictor.tokenizer.to_str())
+        standalone.limit_texts(tokenizer, settings)
+        return standalone.Predictor(settings, tokenizer, predictor.session)
+
+    def predict(texts: list[str], way: str) -> list[Answer]:
+        return reading(way).predict(texts, all_scores=True, tell_cuts=True)
+
+    return Engine(predictor.settings, weights_digest(graph), predict)
 
 
-def _open_checkpoint(source: Source) -> Engine:
-    if source.quantized:
-        raise ValueError(f"{source.path!r} holds no int8 graph. Pass a folder that `hf-rnn export --quantize true` wrote.")
-    torch.set_num_threads(source.threads)
-    predictor = load(source.path, source.trust_remote_code, long_texts=source.long_texts)
-    for tensor in chain(predictor.model.parameters(), predictor.model.buffers()):
-        # they lie in the file, which may be written over while it is served
-        tensor.data = tensor.data.clone()
-    settings = predictor_settings(predictor.model.config, predictor.tokenizer)
-    answer = partial(predictor.predict, all_scores=True) if predictor.decoder.kind == "label" else predictor.predict
-    return Engine(settings, _digest(Path(source.path) / "model.safetensors"), answer)
-
-
-def _digest(weights: Path) -> str:
+def weights_digest(weights: Path) -> str:
+    """Return what tells the version of a model: digits of a digest of its weights, 0 where they are in no file of that name."""
     return file_digest(weights)[:VERSION_DIGITS] if weights.is_file() else "0"
 
 

@@ -3,11 +3,13 @@
 from typing import Any
 
 from ..version import __version__
+from .engines import WAYS
 
 TEXTS = {"oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
 PARAMETERS = {
     "top_k": {"type": "integer", "minimum": 1, "description": "labels to tell, the likeliest first; all by default"},
     "details": {"type": "boolean", "description": "whether answers are the dictionaries of `Predictor.predict`"},
+    "long_texts": {"type": "string", "enum": list(WAYS), "description": "how a classifier reads long texts; no more than the server does"},
 }
 QUESTION = {
     "type": "object",

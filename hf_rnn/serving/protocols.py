@@ -7,7 +7,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from ..onnx.standalone.predictor import Settings
-from .engines import Answer, Engine
+from .engines import WAYS, Answer, Engine
 from .limits import Limits, RequestError
 from .reading import kind_of, read_texts
 
@@ -18,7 +18,8 @@ PARAMETERS = {
     "top_k": "a number of labels, 1 or more",
     "details": "true for what `Predictor.predict` answers, or false",
     "aggregation_strategy": "'simple'",
-    "truncate": "true, as long texts are cut or read whole as the model, or --long_texts, says",
+    "long_texts": f"one of {', '.join(WAYS)}",
+    "truncate": "true, as `long_texts` says what becomes of long texts",
     "raw_scores": "false",
 }
 # those that others know more values of than we do
@@ -34,12 +35,14 @@ class Question:
         is_list (`bool`): Whether several texts are asked about, or one that is no list.
         top_k (`int`, *optional*): Labels to tell, the likeliest first; all by default.
         details (`bool`): Whether answers are those of `Predictor.predict`.
+        long_texts (`str`, *optional*): How long texts are read; as the server does by default.
     """
 
     texts: list[str]
     is_list: bool
     top_k: int | None = None
     details: bool = False
+    long_texts: str | None = None
 
 
 def read_question(body: dict[str, Any], limits: Limits) -> Question:
@@ -62,12 +65,14 @@ def read_question(body: dict[str, Any], limits: Limits) -> Question:
     given = body["inputs"]
     is_list = isinstance(given, list)
     texts = read_texts(given if is_list or not isinstance(given, str) else [given], "inputs", limits)
-    return Question(texts, is_list, parameters.get("top_k"), bool(parameters.get("details")))
+    return Question(texts, is_list, parameters.get("top_k"), bool(parameters.get("details")), parameters.get("long_texts"))
 
 
 def _is_allowed(name: str, value: Any) -> bool:
     if name == "top_k":
         return isinstance(value, int) and not isinstance(value, bool) and value > 0
+    if name == "long_texts":
+        return value in WAYS
     return isinstance(value, bool) if name == "details" else type(value) is type(ONLY[name]) and value == ONLY[name]
 
 
@@ -95,11 +100,13 @@ class InferRequest:
         texts (`list`): What is asked about.
         id (`str`, *optional*): Name of the request, which goes back with the answer.
         outputs (`list`, *optional*): Names of the outputs that are wanted; all by default.
+        long_texts (`str`, *optional*): How long texts are read; as the server does by default.
     """
 
     texts: list[str]
     id: str | None
     outputs: list[str] | None
+    long_texts: str | None = None
 
 
 def read_infer(body: dict[str, Any], limits: Limits) -> InferRequest:
@@ -123,7 +130,23 @@ def read_infer(body: dict[str, Any], limits: Limits) -> InferRequest:
         if not isinstance(outputs, list) or not all(isinstance(each, dict) and isinstance(each.get("name"), str) for each in outputs):
             raise RequestError(400, "`outputs` must be a list of objects, each with a `name`.")
         outputs = [each["name"] for each in outputs]
-    return InferRequest(texts, name, outputs)
+    parameters = body.get("parameters") or {}
+    if not isinstance(parameters, dict) or parameters.get("long_texts") not in (None, *WAYS):
+        raise RequestError(400, f"`long_texts` in `parameters` must be {PARAMETERS['long_texts']}.")
+    return InferRequest(texts, name, outputs, parameters.get("long_texts"))
+
+
+def check_way(way: str | None, engine: Engine) -> None:
+    """Raise a RequestError if a request wants more of long texts read than the server reads, or the model has no choice."""
+    if way is None:
+        return
+    if engine.settings.task != "text-classification":
+        raise RequestError(422, "`long_texts` is for classifiers; a tagger reads all of a text. Leave it out.")
+    allowed = WAYS[: WAYS.index(engine.way) + 1]
+    if way not in allowed:
+        raise RequestError(
+            422, f"`long_texts` may be {' or '.join(allowed)} here, got {way}. The server reads more with --long_texts {way}."
+        )
 
 
 def _flat(data: Any) -> Any:

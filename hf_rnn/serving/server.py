@@ -6,6 +6,7 @@ import logging
 import signal
 import socket
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -103,6 +104,20 @@ def open_models(sources: Iterable[Source], limits: Limits) -> dict[str, Model]:
         OSError: The same.
     """
     return {source.name: Model(source, open_engine(source), limits) for source in sources}
+
+
+def read_token(path: str | None) -> str | None:
+    """Return the token that a file holds, None without a file.
+
+    Raises:
+        ValueError: It holds none, or one that no header can carry.
+    """
+    if path is None:
+        return None
+    token = Path(path).read_text(encoding="utf-8").strip()
+    if not token or not token.isascii() or not token.isprintable():
+        raise ValueError(f"`token_file` {path!r} must hold one line of ASCII characters. Write a token into it.")
+    return token
 
 
 def serve(service: Service, host: str, port: int) -> None:

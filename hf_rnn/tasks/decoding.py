@@ -120,6 +120,16 @@ class TextDecoder(Decoder):
         self._tell_of_cuts(any(len(each) > 1 for each in windows))
         return [each[:1] for each in windows]
 
+    def are_cut(self, texts: Sequence[Text]) -> list[bool]:
+        """Return for each text whether only its beginning is read."""
+        if self.way != "truncate":
+            return [False] * len(texts)
+        whole = [joined(text) for text in texts]
+        windows = piece_windows(self.tokenizer, whole, OVERLAP)
+        if windows is not None:
+            return [len(each) > 1 for each in windows]
+        return [len(ids) > self.tokenizer.model_max_length for ids in self.tokenizer(whole, truncation=False, verbose=False)["input_ids"]]
+
     @cached_property
     def way(self) -> str:
         """Return what becomes of long texts, one of `LONG_TEXTS`."""

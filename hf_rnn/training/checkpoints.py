@@ -10,7 +10,8 @@ from safetensors import SafetensorError, safe_open
 from transformers import TrainingArguments
 from transformers.utils import logging
 
-from ..data.writing import file_digest, written_whole
+from ..data.digests import file_digest
+from ..data.writing import written_whole
 from .resuming import OPTIONS
 
 logger = logging.get_logger(__name__)

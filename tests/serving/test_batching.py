@@ -20,11 +20,13 @@ class Recorder:
 
     def __init__(self):
         self.batches = []
+        self.ways = []
         self.go = threading.Event()
 
-    def __call__(self, texts):
+    def __call__(self, texts, way):
         """Answer."""
         self.batches.append(list(texts))
+        self.ways.append(way)
         if "slow" in texts:
             assert self.go.wait(10)
         if "bad" in texts:
@@ -60,6 +62,19 @@ def test_requests_of_several_connections_are_one_batch():
     assert answers == [[{"text": text} for text in texts] for texts in requests]
     assert [text for batch in batches for text in batch] == [text for texts in requests for text in texts]
     assert all(len(batch) <= 16 for batch in batches) and len(batches) <= 5
+
+
+def test_long_texts_are_read_as_each_request_wants():
+    """Those that want the same are one batch; in the order in which they came."""
+
+    async def scenario(model, recorder):
+        ways = ["truncate", None, "whole", "truncate", "windows"]
+        await asyncio.gather(*(model.answer([str(number)], way) for number, way in enumerate(ways)))
+        return recorder.ways
+
+    batches, ways = serving(scenario)
+    assert batches == [["0", "1"], ["2"], ["3"], ["4"]]
+    assert ways == ["truncate", "whole", "truncate", "windows"]
 
 
 def test_a_request_larger_than_a_batch_goes_alone():
@@ -106,7 +121,7 @@ def test_reload_lets_the_old_one_answer(monkeypatch):
         assert loading.wait(10)
         if source.path == "broken":
             raise ValueError("broken")
-        return Engine(SETTINGS, "2", lambda texts: [{"new": text} for text in texts])
+        return Engine(SETTINGS, "2", lambda texts, way: [{"new": text} for text in texts])
 
     monkeypatch.setattr(batching, "open_engine", open_engine)
 

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from checkpoints import ANNOTATED, REVIEWS, random_checkpoint
@@ -25,8 +26,9 @@ for package in ("starlette", "uvicorn", "httptools"):
     pytest.importorskip(package, reason="the extra `serve` is not installed")
 
 from hf_rnn.onnx.standalone.predictor import Settings
+from hf_rnn.serving import alone, bundle
 from hf_rnn.serving.app import Service
-from hf_rnn.serving.engines import Engine
+from hf_rnn.serving.engines import WAYS, Engine
 from hf_rnn.serving.limits import Limits, RequestError
 from hf_rnn.serving.openapi import ADDRESSES
 from hf_rnn.serving.protocols import InferRequest, Question, StudioTasks, output_tensors, tell, tell_infer, tell_tasks
@@ -36,13 +38,27 @@ TAGGER = {"labels": ["O", "B-PER", "I-PER"], "units": "raw", "word_pooling": "me
 TOKEN = "a-token-of-this-test"
 
 
+SERVE = [sys.executable, "-m", "hf_rnn.commands.cli", "serve"]
+# runs an archive where no module but those of its requirements is there
+ALONE = """
+import runpy, sys
+class Without:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {"torch", "transformers", "huggingface_hub", "onnx", "datasets", "yaml", "safetensors"}:
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, Without())
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
 class Running:
     """A server that runs in a process of its own."""
 
-    def __init__(self, folder, *arguments):
+    def __init__(self, folder, *arguments, command=SERVE):
         self.log = folder / "log.txt"
         environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-        command = [sys.executable, "-m", "hf_rnn.commands.cli", "serve", *map(str, arguments), "--port", "0"]
+        command = [*command, *map(str, arguments), "--port", "0"]
         with open(self.log, "w") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
         for _ in range(1200):
@@ -89,9 +105,9 @@ class Running:
 
 
 @contextmanager
-def running(folder, *arguments):
+def running(folder, *arguments, **more):
     """Run a server for a while."""
-    server = Running(folder, *arguments)
+    server = Running(folder, *arguments, **more)
     try:
         yield server
     finally:
@@ -157,6 +173,65 @@ def test_spans(server, models):
     assert list(detailed) == list(expected[0]) and detailed["intent"] == expected[0]["intent"]
 
 
+def test_texts_that_are_cut_are_told(server, models):
+    """By a header with their number, and each in the details; from a checkpoint and from an exported folder."""
+    long = " ".join(REVIEWS[:40])
+    (cut,) = load(str(models / "classifier")).predict(long)
+    for path in ("/predict", "/models/checkpoint"):
+        found = server.ask(path, {"inputs": ["a", long, "b", long], "parameters": {"details": True, "long_texts": "truncate"}})[1]
+        assert [answer["cut"] for answer in found] == [False, True, False, True]
+        assert found[1]["score"] == pytest.approx(cut["score"], abs=1e-5)
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+        for texts, told in ((["a", long, long], "2"), (["a"], None)):
+            connection.request("POST", path, json.dumps({"inputs": texts}))
+            response = connection.getresponse()
+            response.read()
+            assert response.headers["x-cut-texts"] == told
+        connection.close()
+
+
+def test_long_texts_are_read_as_the_server_and_the_request_say(models, tmp_path):
+    """A request may ask for less than the server reads, in the shapes of Hugging Face and KServe; answers are those of `predict`.
+
+    The server is the archive beside an exported model, in a process without torch and transformers.
+    """
+    long = " ".join(REVIEWS[:40])
+    expected = {way: load(str(models / "classifier"), long_texts=way).predict(long)[0]["score"] for way in WAYS}
+    assert len({round(score, 4) for score in expected.values()}) == 3
+    command = [sys.executable, "-c", ALONE, models / "exported" / "server.pyz"]
+    with running(tmp_path, "--long_texts", "whole", command=command) as server:
+        for way in (*WAYS, None):
+            parameters = {"long_texts": way, "details": True}
+            (found,) = server.ask("/predict", {"inputs": [long], "parameters": parameters})[1]
+            assert found["score"] == pytest.approx(expected[way or "whole"], abs=1e-5)
+            assert found["cut"] == (way == "truncate")
+            tensor = {"name": "text", "shape": [1], "datatype": "BYTES", "data": [long]}
+            told = server.ask("/v2/models/exported/infer", {"inputs": [tensor], "parameters": {"long_texts": way}})[1]
+            assert told["outputs"][1]["data"] == [found["score"]]
+        assert server.ask("/")[1] == page()
+        assert "POST /predict 200" in server.told()
+
+
+def page():
+    """Return the page as it lies in the package."""
+    return (Path(bundle.__file__).parent / "web" / "index.html").read_text()
+
+
+def test_the_archive_holds_the_server_alone(models, tmp_path, capsys, monkeypatch):
+    """The same bytes every time; its requirements are those of the extras; what is no exported folder is refused in a line."""
+    assert bundle.write_server(tmp_path) == ["server.pyz", "requirements-server.txt"]
+    assert (tmp_path / "server.pyz").read_bytes() == (models / "exported" / "server.pyz").read_bytes()
+    project = (Path(__file__).parents[2] / "pyproject.toml").read_text()
+    first, *lines = (tmp_path / "requirements-server.txt").read_text().split("\n")[:-1]
+    assert first == "-r requirements.txt" and all(f'"{line}"' in project for line in lines)
+    assert alone.main([str(models / "tagger")]) == 1
+    assert "is no folder that `hf-rnn export` wrote" in capsys.readouterr().err
+    served = []
+    monkeypatch.setattr(alone, "serve", lambda service, host, port: served.append((list(service.models), service.limits, host, port)))
+    assert alone.main(["--port", "0", "--max_texts", "3"], models / "exported") == 0
+    assert served == [(["exported"], Limits(max_texts=3), "127.0.0.1", 0)]
+
+
 def test_kserve(server):
     """Tensors of labels, scores and spans; what the model takes and gives is told."""
     tensor = {"name": "text", "shape": [2], "datatype": "BYTES", "data": REVIEWS[:2]}
@@ -181,6 +256,8 @@ def test_kserve(server):
         {"inputs": [tensor], "outputs": [{"name": "x"}]},
         {"inputs": [tensor], "id": 1},
         {"inputs": [tensor] * 2},
+        {"inputs": [tensor], "parameters": {"long_texts": []}},
+        {"inputs": [tensor], "parameters": [1]},
     ):
         assert server.ask("/v2/models/reviews/infer", wrong)[0] == 400
 
@@ -190,7 +267,7 @@ def test_outputs_of_other_problems(problem, names):
     """Regression and several labels have tensors of their own, and shapes for Hugging Face."""
     settings = Settings("text-classification", ["a", "b"], problem, None, [], 0, None, None, "right")
     answer = {"text": "x", "prediction": 0.5} if problem == "regression" else {"text": "x", "scores": {"a": 0.2, "b": 0.7}}
-    engine = Engine(settings, "1", lambda texts: [answer] * len(texts))
+    engine = Engine(settings, "1", lambda texts, way: [answer] * len(texts))
     assert list(output_tensors(settings)) == names
     (output,) = tell_infer(InferRequest(["x"], None, None), "m", engine, [answer])["outputs"]
     assert output["data"] == ([0.5] if problem == "regression" else [0.2, 0.7])
@@ -210,7 +287,7 @@ def test_a_label_that_is_not_given():
     """Is an empty text beside what it would have been in a tensor, which annotators are shown; all scores are told as ever."""
     settings = Settings("text-classification", ["a", "b"], None, None, [], 0, None, None, "right", 0.9)
     answer = {"text": "x", "label": None, "best": "b", "score": 0.7, "scores": {"a": 0.3, "b": 0.7}}
-    engine = Engine(settings, "1", lambda texts: [answer] * len(texts))
+    engine = Engine(settings, "1", lambda texts, way: [answer] * len(texts))
     outputs = tell_infer(InferRequest(["x"], None, None), "m", engine, [answer])["outputs"]
     assert {each["name"]: each["data"] for each in outputs} == {"label": [""], "best": ["b"], "score": [0.7], "scores": [0.3, 0.7]}
     assert tell(Question(["x"], False), [answer], settings)[0] == {"label": "b", "score": 0.7}
@@ -284,6 +361,9 @@ def test_what_there_is_is_told(server):
         ("/predict", json.dumps({"inputs": "a" * 200_001}), 413, "may have 200000 characters"),
         ("/predict", "x" * 2_000_000, 413, "may have 1048576 bytes"),
         ("/v2/repository/models/reviews/load", "{}", 403, "Send SIGHUP"),
+        ("/predict", '{"inputs": "a", "long_texts": "all"}', 422, "`long_texts` must be one of truncate, windows, whole"),
+        ("/predict", '{"inputs": "a", "long_texts": "windows"}', 422, "may be truncate here, got windows. The server reads more with"),
+        ("/models/entities", '{"inputs": "a", "long_texts": "whole"}', 422, "a tagger reads all of a text"),
     ],
 )
 def test_wrong_requests(server, path, body, status, message):

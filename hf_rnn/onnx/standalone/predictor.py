@@ -74,8 +74,7 @@ def load(folder: str | Path = HERE, quantized: bool = False, threads: int = 1, l
     folder = Path(folder)
     path = str(folder / (QUANTIZED_FILE if quantized else MODEL_FILE))
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.enable_cpu_mem_arena = False  # what a large batch needed is given back
+    options.intra_op_num_threads, options.enable_cpu_mem_arena = threads, False  # what a large batch needed is given back
     try:
         settings = Settings(**json.loads((folder / SETTINGS_FILE).read_text(encoding="utf-8")))
         settings = replace(settings, long_texts=long_texts or settings.long_texts)
@@ -110,12 +109,13 @@ class Predictor:
         self.settings, self.tokenizer, self.session = settings, tokenizer, session
         self._outputs = [output.name for output in session.get_outputs()]
 
-    def predict(self, texts: Text | Iterable[Text], all_scores: bool = False) -> list[Answer]:
+    def predict(self, texts: Text | Iterable[Text], all_scores: bool = False, tell_cuts: bool = False) -> list[Answer]:
         """Answer texts, in their order; those of similar length together.
 
         Args:
             texts (`str` or `Iterable`): One text or several; each a string, or a list of tokens.
             all_scores (`bool`): Whether a classifier of one label tells the scores of all labels, as `scores`.
+            tell_cuts (`bool`): Whether a classifier tells, as `cut`, of which texts it reads the beginning alone.
 
         Returns:
             `list`: A dictionary for each text. Of a classifier `text` with `label` and `score` (one label), `scores` (several labels)
@@ -128,7 +128,10 @@ class Predictor:
         for rows in _batches([_size(text) for text in given]):
             batch = [given[row] for row in rows]
             if self.settings.task == "text-classification":
-                told = self._classify([_joined(text) for text in batch], all_scores)
+                plain = [_joined(text) for text in batch]
+                logits, are_cut = self._read(plain)
+                told = self._classify(plain, logits, all_scores)
+                told = [{**answer, "cut": is_cut} for answer, is_cut in zip(told, are_cut, strict=True)] if tell_cuts else told
             else:
                 told = self._tag(batch) if self.settings.task == "token-classification" else self._find_spans(batch)
             for row, answer in zip(rows, told, strict=True):
@@ -146,19 +149,19 @@ class Predictor:
         values = dict(zip(self._outputs, self.session.run(None, {"input_ids": ids, "attention_mask": mask}), strict=True))
         return values["logits"], values.get("intent_logits")
 
-    def _read(self, texts: list[str]) -> np.ndarray:
-        """Return the logits of texts (B, C): of the beginning of a long one, or the mean of its windows, weighed by their tokens."""
+    def _read(self, texts: list[str]) -> tuple[np.ndarray, list[bool]]:
+        """Return logits (B, C), of the beginnings of texts and whether there is more, or means of windows, weighed by their tokens."""
         windows = [[encoding, *encoding.overflowing] for encoding in self.tokenizer.encode_batch(texts)]
         if self.settings.long_texts != "windows":
-            return self._run([each[0] for each in windows])[0]
+            return self._run([each[0] for each in windows])[0], [len(each) > 1 for each in windows]
         flat = [window for each in windows for window in each]
         logits = np.concatenate([self._run(flat[place : place + BATCH_TEXTS])[0] for place in range(0, len(flat), BATCH_TEXTS)])
         sizes = np.maximum(1, [[len(window.ids)] for window in flat])
         starts = np.cumsum([0, *map(len, windows)])[:-1]
-        return np.add.reduceat(logits * sizes, starts) / np.add.reduceat(sizes, starts)
+        return np.add.reduceat(logits * sizes, starts) / np.add.reduceat(sizes, starts), [False] * len(texts)
 
-    def _classify(self, texts: list[str], all_scores: bool) -> list[Answer]:
-        logits, labels = self._read(texts), self.settings.labels
+    def _classify(self, texts: list[str], logits: np.ndarray, all_scores: bool) -> list[Answer]:
+        labels = self.settings.labels
         if self.settings.problem == "regression":
             return [{"text": text, "prediction": value} for text, value in zip(texts, logits[:, 0].tolist(), strict=True)]
         if self.settings.problem == "multi_label_classification":
