@@ -6,19 +6,31 @@ import os
 import re
 import signal
 import sys
+import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
 from hf_rnn.commands import cli
 
 # what a run measures of itself
 TIMED = re.compile(r"seconds|runtime|per_second|texts/s|flos|_time")
 # of what hashes say nothing: times of day, seconds and paths stand in it
-UNTOLD = ("training_args.bin", "checksums.json", "study.db", "comparison.*", "curve.png", "tune.*", "learning_curve.*", "optimizer.pt")
+UNTOLD = (
+    "training_args.bin",
+    "checksums.json",
+    "study.db",
+    "settings.tex",
+    "comparison.*",
+    "curve.png",
+    "tune.*",
+    "learning_curve.*",
+    "optimizer.pt",
+)
 WRITES = ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "os.link", "os.symlink")
 
 
@@ -77,6 +89,8 @@ def call(arguments: list[str], folder: Path, moment: Moment | None = None, numbe
             os.dup2(out, 2)
             sys.stdout, sys.stderr = (os.fdopen(each, "w", closefd=False) for each in (1, 2))
             signal.signal(signal.SIGINT, signal.default_int_handler)
+            # that of all forks is one: killed while it draws a bar, a child would hold it for ever
+            tqdm.set_lock(threading.RLock())
             _watch(str(folder), moment, number, count)
             if setup is not None:
                 setup()

@@ -14,7 +14,7 @@ from transformers import AutoModel, AutoModelForCausalLM, AutoModelForMaskedLM
 from ..arguments import DataArguments, LabelledTrainingArguments, LoadArguments
 from ..data.loading import load_config, load_tokenizer
 from ..data.locking import locked
-from ..data.writing import check_output_dir
+from ..data.writing import check_output_dir, staged
 from ..evaluation.comparison import check_comparable, measure_loss
 from ..inference.loading import load
 from ..options import check_given, option, pick, read_arguments
@@ -52,7 +52,7 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
 def _export(arguments: SimpleNamespace) -> dict[str, float]:
     """Write the files, and measure them."""
     # what needs the extra [onnx] is not needed for a help text
-    from ..onnx.export import export_onnx, quantize
+    from ..onnx.export import GRAPHS, export_onnx, quantize
     from ..onnx.runtime import MODEL_FILE, QUANTIZED_FILE
     from ..onnx.standalone import write_predictor
     from ..serving.bundle import write_server
@@ -67,15 +67,20 @@ def _export(arguments: SimpleNamespace) -> dict[str, float]:
         check_comparable(load(name, arguments.trust_remote_code), *columns)
     model = auto_class.from_pretrained(name, dtype=torch.float32, **options).eval()
     folder = Path(arguments.output_dir)
-    measured = {"difference": export_onnx(model, folder)}
     tokenizer = load_tokenizer(name, arguments.trust_remote_code)
-    tokenizer.save_pretrained(folder)
+    with staged(folder, GRAPHS) as stage:
+        measured = {"difference": export_onnx(model, stage)}
+        tokenizer.save_pretrained(stage)
+        answers = task is not None and tokenizer.is_fast
+        beside = write_predictor(model.config, tokenizer, stage) if answers else []
+        served = write_server(stage) if answers else []
+        if arguments.quantize:
+            quantize(stage)
     print(f"Wrote {_describe(folder / MODEL_FILE)}; it differs from PyTorch by {measured['difference']:.1e} at most.")
-    if task is not None and tokenizer.is_fast:
-        print(f"Wrote {', '.join(write_predictor(model.config, tokenizer, folder))}: answers texts without torch.")
-        print(f"Wrote {', '.join(write_server(folder))}: answers texts over HTTP without torch.")
+    if beside:
+        print(f"Wrote {', '.join(beside)}: answers texts without torch.")
+        print(f"Wrote {', '.join(served)}: answers texts over HTTP without torch.")
     if arguments.quantize:
-        quantize(folder)
         print(f"Wrote {_describe(folder / QUANTIZED_FILE)}.")
     if measures:
         full, quantized = (load(str(folder), file_name=file_name) for file_name in (MODEL_FILE, QUANTIZED_FILE))

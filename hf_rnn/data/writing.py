@@ -15,6 +15,8 @@ from .files.readers import DataError
 # what a model is made of
 MODEL_FILES = ("*config.json", "tokenizer.json", "special_tokens_map.json", "*.safetensors", "*.index.json", "*.onnx", "*.py", "README.md")
 
+# where the files of a folder wait until all are there
+STAGE = ".partial"
 
 # what a disk says that takes no more, and bytes with which it is taken for full
 FULL, LEAST_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG), 2**20
@@ -56,6 +58,34 @@ def write_whole(path: str | Path, text: str) -> None:
     """Write a file of text, as `written_whole` does."""
     with written_whole(path) as file:
         file.write(text)
+
+
+@contextmanager
+def staged(folder: str | Path, last: Sequence[str]) -> Iterator[Path]:
+    """Give a folder to write files to that move to another one when the block ends well; what stands there stays until then.
+
+    Files without which nobody takes the folder for whole move last, and old ones of their names go first: a process that is killed
+    between two files leaves no mixture that answers.
+
+    Args:
+        folder (`str`): Folder in which the files will be.
+        last (`Sequence`): Names of those files.
+    """
+    folder = Path(folder)
+    stage = folder / STAGE
+    # that of a process that was killed
+    shutil.rmtree(stage, ignore_errors=True)
+    stage.mkdir(parents=True)
+    try:
+        yield stage
+        for name in last:
+            (folder / name).unlink(missing_ok=True)
+        files = [path.relative_to(stage) for path in sorted(stage.rglob("*")) if path.is_file()]
+        for file in sorted(files, key=lambda file: str(file) in last):
+            (folder / file).parent.mkdir(parents=True, exist_ok=True)
+            os.replace(stage / file, folder / file)
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
 
 
 def check_output_file(path: str, name: str, *inputs: str | None) -> None:

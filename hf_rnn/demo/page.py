@@ -18,7 +18,7 @@ from tokenizers import pre_tokenizers
 from transformers import PreTrainedTokenizerBase
 from transformers.modeling_utils import PreTrainedModel
 
-from ..data.writing import write_whole
+from ..data.writing import staged
 from ..models.tags import can_follow, guess_scheme, split_tag
 from ..onnx.export import export_onnx, quantize
 from ..onnx.runtime import QUANTIZED_FILE
@@ -65,30 +65,27 @@ def write_page(
     Raises:
         ValueError: The model is of another kind, or the packages of the page cannot be had.
     """
-    folder = Path(folder)
     settings = page_settings(model, tokenizer, title, examples)
-    description = browser_tokenizer(json.loads(tokenizer.backend_tokenizer.to_str()))
-    vendored = _vendor(folder)
-    with tempfile.TemporaryDirectory() as work:
-        export_onnx(model, work)
-        quantize(work)
-        shutil.copy(Path(work) / QUANTIZED_FILE, folder / "model.onnx")
-    for name in OWN_FILES:
-        shutil.copy(WEB / name, folder / name)
-    # what a static Space of the Hub wants to be told
-    space = f"---\ntitle: {json.dumps(title, ensure_ascii=False)}\nsdk: static\npinned: false\n---\n"
     written = {
         "settings.json": json.dumps(settings, ensure_ascii=False),
-        "tokenizer.json": json.dumps(description, ensure_ascii=False),
-        "README.md": space,
+        "tokenizer.json": json.dumps(browser_tokenizer(json.loads(tokenizer.backend_tokenizer.to_str())), ensure_ascii=False),
+        # what a static Space of the Hub wants to be told
+        "README.md": f"---\ntitle: {json.dumps(title, ensure_ascii=False)}\nsdk: static\npinned: false\n---\n",
         "index.html": _fill(title, model, card is not None),
     }
     if card is not None:
         # without what only the Hub reads
         text = re.sub(r"\A---\n.*?\n---\n", "", card, flags=re.DOTALL).strip()
         written["card.html"] = page(title, f"<pre>{html.escape(text)}</pre>", "pre { white-space: pre-wrap; overflow-wrap: anywhere }")
-    for name, content in written.items():
-        write_whole(folder / name, content)
+    with staged(folder, ("index.html",)) as stage, tempfile.TemporaryDirectory() as work:
+        vendored = _vendor(stage)
+        export_onnx(model, work)
+        quantize(work)
+        shutil.copy(Path(work) / QUANTIZED_FILE, stage / "model.onnx")
+        for name in OWN_FILES:
+            shutil.copy(WEB / name, stage / name)
+        for name, content in written.items():
+            (stage / name).write_text(content, encoding="utf-8")
     return sorted([*OWN_FILES, *vendored, *written, "model.onnx"])
 
 

@@ -17,6 +17,7 @@ from torch.export import Dim
 from transformers import PreTrainedModel
 from transformers.utils.logging import get_logger
 
+from ..data.writing import replacing, staged
 from ..models.cells import CELLS
 from ..models.pretrained import RnnPreTrainedModel
 from .operators import TRANSLATIONS
@@ -28,6 +29,8 @@ logger = get_logger(__name__)
 # larger than any tensor: all that depends on weights alone is computed once
 NO_LIMIT = 2**40
 TOLERANCE = 1e-5
+# what makes a folder one of an exported model
+GRAPHS = (MODEL_FILE, QUANTIZED_FILE)
 AXES = {0: Dim("batch", min=1, max=2**31), 1: Dim("time", min=1, max=2**31)}
 # some recurrences magnify rounding, in PyTorch too: times its own distance from fp64 that a graph may be off
 ROUNDING = 10
@@ -49,7 +52,8 @@ class _Outputs(nn.Module):
 def export_onnx(model: RnnPreTrainedModel, folder: str | Path) -> float:
     """Write `model.onnx`, with batch and time free, and the config that `runtime` loads it by; check it against PyTorch.
 
-    The file tells nothing of the machine that wrote it.
+    The file tells nothing of the machine that wrote it. Both appear once they are whole and checked; a quantised graph of an earlier
+    model goes.
 
     Args:
         model (`RnnPreTrainedModel`): Any head; exported in fp32.
@@ -63,9 +67,13 @@ def export_onnx(model: RnnPreTrainedModel, folder: str | Path) -> float:
     """
     if not isinstance(model, PreTrainedModel) or model.config.model_type != "hf_rnn":
         raise ValueError(f"Only models of this package can be exported, got {type(model).__name__}. Use optimum for others.")
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     model = copy.deepcopy(model).cpu().float().eval()
+    with staged(folder, GRAPHS) as stage:
+        return _export_checked(model, stage)
+
+
+def _export_checked(model: RnnPreTrainedModel, folder: Path) -> float:
+    """Write graph and config of a model in fp32; return how far they are from it."""
     names = ["last_hidden_state"] if model.base_model is model else ["logits", *(["intent_logits"] if model.config.intents else [])]
     ids = torch.zeros(2, 3, dtype=torch.long)
     path = folder / MODEL_FILE
@@ -77,7 +85,7 @@ def export_onnx(model: RnnPreTrainedModel, folder: str | Path) -> float:
     difference = largest_difference(model, OnnxRnnModel(config, str(path)), names)
     if difference > TOLERANCE and not difference < ROUNDING * largest_difference(model, copy.deepcopy(model).double(), names):
         raise ValueError(
-            f"{path}: the graph differs from PyTorch by {difference:.2g}, more than {TOLERANCE}: are there NaN weights? "
+            f"{path.name}: the graph differs from PyTorch by {difference:.2g}, more than {TOLERANCE}: are there NaN weights? "
             "Otherwise please report it with the config."
         )
     return difference
@@ -181,10 +189,10 @@ def quantize(folder: str | Path) -> None:
     # the quantiser transposes weights and stumbles over the shapes that were noted before
     model.graph.ClearField("value_info")
     _unshare_weights(model)
-    with _quiet():
-        quantize_dynamic(model, folder / QUANTIZED_FILE, weight_type=QuantType.QInt8)
-    _share_weights(folder / QUANTIZED_FILE)
-    _forget_origin(folder / QUANTIZED_FILE)
+    with _quiet(), replacing(folder / QUANTIZED_FILE) as path:
+        quantize_dynamic(model, path, weight_type=QuantType.QInt8)
+        _share_weights(path)
+        _forget_origin(path)
 
 
 def _unshare_weights(model: onnx.ModelProto) -> None:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from ..data.writing import staged
 from ..models.configuration_rnn import RnnConfig
 from ..tasks.decoding import task_of
 from .export import AXES, TOLERANCE, write_graph
@@ -94,9 +95,13 @@ def export_step(model: PreTrainedModel, folder: str | Path) -> float:
         ValueError: The model cannot go along, or the graph computes something else.
     """
     check_goes_along(model.config, type(model).__name__)
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     model = copy.deepcopy(model).cpu().float().eval()
+    with staged(folder, (STEP_FILE,)) as stage:
+        return _export_checked(model, stage)
+
+
+def _export_checked(model: PreTrainedModel, folder: Path) -> float:
+    """Write the graph of a model in fp32; return how far it is from it."""
     name = "last_hidden_state" if model.base_model is model else "logits"
     # (B, T)
     ids = torch.randint(model.config.vocab_size, (3, CHECKED), generator=torch.Generator().manual_seed(0))
@@ -111,7 +116,5 @@ def export_step(model: PreTrainedModel, folder: str | Path) -> float:
     found = torch.cat(parts, 1) if parts[0].dim() == 3 else parts[-1]
     difference = float(((found - whole[name]).abs().max() / whole[name].abs().max().clamp(min=1e-30)).nan_to_num(nan=torch.inf))
     if difference > TOLERANCE:
-        raise ValueError(
-            f"{folder / STEP_FILE}: the graph differs from PyTorch by {difference:.2g}, more than {TOLERANCE}. Please report it."
-        )
+        raise ValueError(f"{STEP_FILE}: the graph differs from PyTorch by {difference:.2g}, more than {TOLERANCE}. Please report it.")
     return difference

@@ -1,7 +1,9 @@
 """Checkpoints to resume from: their checksums, which of them are whole, and which is the last."""
 
 import json
+import os
 import shutil
+import time
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -114,18 +116,35 @@ def resume_point(training: TrainingArguments) -> str | None:
     if found is None:
         logger.warning(f"There is no whole checkpoint in {training.output_dir}: training starts at the beginning.")
     elif training.process_index == 0:
-        _end_saving(Path(found))
+        _end_saving(Path(found), training.save_total_limit)
     return found
 
 
-def _end_saving(folder: Path) -> None:
+def _end_saving(folder: Path, limit: int | None) -> None:
     """End what a run was at when it was killed: the checksums of its last checkpoint, and the removal of older ones."""
     if not (folder / CHECKSUMS).exists():
         write_checksums(folder)
-    for older in _checkpoints(folder.parent)[: _checkpoints(folder.parent).index(folder)]:
-        if _is_removed_in_part(older):
-            logger.warning(f"Removing {older}, of which a run that was killed had removed a part.")
-            shutil.rmtree(older)
+    older = []
+    for each in _checkpoints(folder.parent)[: _checkpoints(folder.parent).index(folder)]:
+        if _is_removed_in_part(each):
+            logger.warning(f"Removing {each}, of which a run that was killed had removed a part.")
+            shutil.rmtree(each)
+        else:
+            older.append(each)
+    best = (_read_json(folder / "trainer_state.json") or {}).get("best_model_checkpoint")
+    removable = [each for each in older if each.name != Path(best or "").name]
+    for each in removable[: max(0, len(older) + 1 - limit)] if limit else ():
+        shutil.rmtree(each)
+
+
+def order_times(folder: Path) -> None:
+    """Let no older checkpoint look newer than one that is about to be written: Trainer keeps the newest by time, and clocks go back."""
+    older = [each for each in _checkpoints(folder.parent) if each != folder]
+    now = time.time()
+    times = [*(each.stat().st_mtime for each in older), now]
+    if times != sorted(times):
+        for age, each in enumerate(reversed(older), 1):
+            os.utime(each, (now - age, now - age))
 
 
 def _is_removed_in_part(folder: Path) -> bool:

@@ -16,7 +16,7 @@ from transformers.trainer_utils import TrainOutput, get_last_checkpoint
 from transformers.utils import logging
 
 from ..sharing import hub
-from .checkpoints import checkpoint_problem, last_complete_checkpoint, write_checksums
+from .checkpoints import checkpoint_problem, last_complete_checkpoint, order_times, write_checksums
 from .regularization import AdversarialEmbeddings
 from .resuming import BATCHING, KeptRates, changed_options, check_shape, describe_changes, one_line, write_options
 from .samplers import LengthGroupedSampler, TokenBudgetSampler, row_lengths
@@ -212,6 +212,7 @@ class RnnTrainer(Trainer):
         if self.args.should_save:
             # first, as older checkpoints are removed before the base class returns
             folder.mkdir(parents=True, exist_ok=True)
+            order_times(folder)
             write_options(folder, self.args, self._offset)
         super()._save_checkpoint(model, trial)
         self.accelerator.wait_for_everyone()

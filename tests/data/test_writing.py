@@ -5,7 +5,7 @@ import os
 import pytest
 
 from hf_rnn.data.files.readers import DataError
-from hf_rnn.data.writing import check_output_dir, check_output_file, written_whole
+from hf_rnn.data.writing import STAGE, check_output_dir, check_output_file, staged, written_whole
 
 
 def test_a_failure_leaves_what_was_there(tmp_path):
@@ -21,6 +21,49 @@ def test_a_failure_leaves_what_was_there(tmp_path):
         assert path.read_text() == "old"
     assert path.read_text() == "new"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def contents(folder):
+    """Return what the files of a folder hold."""
+    return {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_folders_are_whole_or_old(tmp_path, monkeypatch):
+    """Killed at any change, files of two runs never stand beside the one that makes the folder whole; an error changes nothing."""
+    folder = tmp_path / "out"
+
+    def write(version):
+        with staged(folder, ["whole"]) as stage:
+            assert not list(stage.iterdir())
+            (stage / "deep").mkdir()
+            for name in ("a", "deep/b", "whole", "z"):
+                (stage / name).write_text(version)
+
+    def all_of(version):
+        return dict.fromkeys(("a", "deep/b", "whole", "z"), version)
+
+    write("0")
+    assert contents(folder) == all_of("0") and sorted(os.listdir(folder)) == ["a", "deep", "whole", "z"]
+    with pytest.raises(UnicodeEncodeError), staged(folder, ["whole"]) as stage:
+        (stage / "whole").write_text("cut \ud800")
+    assert contents(folder) == all_of("0")
+    replace, unlink = os.replace, type(folder).unlink
+    for changes in range(6):
+        left = iter(range(changes))
+
+        def change(act, left=left):
+            return lambda *values, **options: act(*values, **options) if next(left, None) is not None else os._exit(9)
+
+        if not (child := os.fork()):
+            monkeypatch.setattr(os, "replace", change(replace))
+            monkeypatch.setattr(type(folder), "unlink", change(unlink))
+            write("1")
+            os._exit(0)
+        ended = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        found = {name: text for name, text in contents(folder).items() if not name.startswith(STAGE)}
+        assert ended == (0 if changes == 5 else 9)
+        assert "whole" not in found or found in (all_of("0"), all_of("1"))
+    assert contents(folder) == all_of("1") and not (folder / STAGE).exists()
 
 
 def test_outputs_are_no_models(tmp_path):

@@ -1,8 +1,10 @@
 """Exported graphs compute what PyTorch computes, for every head and layout of rows, and run where transformers expects a model."""
 
+import errno
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import onnx
 import onnxruntime
@@ -59,6 +61,38 @@ def test_constrained_paths(constraints, tmp_path):
     exported = runtime.OnnxRnnForTokenClassification.from_pretrained(tmp_path)
     ids = torch.randint(20, (50, 12))
     assert torch.equal(exported(ids).logits.argmax(-1), model(ids).logits.argmax(-1))
+
+
+def cut(*values, **options):
+    """Write the beginning of a file, as where the disk is full."""
+    next(value for value in values if isinstance(value, Path)).write_bytes(b"cut")
+    raise OSError(errno.ENOSPC, "full")
+
+
+def contents(folder):
+    """Return what the files of a folder hold."""
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_broken_off(tmp_path, monkeypatch):
+    """Where the disk is full in the middle, the earlier export stays; one that ends leaves no int8 graph of the other model."""
+    model = build(RnnForMaskedLM, dtype=torch.float32, num_hidden_layers=1).eval()
+    for name in ("config.json", "model.onnx", "model_quantized.onnx"):
+        (tmp_path / name).write_bytes(b"old")
+    before = contents(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(export, "write_graph", cut)
+        with pytest.raises(OSError, match="full"):
+            export.export_onnx(model, tmp_path)
+    assert contents(tmp_path) == before
+    export.export_onnx(model, tmp_path)
+    assert sorted(contents(tmp_path)) == ["config.json", "model.onnx"]
+    before = contents(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(export, "quantize_dynamic", cut)
+        with pytest.raises(OSError, match="full"):
+            export.quantize(tmp_path)
+    assert contents(tmp_path) == before
 
 
 def test_masked_language_model(tmp_path):

@@ -3,6 +3,7 @@
 import ast
 import json
 import re
+import shutil
 import subprocess
 import sys
 from itertools import chain, repeat
@@ -137,6 +138,30 @@ def test_long_texts_are_cut_where_training_cut_them(exported, tmp_path):
     (found,), (expected,) = runtime.load(path).predict(text), predictor.predict(text)
     assert_same([found], [expected])
     assert found["score"] != pytest.approx(runtime.load(exported[1]).predict(text)[0]["score"], abs=1e-4)
+
+
+WRONG = {
+    "labels": (["a"], list("abcdefghijklmnop"), None, 5),
+    "max_length": (-5, "x", 10**30, 0, 1.5),
+    "pad_id": ("x", 10**30),
+    "truncation_side": ("up",),
+    "task": ("../x",),
+    "threshold": ("x",),
+}
+
+
+@pytest.mark.parametrize("exported", ["one label"], indirect=True)
+def test_settings_that_do_not_fit(exported, tmp_path):
+    """Whatever is wrong in a folder is one line when it is loaded, before anyone asks."""
+    path = Path(shutil.copytree(exported[1], tmp_path / "exported"))
+    settings = json.loads((path / "predictor.json").read_text())
+    for name, values in WRONG.items():
+        for value in values:
+            (path / "predictor.json").write_text(json.dumps({**settings, name: value}))
+            with pytest.raises(ValueError, match=r"exported' is no whole folder of `hf-rnn export`: .*\. Export the model again\.$"):
+                runtime.load(path)
+    (path / "predictor.json").write_text(json.dumps(settings))
+    assert runtime.load(path).predict("a")
 
 
 def test_halves_of_pairs_are_replaced():

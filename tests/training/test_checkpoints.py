@@ -17,12 +17,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from runs import SCRIPTS, reviews
 from safetensors.torch import load_file
+from transformers.trainer_utils import rotate_checkpoints
 
 from hf_rnn.commands import cli, text_classification
 from hf_rnn.reports import writing
 from hf_rnn.tasks import report as task_module
 from hf_rnn.training import finishing, running
-from hf_rnn.training.checkpoints import CHECKPOINT_FILES, CHECKSUMS, checkpoint_problem, last_complete_checkpoint
+from hf_rnn.training.checkpoints import (
+    CHECKPOINT_FILES,
+    CHECKSUMS,
+    _end_saving,
+    checkpoint_problem,
+    last_complete_checkpoint,
+    order_times,
+    write_checksums,
+)
+from hf_rnn.training.resuming import OPTIONS
 
 SHORT = ["--max_train_samples", "160", "--per_device_train_batch_size", "16", "--save_total_limit", "99"]
 
@@ -61,6 +71,43 @@ def test_damaged_files_are_found(run, damage):
         (last / name).write_bytes(content)
     (last / CHECKSUMS).write_bytes(DAMAGES[damage]((last / CHECKSUMS).read_bytes()))
     assert checkpoint_problem(last)
+
+
+def checkpoints(folder, *steps):
+    """Make folders of checkpoints that nothing is written in."""
+    for step in steps:
+        (folder / f"checkpoint-{step}").mkdir()
+        for name in (*CHECKPOINT_FILES, OPTIONS):
+            (folder / f"checkpoint-{step}" / name).write_text("{}")
+        write_checksums(folder / f"checkpoint-{step}")
+    return [folder / f"checkpoint-{step}" for step in steps]
+
+
+@pytest.mark.parametrize("times", [(7200, 3600, 0), (0, 7200, 0), (-7200, -3600, 0)])
+def test_clocks_that_go_back(times, tmp_path):
+    """Trainer removes the oldest by time: that is the one of the fewest steps, whatever the clock said."""
+    folders = checkpoints(tmp_path, 1, 2, 10)
+    for folder, later in zip(folders, times, strict=True):
+        os.utime(folder, (time.time() + later,) * 2)
+    order_times(folders[-1])
+    rotate_checkpoints(str(tmp_path), 2, use_mtime=True)
+    assert sorted(os.listdir(tmp_path)) == ["checkpoint-10", "checkpoint-2"]
+
+
+@pytest.mark.parametrize(
+    ("limit", "best", "kept"),
+    [(None, None, (1, 2, 3, 4)), (1, None, (4,)), (2, None, (3, 4)), (1, 2, (2, 4)), (3, 1, (1, 3, 4)), (9, None, (1, 2, 3, 4))],
+)
+def test_removal_is_ended(limit, best, kept, tmp_path):
+    """A run that was killed before it removed older checkpoints does so when it goes on,; a half-written newer one does not count."""
+    *_, last, _ = checkpoints(tmp_path, 1, 2, 3, 4, 5)
+    (tmp_path / "checkpoint-5" / "optimizer.pt").unlink()
+    (tmp_path / "checkpoint-5" / CHECKSUMS).unlink()
+    state = {"best_model_checkpoint": best and f"elsewhere/checkpoint-{best}"}
+    (last / "trainer_state.json").write_text(json.dumps(state))
+    (last / CHECKSUMS).unlink()
+    _end_saving(last, limit)
+    assert sorted(os.listdir(tmp_path)) == [f"checkpoint-{step}" for step in (*kept, 5)]
 
 
 def test_checkpoints_without_checksums(run):

@@ -9,7 +9,7 @@ import json
 import re
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -76,14 +76,14 @@ def load(folder: str | Path = HERE, quantized: bool = False, threads: int = 1, l
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.enable_cpu_mem_arena = threads, False  # what a large batch needed is given back
     try:
-        settings = Settings(**json.loads((folder / SETTINGS_FILE).read_text(encoding="utf-8")))
-        settings = replace(settings, long_texts=long_texts or settings.long_texts)
+        settings = Settings(**json.loads((folder / SETTINGS_FILE).read_bytes()) | ({"long_texts": long_texts} if long_texts else {}))
         tokenizer = Tokenizer.from_file(str(folder / TOKENIZER_FILE))
+        limit_texts(tokenizer, settings)
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        Predictor(settings, tokenizer, session).predict(["", "a b"])  # what does not fit together shows here
     except Exception as error:  # the libraries raise nothing narrower
         reason = " ".join(str(error).split())[:200]
         raise ValueError(f"{str(folder)!r} is no whole folder of `hf-rnn export`: {reason}. Export the model again.") from error
-    limit_texts(tokenizer, settings)
     return Predictor(settings, tokenizer, session)
 
 
@@ -147,6 +147,9 @@ class Predictor:
             ids[row, : len(encoding.ids)] = encoding.ids
             mask[row, : len(encoding.ids)] = 1
         values = dict(zip(self._outputs, self.session.run(None, {"input_ids": ids, "attention_mask": mask}), strict=True))
+        sizes = [values[name].shape[-1] for name in ("logits", "intent_logits") if name in values]
+        if sizes != [len(names) for names in (self.settings.labels, self.settings.intents)][: len(sizes)]:
+            raise ValueError(f"the graph has {sizes} outputs, {SETTINGS_FILE} names of others")
         return values["logits"], values.get("intent_logits")
 
     def _read(self, texts: list[str]) -> tuple[np.ndarray, list[bool]]:
