@@ -66,7 +66,8 @@ def export_onnx(model: RnnPreTrainedModel, folder: str | Path) -> float:
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     model = copy.deepcopy(model).cpu().float().eval()
-    names = ["last_hidden_state"] if model.base_model is model else ["logits", *(["intent_logits"] if model.config.intents else [])]
+    more = {"intent_logits": model.config.intents, "outside": model.config.outside}
+    names = ["last_hidden_state"] if model.base_model is model else ["logits", *(name for name, is_there in more.items() if is_there)]
     ids = torch.zeros(2, 3, dtype=torch.long)
     path = folder / MODEL_FILE
     write_graph(_Outputs(model, names), {"input_ids": ids, "attention_mask": torch.ones_like(ids)}, (AXES, AXES), names, path)
