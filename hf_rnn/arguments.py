@@ -116,6 +116,11 @@ class DataArguments:
         "Rows that the model to go on from has learnt, to be learnt again beside new ones, so that it does not forget them.",
         aliases=["--replay"],
     )
+    outside_file: str | None = option(
+        "Texts that have none of the labels, to tell others like them by; implies --outside 0.05. Without it --outside learns from the "
+        "training rows alone.",
+    )
+    weight_column_name: str | None = option("Column of numbers: how much each training row counts beside others.")
     text_column_name: str | None = option("Column of texts or of lists of tokens.", essential=True)
     label_column_name: str | None = option("Column of labels or of lists of tags.", essential=True)
     intent_column_name: str | None = option("Column of a class for each whole sentence, for a tagger to learn beside the tags.")
@@ -296,10 +301,19 @@ class LabelledTrainingArguments(RnnTrainingArguments):
         "Precision to promise, such as 0.97: answers whose scores the validation rows do not show to be right so often are left to people.",
         within="(0, 1)",
     )
+    outside: float | None = option(
+        "Lets answers of a classifier tell how unlike its training rows a text is: the share of rows like the validation rows that may be "
+        "taken for none of the labels, such as 0.05, and have a null label then.",
+        within="(0, 1)",
+    )
     logit_adjustment: float | None = option(
         "How far a classifier's linear model favours rare classes: its logits less so much of the logarithm of each class's share of rows; "
         "0 for not at all. By default 0.75 where the largest class has ten times the rows of the smallest.",
         within="[0, 2]",
+    )
+    class_weights: str | None = option(
+        "How much rows of each class count in losses: balanced (all classes alike), none, or numbers by label as JSON, such as "
+        "'{\"spam\": 3}'. By default none: see --logit_adjustment."
     )
     # names of labels are an option of the data; those of encoded columns follow from the task
     label_names: list[str] | None = field(default=None, init=False)

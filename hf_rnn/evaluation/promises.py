@@ -66,10 +66,12 @@ def find_promise(answers: ScoredAnswers, precision: float, confidence: float = C
     """
     order = np.argsort(-answers.scores, kind="stable")
     scores, right = answers.scores[order], np.cumsum(answers.right[order])
+    # those without a score are last, and in no walk
+    known = scores[scores >= 0]
     level = 1 - (1 - confidence) / len(STARTS)
     fewest, kept = answers_needed(precision, level), 0
     for start in STARTS:
-        counts = _walk(scores, max(fewest, math.ceil(start * len(scores))))
+        counts = _walk(known, max(fewest, math.ceil(start * len(known))))
         holds = lower_bound(right[counts - 1], counts, level) >= precision
         passed = counts[: len(counts) if holds.all() else holds.argmin()]
         kept = max(kept, *passed.tolist(), 0)

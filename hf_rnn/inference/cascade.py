@@ -19,6 +19,10 @@ def check_cascades(decoder: Decoder) -> None:
             f"`cascade` needs a classifier of one label with a linear part beside its recurrence, got {got}"
             f"{' without one' if isinstance(decoder, ClassDecoder) else ''}. Leave it out, or train with --linear_size."
         )
+    if decoder.has_outside:
+        raise ValueError(
+            "`cascade` does not go with a model that tells texts of none of its labels, which takes the whole model. Leave it out."
+        )
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,9 @@ class Predictor:
             and `spans` as pipelines give them (`start`, `end`, `entity_group`, `score`, `word`), and `intent` if the model has any.
             A tagger of raw text gives `text` and `spans`, and for a list of tokens, which it reads joined by spaces, `tokens` and
             their BIO `tags`.
-            Below a threshold the `label` is None, `best` says what it would have been, and spans are left out.
+            Below a threshold the `label` is None, `best` says what it would have been, and spans are left out. A classifier that was
+            trained to tell texts of none of its labels says how unlike its training rows a text is, `outside`; from 0.5 on the `label`
+            is None too, unless `threshold` is 0.
 
         Raises:
             ValueError: What is given, or one of its texts, is none of these; says which and of what type.
@@ -98,7 +100,7 @@ class Predictor:
     def logits_of(self, ids: list[list[int]], batch_size: int = 256) -> Tensor:
         """Return what a classifier makes of rows of ids: logits (B, C)."""
         assert isinstance(self.decoder, TextDecoder)
-        return _logits_of(self.decoder, ids, batch_size)
+        return _outputs_of(self.decoder, ids, batch_size)[:, : len(self.decoder.labels)]
 
     def stream(self, chunks: Iterable[str]) -> Iterator[dict[str, Any]]:
         """Answer one text while it comes, chunk by chunk; a token costs the same however long the text is.
@@ -130,15 +132,19 @@ def _answer(decoder: Decoder, texts: list[Text], batch_size: int, cascade: Casca
     windows = decoder.encode(texts) if isinstance(decoder, TextDecoder) else None
     if isinstance(decoder, TextDecoder) and windows is not None:
         ids = list(chain.from_iterable(windows))
-        logits = torch.zeros(len(ids), len(decoder.labels))
+        outputs: Tensor | None = None
         left = list(range(len(ids)))
         if cascade is not None and isinstance(decoder, ClassDecoder):
-            logits, is_sure = cascade.logits(decoder, ids, batch_size)
+            outputs, is_sure = cascade.logits(decoder, ids, batch_size)
             # what has several windows is long enough for the recurrence
             is_short = [len(each) == 1 for each in windows for _ in each]
             left = [row for row in left if not (is_sure[row] and is_short[row])]
-        logits[left] = _logits_of(decoder, [ids[row] for row in left], batch_size)
-        pooled = pool_windows(logits, list(map(len, windows)), torch.tensor(list(map(len, ids))))
+        rest = _outputs_of(decoder, [ids[row] for row in left], batch_size)
+        if outputs is None:
+            outputs = rest
+        else:
+            outputs[left] = rest
+        pooled = pool_windows(outputs, list(map(len, windows)), torch.tensor(list(map(len, ids))))
         return decoder.tell(texts, pooled)
     answers: list[dict[str, Any]] = [{}] * len(texts)
     for rows in batches([size(text) for text in texts], batch_size, BATCH_CHARACTERS):
@@ -147,9 +153,9 @@ def _answer(decoder: Decoder, texts: list[Text], batch_size: int, cascade: Casca
     return answers
 
 
-def _logits_of(decoder: TextDecoder, ids: list[list[int]], batch_size: int) -> Tensor:
-    """Return the logits (B, C) of rows of ids."""
-    logits = torch.zeros(len(ids), len(decoder.labels))
+def _outputs_of(decoder: TextDecoder, ids: list[list[int]], batch_size: int) -> Tensor:
+    """Return the outputs of rows of ids: logits (B, C), and how unlike the training rows they are where the model tells that."""
+    outputs = torch.zeros(len(ids), len(decoder.labels) + decoder.has_outside)
     for rows in batches(list(map(len, ids)), batch_size, BATCH_PIECES):
-        logits[rows] = decoder.logits_of_ids([ids[row] for row in rows])
-    return logits
+        outputs[rows] = decoder.outputs_of_ids([ids[row] for row in rows])
+    return outputs

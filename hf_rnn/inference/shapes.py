@@ -14,7 +14,7 @@ from ..tasks.grouping import group_spans
 LIKELY = 0.5
 # what answers may hold, by what models answer with
 FIELDS = {
-    "label": ("text", "label", "score", "scores", "best"),
+    "label": ("text", "label", "score", "scores", "best", "outside"),
     "labels": ("text", "labels", "scores"),
     "number": ("text", "prediction"),
     **dict.fromkeys(("tags", "spans"), ("text", "tokens", "tags", "spans", "intent")),

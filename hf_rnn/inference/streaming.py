@@ -24,13 +24,13 @@ TRIES = 4
 
 def check_reads_along(config: PreTrainedConfig) -> None:
     """Raise a ValueError if what a model says of a text depends on what comes later, in a way that no running sum makes up for."""
-    needed = {"bidirectional": False, "linear_size": 0, "ngram_vocab_size": 0, "use_crf": False, "intents": None}
+    needed = {"bidirectional": False, "linear_size": 0, "ngram_vocab_size": 0, "use_crf": False, "intents": None, "outside": None}
     # models of others have no such fields
     found = next((name for name, value in needed.items() if (getattr(config, name, True) or value) != value), None)
     if found is not None:
         raise ValueError(
             f"`stream` needs a model that reads one way and sees nothing that comes later, got {found}={getattr(config, found, None)!r}. "
-            "Train with --bidirectional false --linear_size 0 --ngram_vocab_size 0, a tagger with --use_crf false too."
+            "Train with --bidirectional false --linear_size 0 --ngram_vocab_size 0, without --outside, a tagger with --use_crf false."
         )
 
 

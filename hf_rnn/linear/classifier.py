@@ -72,11 +72,17 @@ FROM_LABELS, TAUGHT = Prior(), Prior(recurrence=1.0)
 
 
 def fit_regression(
-    design: csr_matrix, labels: np.ndarray, penalty: float, num_labels: int, name: str = "The linear model"
+    design: csr_matrix,
+    labels: np.ndarray,
+    penalty: float,
+    num_labels: int,
+    name: str = "The linear model",
+    sample_weights: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return weights (K, C) and biases (C,) of a logistic regression; a class that no row has is never the answer.
 
-    Its losses are those of scikit-learn: the sum of the cross entropies, and half the squares of the weights, over `penalty`.
+    Its losses are those of scikit-learn: the sum of the cross entropies, each times the weight of its row (N,) if there are weights, and
+    half the squares of the weights, over `penalty`.
     """
     weight = np.zeros((design.shape[1], num_labels), dtype=np.float32)
     bias: np.ndarray = np.full(num_labels, ABSENT, dtype=np.float32)
@@ -86,7 +92,7 @@ def fit_regression(
         return weight, bias
     # one column tells the second class from the first
     classes = 1 if len(present) == 2 else len(present)
-    objective = regression_loss(design, targets, penalty, classes)
+    objective = regression_loss(design, targets, penalty, classes, sample_weights)
     found = minimize(objective, torch.zeros((design.shape[1] + 1) * classes), 1 / penalty, len(labels), name).view(-1, classes).numpy()
     if classes == 1:
         found = found * np.array([-0.5, 0.5], dtype=np.float32)
@@ -94,22 +100,29 @@ def fit_regression(
     return weight, bias
 
 
-def regression_loss(design: csr_matrix, targets: np.ndarray, penalty: float, classes: int) -> Objective:
+def regression_loss(
+    design: csr_matrix, targets: np.ndarray, penalty: float, classes: int, sample_weights: np.ndarray | None = None
+) -> Objective:
     """Return the loss of a logistic regression by its weights and biases, ((K + 1) C,), with its gradient; one class is one of two."""
     design = hstack([design, np.ones((len(targets), 1))], format="csr", dtype=np.float32)
     rows, columns = sparse_tensor(design), sparse_tensor(design.T.tocsr())
     wanted = torch.tensor(targets)[:, None]
+    # (N, 1)
+    counts = None if sample_weights is None else torch.tensor(sample_weights, dtype=torch.float32)[:, None]
 
     def objective(point: Tensor) -> tuple[float, Tensor]:
         table = point.view(-1, classes)
         logits = rows @ table
         if classes == 1:
-            loss = (nn.functional.softplus(logits) - wanted * logits).double().sum()
+            losses = nn.functional.softplus(logits) - wanted * logits
             errors = logits.sigmoid() - wanted
         else:
             logs = logits.log_softmax(1)
-            loss = -logs.gather(1, wanted).double().sum()
+            losses = -logs.gather(1, wanted)
             errors = logs.exp_().scatter_add_(1, wanted, torch.full(wanted.shape, -1.0))
+        if counts is not None:
+            losses, errors = losses * counts, errors * counts
+        loss = losses.double().sum()
         gradient = columns @ errors
         gradient[:-1].add_(table[:-1], alpha=1 / penalty)
         return float(loss + squares(table[:-1]) / (2 * penalty)), gradient.flatten()
@@ -126,7 +139,9 @@ def sparse_tensor(matrix: csr_matrix) -> Tensor:
         return torch.sparse_csr_tensor(*parts, size=matrix.shape)
 
 
-def choose_penalty(kinds: list[csr_matrix], labels: np.ndarray, num_labels: int, folds: int = FOLDS) -> float:
+def choose_penalty(
+    kinds: list[csr_matrix], labels: np.ndarray, num_labels: int, folds: int = FOLDS, sample_weights: np.ndarray | None = None
+) -> float:
     """Return the penalty with the least cross entropy on held-out folds of enough rows, all five of them or fewer.
 
     Args:
@@ -134,23 +149,39 @@ def choose_penalty(kinds: list[csr_matrix], labels: np.ndarray, num_labels: int,
         labels (`np.ndarray`): Class ids, (N,).
         num_labels (`int`): Number of classes.
         folds (`int`): How many of them.
+        sample_weights (`np.ndarray`, *optional*): Weights of rows, (N,).
     """
     rows = np.random.default_rng(0).permutation(len(labels))[:ENOUGH_ROWS]
     kinds, labels = [kind[rows] for kind in kinds], labels[rows]
+    counts = None if sample_weights is None else sample_weights[rows]
     losses = dict.fromkeys(PENALTIES, 0.0)
     for train, held_out in list(KFold(min(FOLDS, len(rows))).split(rows))[:folds] if len(rows) > 1 else []:
-        own = [kind[train] for kind in kinds]
-        weights = telling_weights(own, labels[train])
-        design, asked = weigh_columns(own, weights), weigh_columns([kind[held_out] for kind in kinds], weights)
+        own, theirs = (None, None) if counts is None else (counts[train], counts[held_out])
+        known = [kind[train] for kind in kinds]
+        weights = telling_weights(known, labels[train])
+        design, asked = weigh_columns(known, weights), weigh_columns([kind[held_out] for kind in kinds], weights)
         for penalty in PENALTIES:
-            weight, bias = fit_regression(design, labels[train], penalty, num_labels)
-            losses[penalty] += cross_entropy(asked @ weight + bias, labels[held_out])
+            weight, bias = fit_regression(design, labels[train], penalty, num_labels, sample_weights=own)
+            losses[penalty] += cross_entropy(asked @ weight + bias, labels[held_out], theirs)
     return min(PENALTIES, key=lambda penalty: losses[penalty])
 
 
-def cross_entropy(logits: np.ndarray, labels: np.ndarray) -> float:
-    """Return the summed cross entropy of logits (N, C)."""
-    return float(-log_softmax(logits, axis=1)[np.arange(len(labels)), labels].sum())
+def cross_entropy(logits: np.ndarray, labels: np.ndarray, sample_weights: np.ndarray | None = None) -> float:
+    """Return the summed cross entropy of logits (N, C), of rows with weights (N,) if there are any."""
+    losses = -log_softmax(logits, axis=1)[np.arange(len(labels)), labels]
+    return float((losses if sample_weights is None else losses * sample_weights).sum())
+
+
+def weights_of(rows: Dataset) -> np.ndarray | None:
+    """Return the weights of rows (N,), if they have any; one without a weight, as held-out rows are, has the mean one of its class."""
+    if "sample_weights" not in rows.column_names:
+        return None
+    weights, labels = np.array(rows["sample_weights"], dtype=float), np.array(rows["labels"])
+    for label in np.unique(labels[np.isnan(weights)]):
+        own = labels == label
+        known = weights[own & ~np.isnan(weights)]
+        weights[own & np.isnan(weights)] = known.mean() if len(known) else 1.0
+    return weights
 
 
 def choose_factors(loss: Callable[[np.ndarray], float], prior: Prior) -> np.ndarray:
@@ -248,7 +279,7 @@ class ClassifierFit:
         """Return the path for some rows; None if that would take too long."""
         if self.is_left_out:
             return None
-        classes, labels = self.model.config.num_labels, np.array(rows["labels"])
+        classes, labels, counts = self.model.config.num_labels, np.array(rows["labels"]), weights_of(rows)
         path, kinds = self._features(rows)
         if self.penalty is None:
             values, features = sum(kind.nnz for kind in kinds), len(path.keys)
@@ -259,11 +290,11 @@ class ClassifierFit:
                 self._shorten(most, features)
                 path, kinds = self._features(rows)
             folds = self._folds(len(rows), values, features)
-            self.penalty = choose_penalty(kinds, labels, classes, folds) if folds else USUAL_PENALTY
+            self.penalty = choose_penalty(kinds, labels, classes, folds, counts) if folds else USUAL_PENALTY
         weights = telling_weights(kinds, labels)
         design = weigh_columns(kinds, weights)
         path.idf[1:] *= torch.tensor(weights, dtype=torch.float32)
-        weight, bias = fit_regression(design, labels, self.penalty, classes)
+        weight, bias = fit_regression(design, labels, self.penalty, classes, sample_weights=counts)
         if (shift := class_shift(labels, classes, self.adjustment)) is not None:
             bias = (bias - shift).astype(np.float32)
         path.weight[1:], path.bias[:] = torch.tensor(weight), torch.tensor(bias)

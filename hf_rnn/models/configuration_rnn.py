@@ -86,7 +86,10 @@ class RnnConfig(PreTrainedConfig):
         promise (`dict`, *optional*): Which answers are given: those with a score of `"threshold"` at least, of which a share of
             `"precision"` at least is right with the probability `"confidence"`; so found on `"rows"` held-out answers, of which a share
             of `"answered"` was given.
-        long_texts (`str`, *optional*): What a classifier makes of texts that are longer than its tokenizer allows: `"truncate"` reads their
+        outside (`dict`, *optional*): How unlike the training rows a text is, for a classifier of one label: `"centre"` and `"scale"` of
+            its numbers (see `outside_numbers`), `"weights"` of their terms, the sum from which on it belongs to none of the classes,
+            `"border"`, and the share of held-out rows that are beyond it, `"share"`.
+        long_texts (`str`, *optional*): What a classifier make of texts that are longer than its tokenizer allows: `"truncate"` reads their
             beginning, `"windows"` all of them by windows that overlap, `"whole"` all of them in one go.
         pad_token_id (`int`, *optional*): Row of the embedding that stays zero.
         bos_token_id, eos_token_id (`int`, *optional*): Tokens that begin and end a text of a causal language model.
@@ -102,7 +105,7 @@ class RnnConfig(PreTrainedConfig):
 
     model_type = "hf_rnn"
     # Trainer need not gather states with the logits
-    keys_to_ignore_at_inference: ClassVar[list[str]] = ["state", "hidden_states"]
+    keys_to_ignore_at_inference: ClassVar[list[str]] = ["state", "hidden_states", "outside"]
 
     vocab_size: int = 16000
     embedding_size: int = 256
@@ -126,6 +129,7 @@ class RnnConfig(PreTrainedConfig):
     intents: list[str] | tuple[str, ...] | None = None
     columns: dict[str, str] | None = None
     promise: dict[str, float | int] | None = None
+    outside: dict[str, float | int | list[float | int]] | None = None
     long_texts: str | None = None
     pad_token_id: int | None = 0
     bos_token_id: int | None = None
@@ -240,6 +244,20 @@ class RnnConfig(PreTrainedConfig):
             raise ValueError(
                 f"`promise` must hold a `threshold`, and {', '.join(PROMISED)} in [0, 1], got {str(promise)[:80]}. "
                 "Train with --promise, or leave it out."
+            )
+
+    def validate_outside(self) -> None:
+        """Check that what tells rows of no class holds all that it needs, as positive as it must be."""
+        outside = self.outside
+        if outside is None:
+            return
+        count, border = 4 if self.linear_size else 2, outside.get("border")
+        lists = [value if isinstance(value := outside.get(name), list) else [] for name in ("centre", "scale", "weights")]
+        is_positive = isinstance(border, (int, float)) and border > 0 and all(value > 0 for value in lists[1])
+        if [len(each) for each in lists] != [count] * 3 or not is_positive or min(lists[2]) < 0:
+            raise ValueError(
+                f"`outside` must hold lists of {count} numbers, `centre`, `scale` (above 0) and `weights` (not below 0), and a `border` "
+                f"above 0, got {str(outside)[:80]}. Train with --outside, or leave it out."
             )
 
     def validate_crf(self) -> None:

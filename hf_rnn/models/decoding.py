@@ -7,13 +7,19 @@ from .crf import LinearChainCRF, dense_positions
 from .masked import Compaction, take_positions
 
 
-def crf_loss(crf: LinearChainCRF, emissions: Tensor, labels: Tensor, num_items: Tensor | int | None) -> Tensor:
-    """Return the negative log-likelihood of tags (B, T), -100 off the first pieces of words, per word or divided by `num_items`."""
+def crf_loss(
+    crf: LinearChainCRF, emissions: Tensor, labels: Tensor, num_items: Tensor | int | None, weights: Tensor | None = None
+) -> Tensor:
+    """Return the negative log-likelihood of tags (B, T), -100 off the first pieces of words, per word or divided by `num_items`.
+
+    Weights (B,) say how much each row counts in the sum.
+    """
     # (B, W): the labelled positions, first pieces of words, side by side
     labelled = labels != -100
     dense = dense_positions(labelled)
     tags = labels.gather(1, dense)
-    total = -crf.log_likelihood(take_positions(emissions, dense), tags, labelled.sum(1)).sum()
+    likelihood = crf.log_likelihood(take_positions(emissions, dense), tags, labelled.sum(1))
+    total = -(likelihood if weights is None else likelihood * weights.to(likelihood.dtype)).sum()
     return total / (labelled.sum().clamp(min=1) if num_items is None else num_items)
 
 

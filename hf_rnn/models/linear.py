@@ -80,8 +80,11 @@ class LinearPath(LinearTable):
 
     def weigh(self, keys: Tensor) -> tuple[Tensor, Tensor]:
         """Return the different known features among keys (B, N), and their values in a vector of length 1, (B, N) each; 0 for none."""
+        return self._weigh(self.look_up(keys))
+
+    def _weigh(self, found: Tensor) -> tuple[Tensor, Tensor]:
         # equal features stand side by side: each run becomes one feature with a count
-        found = self.look_up(keys).sort(1).values
+        found = found.sort(1).values
         starts = (found != found.roll(1, 1)) | (torch.arange(found.shape[1], device=found.device) == 0)
         run = starts.cumsum(1) - 1
         counts = torch.zeros_like(found).scatter_add(1, run, torch.ones_like(found))
@@ -95,14 +98,35 @@ class LinearPath(LinearTable):
         Raises:
             ValueError: There are no ids.
         """
+        return self.read(input_ids, mask)[0]
+
+    def read(self, input_ids: Tensor | None, mask: Tensor, is_judged: bool = False) -> tuple[Tensor, Tensor | None]:
+        """Return logits (B, C) and, if it is asked for, how rare the words and the n-grams of characters of rows are, (B, 2).
+
+        That is the mean of their inverse document frequencies, where what is not known counts as the rarest that is.
+
+        Raises:
+            ValueError: There are no ids.
+        """
         if input_ids is None:
             raise ValueError("`linear_size` needs `input_ids` to know the words of a row, got `inputs_embeds`. Set linear_size=0.")
-        logits = self.bias.to(self._dtype)
+        logits, surprises = self.bias.to(self._dtype), []
         for keys in self.features(input_ids, mask):
-            features, values = self.weigh(keys)
+            found = self.look_up(keys)
+            features, values = self._weigh(found)
             # not as a product of matrices, which autocast would round: (B, N, C) -> (B, C)
             logits = logits + (values.unsqueeze(2) * self.weight[features]).sum(1)
-        return logits
+            if is_judged:
+                surprises.append(self._surprise(found, keys != UNUSED_KEY))
+        return logits, torch.stack(surprises, dim=1) if is_judged else None
+
+    def _surprise(self, found: Tensor, exists: Tensor) -> Tensor:
+        """Return the mean inverse document frequency (B,) of the features of rows (B, N), 0 where they are not known."""
+        idf = self.idf.to(self._dtype)
+        rarest = idf.amax(0)
+        total = (torch.where(found != 0, idf[found], rarest) * exists).sum(1)
+        # what has no features at all is as rare as can be
+        return torch.where(exists.any(1), total / exists.sum(1).clamp(min=1), rarest)
 
 
 class LinearEmissions(LinearTable):

@@ -5,25 +5,41 @@ from torch import Tensor, nn
 from .configuration_rnn import RnnConfig
 
 
-def sequence_loss(logits: Tensor, labels: Tensor, config: RnnConfig, num_items: Tensor | int | None) -> Tensor:
-    """Return the loss of logits (B, C) by `config.problem_type`, which is set from the labels on first use, as in transformers."""
+def sequence_loss(
+    logits: Tensor, labels: Tensor, config: RnnConfig, num_items: Tensor | int | None, weights: Tensor | None = None
+) -> Tensor:
+    """Return the loss of logits (B, C) by `config.problem_type`, which is set from the labels on first use, as in transformers.
+
+    Weights say how much each row (B,), or each of several labels of a row (B, C), counts in the sum.
+    """
     if config.problem_type is None:
         is_integer = not labels.is_floating_point()
         single = "single_label_classification" if is_integer else "multi_label_classification"
         config.problem_type = "regression" if logits.shape[1] == 1 else single
     if config.problem_type == "single_label_classification":
-        return cross_entropy(logits, labels.view(-1), num_items)
+        return cross_entropy(logits, labels.view(-1), num_items, weights)
     target = labels.to(logits.dtype).view_as(logits)
     if config.problem_type == "regression":
-        total = nn.functional.mse_loss(logits, target, reduction="sum")
+        total = _weigh(nn.functional.mse_loss(logits, target, reduction="none"), weights).sum()
         return total / (max(labels.numel(), 1) if num_items is None else num_items)
     # rows without labels, which a teacher alone answers, have -100
     counted = target != -100
     losses = nn.functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
-    return losses.masked_fill(~counted, 0.0).sum() / (counted.sum().clamp(min=1) if num_items is None else num_items)
+    return _weigh(losses, weights).masked_fill(~counted, 0.0).sum() / (counted.sum().clamp(min=1) if num_items is None else num_items)
 
 
-def cross_entropy(logits: Tensor, labels: Tensor, num_items: Tensor | int | None) -> Tensor:
-    """Return the cross entropy of (M, C) against (M,), summed and divided by `num_items` or the number of labels not -100."""
-    total = nn.functional.cross_entropy(logits.float() if logits.dtype.itemsize < 4 else logits, labels, reduction="sum")
+def _weigh(losses: Tensor, weights: Tensor | None) -> Tensor:
+    """Return losses (B, C) times the weights of rows, (B,), or of each label, (B, C)."""
+    if weights is None:
+        return losses
+    return losses * (weights.unsqueeze(1) if weights.dim() == 1 else weights).to(losses.dtype)
+
+
+def cross_entropy(logits: Tensor, labels: Tensor, num_items: Tensor | int | None, weights: Tensor | None = None) -> Tensor:
+    """Return the cross entropy of (M, C) against (M,), summed, with weights (M,), and divided by `num_items` or the labels not -100."""
+    logits = logits.float() if logits.dtype.itemsize < 4 else logits
+    if weights is None:
+        total = nn.functional.cross_entropy(logits, labels, reduction="sum")
+    else:
+        total = (nn.functional.cross_entropy(logits, labels, reduction="none") * weights.to(logits.dtype)).sum()
     return total / ((labels != -100).sum().clamp(min=1) if num_items is None else num_items)

@@ -26,6 +26,7 @@ from .linear import LinearEmissions, LinearPath
 from .losses import cross_entropy, sequence_loss
 from .masked import take_positions  # noqa: F401
 from .onednn import onednn_lstm  # noqa: F401
+from .outside import outside_numbers, outside_score
 from .packing import Packing  # noqa: F401
 from .piece_tags import PieceTags, WordTags
 from .pieces import BYTE_MARK, SPACE, WORD_MARK
@@ -150,27 +151,34 @@ class RnnForSequenceClassification(RnnPreTrainedModel):
         state: Tensor | None = None,
         labels: Tensor | None = None,
         num_items_in_batch: Tensor | int | None = None,
+        sample_weights: Tensor | None = None,
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
         **kwargs: Any,
     ) -> RnnHeadOutput | tuple:
-        """Classify rows: logits (B, C).
+        """Classify rows: logits (B, C), and with `config.outside` in evaluation how unlike the training rows they are, (B, 1).
 
         Args:
             labels (`Tensor`, *optional*): Class ids (B,), floats (B, C) for several labels at once, floats (B,) or (B, C) for
                 regression. `config.problem_type` says which and is set from the labels on first use, as in transformers.
             num_items_in_batch (`int`, *optional*): Divide the summed loss by this rather than by the labels of this batch; the
                 Trainer passes it so that accumulated gradients equal those of one large batch.
+            sample_weights (`Tensor`, *optional*): How much each row counts in the loss, (B,), or each of its several labels, (B, C).
 
         The other arguments are those of `RnnModel`.
         """
         mask = check_inputs(input_ids, inputs_embeds, attention_mask)
         encoded = self.model(input_ids, attention_mask, inputs_embeds, state, output_hidden_states, return_dict=True)
         logits = self.classifier(self.dropout(self.pooling(encoded.last_hidden_state, self.model.units(input_ids, mask))))
+        surprise, outside = None, None
+        is_judged = self.config.outside is not None and not self.training
         if hasattr(self, "linear"):
-            logits = logits + self.linear(input_ids, mask).to(logits.dtype)
-        loss = None if labels is None else sequence_loss(logits, labels.to(logits.device), self.config, num_items_in_batch)
-        output = RnnHeadOutput(loss=loss, logits=logits, state=encoded.state, hidden_states=encoded.hidden_states)
+            linear, surprise = self.linear.read(input_ids, mask, is_judged)
+            logits = logits + linear.to(logits.dtype)
+        if is_judged:
+            outside = outside_score(outside_numbers(logits, surprise), self.config.outside)
+        loss = None if labels is None else sequence_loss(logits, labels.to(logits.device), self.config, num_items_in_batch, sample_weights)
+        output = RnnHeadOutput(loss=loss, logits=logits, outside=outside, state=encoded.state, hidden_states=encoded.hidden_states)
         return output if wants_dict(return_dict, self.config) else output.to_tuple()
 
 
@@ -208,6 +216,7 @@ class RnnForTokenClassification(RnnPreTrainedModel):
         labels: Tensor | None = None,
         intents: Tensor | None = None,
         num_items_in_batch: Tensor | int | None = None,
+        sample_weights: Tensor | None = None,
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
         **kwargs: Any,
@@ -223,6 +232,7 @@ class RnnForTokenClassification(RnnPreTrainedModel):
             labels (`Tensor`, *optional*): Tag ids, (B, T), -100 where there is none, as on all but the first piece of a word.
             intents (`Tensor`, *optional*): Class ids of the rows, (B,), -100 where there is none; their mean loss is added.
             num_items_in_batch (`int`, *optional*): Divide the summed loss by this rather than by the labels of this batch.
+            sample_weights (`Tensor`, *optional*): How much each row counts in the loss, (B,).
 
         The other arguments are those of `RnnModel`.
         """
@@ -238,9 +248,10 @@ class RnnForTokenClassification(RnnPreTrainedModel):
         if labels is not None:
             labels = labels.to(logits.device).masked_fill(~mask, -100)
             if self.config.use_crf:
-                loss = crf_loss(self.crf, logits, labels, num_items_in_batch)
+                loss = crf_loss(self.crf, logits, labels, num_items_in_batch, sample_weights)
             else:
-                loss = cross_entropy(logits.flatten(0, 1), labels.flatten(), num_items_in_batch)
+                weights = None if sample_weights is None else sample_weights.repeat_interleave(labels.shape[1])
+                loss = cross_entropy(logits.flatten(0, 1), labels.flatten(), num_items_in_batch, weights)
         if self.config.use_crf and not self.training:
             logits = decode(self.crf, logits, *words, self._is_masked)
         if self.config.units == "raw" and not self.training:

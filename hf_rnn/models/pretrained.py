@@ -76,6 +76,7 @@ class RnnHeadOutput(ModelOutput):
         logits (`Tensor`, *optional*): (B, C) of a classifier, (B, T, C) of a tagger, (B, T, V) of a language model; their
             arg max is the answer.
         intent_logits (`Tensor`, *optional*): (B, I) of a tagger with `config.intents`.
+        outside (`Tensor`, *optional*): (B, 1) of a classifier with `config.outside`: from 0.5 on a row belongs to none of the classes.
         state (`Tensor`): Final state, see `RnnModelOutput`.
         hidden_states (`tuple`, *optional*): See `RnnModelOutput`.
     """
@@ -83,6 +84,7 @@ class RnnHeadOutput(ModelOutput):
     loss: Tensor | None = None
     logits: Tensor | None = None
     intent_logits: Tensor | None = None
+    outside: Tensor | None = None
     state: Tensor | None = None
     hidden_states: tuple[Tensor, ...] | None = None
 

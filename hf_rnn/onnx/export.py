@@ -74,7 +74,8 @@ def export_onnx(model: RnnPreTrainedModel, folder: str | Path) -> float:
 
 def _export_checked(model: RnnPreTrainedModel, folder: Path) -> float:
     """Write graph and config of a model in fp32; return how far they are from it."""
-    names = ["last_hidden_state"] if model.base_model is model else ["logits", *(["intent_logits"] if model.config.intents else [])]
+    more = {"intent_logits": model.config.intents, "outside": model.config.outside}
+    names = ["last_hidden_state"] if model.base_model is model else ["logits", *(name for name, is_there in more.items() if is_there)]
     ids = torch.zeros(2, 3, dtype=torch.long)
     path = folder / MODEL_FILE
     write_graph(_Outputs(model, names), {"input_ids": ids, "attention_mask": torch.ones_like(ids)}, (AXES, AXES), names, path)

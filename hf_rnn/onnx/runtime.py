@@ -24,6 +24,7 @@ from ..models.embeddings import check_inputs
 from ..models.pretrained import RnnHeadOutput, RnnModelOutput
 
 MODEL_FILE, QUANTIZED_FILE = "model.onnx", "model_quantized.onnx"
+OUTPUTS = {"last_hidden_state", "logits", "intent_logits", "outside"}
 # rows times their length that a graph computes at once
 GROUP_POSITIONS = 8192
 
@@ -143,7 +144,7 @@ def _open(path: str, options: onnxruntime.SessionOptions) -> onnxruntime.Inferen
         # the library raises nothing narrower
         raise ValueError(f"{path} is no whole ONNX file: {' '.join(str(error).split())[:200]}. Export or download it again.") from error
     inputs, outputs = ([value.name for value in values] for values in (session.get_inputs(), session.get_outputs()))
-    if set(inputs) != {"input_ids", "attention_mask"} or not set(outputs) <= {"last_hidden_state", "logits", "intent_logits"}:
+    if set(inputs) != {"input_ids", "attention_mask"} or not set(outputs) <= OUTPUTS:
         raise ValueError(f"{path} is no graph of `hf-rnn export`: it makes {outputs} of {inputs}. Export the model again.")
     return session
 

@@ -163,8 +163,9 @@ def output_tensors(settings: Settings) -> dict[str, tuple[str, list[int]]]:
         scores = {"scores": ("FP32", [-1, len(settings.labels)])}
         if settings.problem == "multi_label_classification":
             return scores
-        best = {} if settings.threshold is None else {"best": ("BYTES", [-1])}
-        return {"label": ("BYTES", [-1]), **best, "score": ("FP32", [-1]), **scores}
+        outside: dict[str, tuple[str, list[int]]] = {"outside": ("FP32", [-1])} if settings.outside else {}
+        best = {"best": ("BYTES", [-1])} if outside or settings.threshold is not None else {}
+        return {"label": ("BYTES", [-1]), **best, "score": ("FP32", [-1]), **outside, **scores}
     return {"spans": ("BYTES", [-1]), **({"intent": ("BYTES", [-1])} if settings.intents else {})}
 
 

@@ -32,6 +32,8 @@ from .long_texts import OVERLAP, WHOLE, check_long_texts, join_windows, pool_win
 logger = logging.get_logger(__name__)
 
 Text = str | list[str]
+# how unlike the training rows a text of none of the classes is, at least
+OUTSIDE = 0.5
 # windows of a long row that a tagger reads at a time
 AT_A_TIME = 12
 # Auto classes of the heads whose answers can be decoded, by the task of pipelines
@@ -145,6 +147,15 @@ class TextDecoder(Decoder):
 
     def logits(self, texts: Sequence[Text]) -> Tensor:
         """Return the logits of one batch in fp32, (B, C)."""
+        return self.outputs(texts)[:, : len(self.labels)]
+
+    @property
+    def has_outside(self) -> bool:
+        """Return whether the model tells how unlike its training rows a text is."""
+        return getattr(self.model.config, "outside", None) is not None
+
+    def outputs(self, texts: Sequence[Text]) -> Tensor:
+        """Return the logits of one batch in fp32, with what the model tells besides, (B, C) or (B, C + 1)."""
         options: dict[str, Any] = {"truncation": self.way != "whole", "padding": True, "return_tensors": "pt"}
         if self.way != "windows":
             return self._run(self.tokenizer([joined(text) for text in texts], **options))
@@ -155,23 +166,24 @@ class TextDecoder(Decoder):
         counts = torch.bincount(batch.pop("overflow_to_sample_mapping"), minlength=len(texts)).tolist()
         return pool_windows(self._run(batch), counts, batch["attention_mask"].sum(1))
 
-    def logits_of_ids(self, ids: Sequence[list[int]]) -> Tensor:
-        """Return the logits of one batch of windows in fp32, (B, C)."""
+    def outputs_of_ids(self, ids: Sequence[list[int]]) -> Tensor:
+        """Return the outputs of one batch of windows in fp32, (B, C) or (B, C + 1)."""
         collate = RnnCollator(self.tokenizer.pad_token_id or 0, self.tokenizer.padding_side)
         return self._run(collate([{"input_ids": row} for row in ids]))
 
     @torch.inference_mode()
     def _run(self, batch: Any) -> Tensor:
         output = self.model(**{name: value.to(self.model.device) for name, value in batch.items()})
-        return output.logits.float().cpu()
+        outside = output.get("outside")
+        return (output.logits if outside is None else torch.cat([output.logits, outside], dim=1)).float().cpu()
 
     def answer(self, texts: Sequence[Text]) -> list[dict[str, Any]]:
         """Answer one batch of texts, in their order."""
-        return self.tell(texts, self.logits(texts))
+        return self.tell(texts, self.outputs(texts))
 
     @abstractmethod
-    def tell(self, texts: Sequence[Text], logits: Tensor) -> list[dict[str, Any]]:
-        """Return the answers that logits (B, C) make."""
+    def tell(self, texts: Sequence[Text], outputs: Tensor) -> list[dict[str, Any]]:
+        """Return the answers that outputs make: logits (B, C), behind them how unlike the training rows texts are, if that is told."""
 
 
 class ClassDecoder(TextDecoder):
@@ -179,12 +191,17 @@ class ClassDecoder(TextDecoder):
 
     kind = "label"
 
-    def tell(self, texts: Sequence[Text], logits: Tensor) -> list[dict[str, Any]]:
-        """Return `text`, `label` and `score`, `best` where the label may be None, and the `scores` of all labels if they are asked for."""
-        probabilities = logits.softmax(-1)
+    def tell(self, texts: Sequence[Text], outputs: Tensor) -> list[dict[str, Any]]:
+        """Return `text`, `label` and `score`, `best` where the label may be None, `outside` if it is told, and all `scores` if asked."""
+        probabilities, outside = outputs[:, : len(self.labels)].softmax(-1), outputs[:, len(self.labels) :].tolist()
         best = probabilities.max(-1)
-        rows = zip(texts, best.indices.tolist(), best.values.tolist(), strict=True)
-        answers = [{"text": joined(text), **decide(self.labels[index], score, self.least_score)} for text, index, score in rows]
+        rows = zip(texts, best.indices.tolist(), best.values.tolist(), outside, strict=True)
+        # a caller who wants every answer has this one too
+        border = 1.0 if self.threshold == 0 else OUTSIDE
+        answers = [
+            {"text": joined(text), **decide(self.labels[index], score, self.least_score, unlike[0] if unlike else None, border)}
+            for text, index, score, unlike in rows
+        ]
         if self.all_scores:
             for answer, scores in zip(answers, probabilities.tolist(), strict=True):
                 answer["scores"] = dict(zip(self.labels, scores, strict=True))
@@ -196,9 +213,9 @@ class LabelsDecoder(TextDecoder):
 
     kind = "labels"
 
-    def tell(self, texts: Sequence[Text], logits: Tensor) -> list[dict[str, Any]]:
+    def tell(self, texts: Sequence[Text], outputs: Tensor) -> list[dict[str, Any]]:
         """Return `text` and the `scores` of all labels."""
-        scores = logits.sigmoid().tolist()
+        scores = outputs.sigmoid().tolist()
         return [{"text": joined(text), "scores": dict(zip(self.labels, row, strict=True))} for text, row in zip(texts, scores, strict=True)]
 
 
@@ -207,9 +224,9 @@ class NumberDecoder(TextDecoder):
 
     kind = "number"
 
-    def tell(self, texts: Sequence[Text], logits: Tensor) -> list[dict[str, Any]]:
+    def tell(self, texts: Sequence[Text], outputs: Tensor) -> list[dict[str, Any]]:
         """Return `text` and `prediction`."""
-        numbers = logits[:, 0].tolist()
+        numbers = outputs[:, 0].tolist()
         return [{"text": joined(text), "prediction": number} for text, number in zip(texts, numbers, strict=True)]
 
 
@@ -334,11 +351,13 @@ def promised_threshold(config: PreTrainedConfig) -> float | None:
     return None if promise is None else promise["threshold"]
 
 
-def decide(label: str, score: float, least: float | None) -> dict[str, Any]:
-    """Return the answer that a score makes of a label: where there is a least score, the label only if it is reached, and `best`."""
-    if least is None:
+def decide(label: str, score: float, least: float | None, outside: float | None = None, border: float = OUTSIDE) -> dict[str, Any]:
+    """Return the answer that a score makes of a label, which is None below a least score and for a text of none of the labels."""
+    if least is None and outside is None:
         return {"label": label, "score": score}
-    return {"label": label if score >= least else None, "best": label, "score": score}
+    is_given = score >= (least or 0.0) and (outside is None or outside < border)
+    told = {"label": label if is_given else None, "best": label, "score": score}
+    return told if outside is None else {**told, "outside": outside}
 
 
 def keep_sure(spans: list[dict[str, Any]], least: float | None) -> list[dict[str, Any]]:

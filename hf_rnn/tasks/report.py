@@ -44,12 +44,16 @@ class ScoredAnswers:
     """Answers with what the model says of them, whatever they are: labels, or spans.
 
     Attributes:
-        scores (`np.ndarray`): Probability that it gives each, (N,).
+        scores (`np.ndarray`): Probability that it gives each, (N,); -1 where it gives none.
         right (`np.ndarray`): Whether each is right, (N,).
     """
 
     scores: np.ndarray
     right: np.ndarray
+
+    def given(self, is_given: np.ndarray) -> "ScoredAnswers":
+        """Return the answers of which only some (N,) are given."""
+        return ScoredAnswers(np.where(is_given, self.scores, -1.0), self.right)
 
 
 NO_ANSWERS = ScoredAnswers(np.zeros(0), np.zeros(0, dtype=bool))

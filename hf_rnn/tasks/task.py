@@ -146,8 +146,8 @@ class Task(ABC):
         """Return the fields of a model's config that follow from the task: its labels, its columns, and more."""
         names: dict[str, Any] = {"id2label": dict(enumerate(self.labels)), "label2id": self.label2id}
         if options.training.do_train:
-            # that of other weights
-            names["promise"] = None
+            # those of other weights
+            names |= {"promise": None, "outside": None}
         return {**names, "columns": {name: column for name, column in asdict(self.columns).items() if column is not None}}
 
     @property

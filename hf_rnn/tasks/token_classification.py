@@ -30,6 +30,7 @@ from .task import Answering, Columns, Task, TaskOptions, keep_labels, known_inte
 # options of rows with several labels
 NO_SEVERAL = {
     **dict.fromkeys(("problem_type", "label_columns", "label_separator"), "Every word has one tag."),
+    "outside_file": "Words that no span covers are outside already.",
     "long_texts": "A tagger reads texts of any length whole.",
 }
 # sentences are never cut: pipelines must not cut them either

@@ -16,6 +16,7 @@ def describe_data(data: DataArguments, more: list[str]) -> tuple[str, str]:
     if data.dataset_name:
         return data.dataset_name, "\n".join([f"- Data set {code(data.dataset_name)} of the Hub", *more])
     files = {"training": data.train_file, "validation": data.validation_file, "test": data.test_file, "learnt again": data.replay_file}
+    files["of no label"] = data.outside_file
     lines = [f"- {split}: {code(Path(path).name)}" for split, path in files.items() if path] or ["- Rows in memory"]
     if data.train_file and not data.validation_file and data.validation_share:
         lines.append(f"- validation: {data.validation_share:.0%} of the training rows, drawn with seed {data.split_seed}")

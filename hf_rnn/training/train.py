@@ -34,12 +34,14 @@ from .classes import tell_rare, usual_metric
 from .finishing import choose_example, finish
 from .going_on import check_replay, labels_without_rows, mix_replay
 from .outputs import writing_to
+from .outside import asked_share, check_outside, find_outside, read_examples
 from .progress import line_of
 from .promising import check_promise, keep, promise
 from .provenance import describe_data
 from .rows import VALIDATION_NAMES, add_validation, files_of, is_export, load_task_splits
 from .running import choose_metric, make_trainer, run, set_up
 from .trainer import RnnTrainer
+from .weights import add_weights, check_weights, class_weights
 
 logger = logging.get_logger(__name__)
 
@@ -133,28 +135,36 @@ def train_task(
     """
     data, training = options.data, options.training
     files = {"train": data.train_file, "validation": data.validation_file, "test": data.test_file, "replay": data.replay_file}
-    set_up(training, options.model, *files.values(), *(teacher.names if teacher else ()))
+    set_up(training, options.model, *files.values(), data.outside_file, *(teacher.names if teacher else ()))
     places = Places(files, data.reading)
     with writing_to(training.output_dir), places.named():
         rows = read_rows(name, options, places, given, teacher)
         check_promise(rows.task, training)
+        check_outside(rows.task, options)
+        check_weights(rows.task, options)
+        share, examples = asked_share(options), read_examples(data.outside_file, options, rows.task.columns.text)
         # what is wrong with files and options is said before an earlier run in the folder is
         resume = resume_point(training) if training.do_train else None
         splits, encoded, tokenizer = encode_rows(rows, options, teacher, resume)
         task, defaults = rows.task, rows.defaults
+        encoded = add_weights(task, splits, encoded, options)
         model = build_task_model(task, options, tokenizer, defaults, splits.get("train"), encoded.get("train"))
         trainer = make_task_trainer(task, training, encoded, tokenizer, teacher, model=model)
         linear = None
         if training.do_train:
             size = features_beside(defaults["linear_size"], model.config.num_labels) if teacher else defaults["linear_size"]
             asked, adjustment = options.model.linear_size, getattr(training, "logit_adjustment", None)
+            if adjustment is None and class_weights(options) is not None:
+                # rare classes are favoured once
+                adjustment = 0.0
             linear = choose_linear_fit(model, tokenizer, asked, size, teacher is not None, bool(rows.lacking), adjustment)
         # what is promised by validation rows is void once a part of the model has learnt from them
-        is_free = "validation" not in rows.given and training.promise is None
+        is_free = "validation" not in rows.given and training.promise is None and share is None
         outputs = run(trainer, training, encoded, resume, linear, is_carved=is_free)
         _add_metrics(trainer, task, outputs, splits, encoded)
+        inside = {} if share is None else find_outside(trainer, task, tokenizer, encoded, examples, share)
         if training.promise is not None:
-            _promise(trainer, task, training.promise, tokenizer, outputs, splits)
+            _promise(trainer, task, training.promise, tokenizer, outputs, splits, inside)
         _write_files(trainer, task, outputs, splits, encoded)
         example = choose_example(iterate_cells(splits[list(splits)[-1]], task.columns.text))
         described = describe_data(data, teacher.describe() if teacher else [])
@@ -323,10 +333,14 @@ def _promise(
     tokenizer: PreTrainedTokenizerBase,
     outputs: dict[str, PredictionOutput],
     splits: Splits,
+    inside: Mapping[str, np.ndarray],
 ) -> None:
     """Find on validation rows what can be promised, and tell how it is kept on the test rows, if there are any."""
     answer = Predictor(trainer.model.eval(), tokenizer, threshold=0.0).predict
     scored = {split: task.scored(output, splits[split], answer) for split, output in outputs.items()}
+    for split in inside.keys() & scored.keys():
+        # what is taken for outside has no answer, whatever its score
+        scored[split] = scored[split].given(inside[split])
     promised = promise(trainer, precision, scored["validation"], "spans" if task.has_tags else "rows")
     if promised is not None and "test" in scored and len(scored["test"].scores):
         _save_more(trainer, outputs["test"].metrics or {}, "test", keep(promised, scored["test"]))

@@ -26,7 +26,10 @@ class RnnCollator:
     has_tags: bool | None = None
 
     def __call__(self, rows: list[dict[str, Any]]) -> dict[str, Tensor]:
-        """Return `input_ids` and `attention_mask` (B, T), `labels` (B,), (B, T) or (B, C), `teacher_logits` (B, C) or (B, T, C)."""
+        """Return `input_ids` and `attention_mask` (B, T), and what there is beside them.
+
+        That is `labels` (B,), (B, T) or (B, C), `sample_weights` (B,) or (B, C), and `teacher_logits` (B, C) or (B, T, C).
+        """
         ids = [row["input_ids"] for row in rows]
         lengths = torch.tensor([len(sequence) for sequence in ids])
         positions = torch.arange(int(lengths.max()))
@@ -41,6 +44,8 @@ class RnnCollator:
             batch["labels"] = self._fill(labels, mask, self.label_pad_token_id) if along_row else torch.tensor(labels)
         if "intents" in rows[0]:
             batch["intents"] = torch.tensor([row["intents"] for row in rows])
+        if "sample_weights" in rows[0]:
+            batch["sample_weights"] = torch.tensor([row["sample_weights"] for row in rows])
         if "teacher_logits" in rows[0]:
             logits = [torch.tensor(row["teacher_logits"]) for row in rows]
             batch["teacher_logits"] = torch.stack(logits) if logits[0].dim() == 1 else self._fill_rows(logits, mask)

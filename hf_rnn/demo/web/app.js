@@ -22,14 +22,15 @@ try {
   }
   const kinds = [...new Set((settings.kinds ?? []).filter((kind) => kind !== null))];
 
-  function showScores({ label, scores, prediction }) {
+  function showScores({ label, scores, prediction, outside }) {
     if (prediction !== undefined) return element("answer").replaceChildren(make("output", { textContent: prediction.toFixed(4) }));
     const rows = settings.labels.map((name, index) => {
       const bar = make("span", { className: "bar" });
       bar.style.width = `${100 * scores[index]}%`;
       return make("li", { className: name === label ? "best" : "" }, make("span", { textContent: name }), make("span", { className: "track" }, bar), make("span", { textContent: percent(scores[index]) }));
     });
-    element("answer").replaceChildren(make("ul", {}, ...rows));
+    const unlike = outside >= 0.5 ? [make("output", { textContent: `None of these: ${outside.toFixed(2)} unlike what it learnt from` })] : [];
+    element("answer").replaceChildren(...unlike, make("ul", {}, ...rows));
   }
 
   function showSpans(text, { spans, label }) {

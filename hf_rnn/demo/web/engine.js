@@ -38,10 +38,14 @@ export async function load() {
 
   async function classify(text) {
     const ids = [...encode(text).slice(0, settings.max_length - ending.length), ...ending];
-    const logits = Array.from((await run(ids)).logits.data);
+    const outputs = await run(ids);
+    const logits = Array.from(outputs.logits.data);
     if (settings.problem === "regression") return { tokens: ids.length, prediction: logits[0] };
     const scores = settings.problem === "multi_label_classification" ? logits.map((x) => 1 / (1 + Math.exp(-x))) : softmax(logits);
-    return { tokens: ids.length, scores, label: settings.labels[best(logits)] };
+    const answer = { tokens: ids.length, scores, label: settings.labels[best(logits)] };
+    if (!outputs.outside) return answer;
+    const outside = outputs.outside.data[0];
+    return { ...answer, outside, label: outside < 0.5 ? answer.label : null };
   }
 
   /** Return what has a tag of its own: words that white space parts, or the pieces of the units of raw text. */

@@ -66,5 +66,6 @@ def predictor_settings(config: PreTrainedConfig, tokenizer: PreTrainedTokenizerB
         max_length=tokenizer.model_max_length if tokenizer.model_max_length < NO_LIMIT else None,
         truncation_side=tokenizer.truncation_side,
         threshold=promised_threshold(config),
+        outside=getattr(config, "outside", None) is not None,
         long_texts=getattr(config, "long_texts", None),
     )

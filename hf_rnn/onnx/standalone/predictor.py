@@ -43,6 +43,7 @@ class Settings:
         pad_id (`int`), unknown (`str`, *optional*): What fills rows, and stands for a token that the tokenizer leaves nothing of.
         max_length (`int`, *optional*), truncation_side (`str`): Tokens to which the text of a classifier is cut, and on which side.
         threshold (`float`, *optional*): Score below which the label is None, `best` is what it would have been, and spans are left out.
+        outside (`bool`): Whether answers tell how unlike the training rows a text is; from 0.5 on the label is None too.
         long_texts (`str`, *optional*): `"whole"` where longer texts are not cut, `"windows"` where they are read by windows.
     """
 
@@ -56,6 +57,7 @@ class Settings:
     max_length: int | None
     truncation_side: str
     threshold: float | None = None
+    outside: bool = False
     long_texts: str | None = None
 
 
@@ -139,7 +141,7 @@ class Predictor:
         return answers
 
     def _run(self, encodings: list[Encoding]) -> tuple[np.ndarray, np.ndarray | None]:
-        """Return logits, (B, C) of texts or (B, T, C) of tokens, and those of intents, (B, I), of a model that has them."""
+        """Return logits, (B, C) of texts, behind them `outside`, or (B, T, C) of tokens, and those of intents, (B, I), if there are any."""
         width = max(1, *(len(encoding.ids) for encoding in encodings))  # the graph wants a position
         ids: np.ndarray = np.full((len(encodings), width), self.settings.pad_id, dtype=np.int64)
         mask = np.zeros_like(ids)
@@ -150,7 +152,7 @@ class Predictor:
         sizes = [values[name].shape[-1] for name in ("logits", "intent_logits") if name in values]
         if sizes != [len(names) for names in (self.settings.labels, self.settings.intents)][: len(sizes)]:
             raise ValueError(f"the graph has {sizes} outputs, {SETTINGS_FILE} names of others")
-        return values["logits"], values.get("intent_logits")
+        return np.concatenate([values[name] for name in ("logits", "outside") if name in values], -1), values.get("intent_logits")
 
     def _read(self, texts: list[str]) -> tuple[np.ndarray, list[bool]]:
         """Return logits (B, C), of the beginnings of texts and whether there is more, or means of windows, weighed by their tokens."""
@@ -163,20 +165,21 @@ class Predictor:
         starts = np.cumsum([0, *map(len, windows)])[:-1]
         return np.add.reduceat(logits * sizes, starts) / np.add.reduceat(sizes, starts), [False] * len(texts)
 
-    def _classify(self, texts: list[str], logits: np.ndarray, all_scores: bool) -> list[Answer]:
+    def _classify(self, texts: list[str], outputs: np.ndarray, all_scores: bool) -> list[Answer]:
         labels = self.settings.labels
+        logits, outside = outputs[:, : len(labels)], outputs[:, len(labels) :].tolist()
         if self.settings.problem == "regression":
             return [{"text": text, "prediction": value} for text, value in zip(texts, logits[:, 0].tolist(), strict=True)]
         if self.settings.problem == "multi_label_classification":
             rows = (0.5 * (1 + np.tanh(0.5 * logits))).tolist()  # the form that does not overflow
             return [{"text": text, "scores": dict(zip(labels, row, strict=True))} for text, row in zip(texts, rows, strict=True)]
         answers = []
-        for text, row in zip(texts, _softmax(logits).tolist(), strict=True):
-            score = max(row)
-            label, least = labels[row.index(score)], self.settings.threshold
-            told: Answer = {"label": label} if least is None else {"label": label if score >= least else None, "best": label}
-            scores = {"scores": dict(zip(labels, row, strict=True))} if all_scores else {}
-            answers.append({"text": text, **told, "score": score, **scores})
+        for text, row, unlike in zip(texts, _softmax(logits).tolist(), outside, strict=True):
+            score, least = max(row), self.settings.threshold
+            label = labels[row.index(score)]
+            told: Answer = {"text": text, "label": label if score >= (least or 0) and max(unlike, default=0) < 0.5 else None}
+            told |= ({"best": label} if unlike or least is not None else {}) | {"score": score} | ({"outside": unlike[0]} if unlike else {})
+            answers.append({**told, "scores": dict(zip(labels, row, strict=True))} if all_scores else told)
         return answers
 
     def _tag(self, texts: list[Text]) -> list[Answer]:
