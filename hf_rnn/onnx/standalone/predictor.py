@@ -175,8 +175,7 @@ class Predictor:
             return [{"text": text, "scores": dict(zip(labels, row, strict=True))} for text, row in zip(texts, rows, strict=True)]
         answers = []
         for text, row, unlike in zip(texts, _softmax(logits).tolist(), outside, strict=True):
-            score, least = max(row), self.settings.threshold
-            label = labels[row.index(score)]
+            score, label, least = max(row), labels[row.index(max(row))], self.settings.threshold
             told: Answer = {"text": text, "label": label if score >= (least or 0) and max(unlike, default=0) < 0.5 else None}
             told |= ({"best": label} if unlike or least is not None else {}) | {"score": score} | ({"outside": unlike[0]} if unlike else {})
             answers.append({**told, "scores": dict(zip(labels, row, strict=True))} if all_scores else told)
@@ -189,10 +188,9 @@ class Predictor:
         answers = []
         for text, sentence, encoding, logits in zip(texts, sentences, encodings, outputs, strict=True):
             tags, scores = self._best(logits[_first_pieces(encoding, len(sentence))])
-            answer: Answer = {"tokens": sentence, "tags": tags}
+            answer: Answer = {**({"text": text} if isinstance(text, str) else {}), "tokens": sentence, "tags": tags}
             if isinstance(text, str):
-                offsets = [match.span() for match in re.finditer(r"\S+", text)]
-                answer = {"text": text, **answer, "spans": self._group(text, offsets, tags, scores)}
+                answer |= {"spans": self._group(text, [match.span() for match in re.finditer(r"\S+", text)], tags, scores)}
             answers.append(answer)
         return self._with_intents(answers, intents)
 
@@ -235,7 +233,8 @@ class Predictor:
         for index, tag in enumerate(tags):
             if has_scheme and tag == "O":
                 continue
-            if has_scheme and groups and groups[-1][-1] == index - 1 and _continues(tags[index - 1], tag):
+            before = tags[index - 1] if groups and groups[-1][-1] == index - 1 else "O"
+            if has_scheme and tag[0] in "IE" and before[0] in "BI" and before[1:] == tag[1:]:
                 groups[-1].append(index)
             else:
                 groups.append([index])
@@ -247,11 +246,6 @@ class Predictor:
             if score >= (self.settings.threshold or 0):
                 spans.append({"entity_group": kind, "score": score, "word": text[start:end], "start": start, "end": end})
         return spans
-
-
-def _continues(before: str, after: str) -> bool:
-    """Return whether a tag goes on with the span of the tag before."""
-    return after[0] in "IE" and before[0] in "BI" and before[1:] == after[1:]
 
 
 def _tags_of(tokens: list[str], spans: list[Answer]) -> list[str]:
