@@ -298,6 +298,10 @@ class LabelledTrainingArguments(RnnTrainingArguments):
         "0 for not at all. By default 0.75 where the largest class has ten times the rows of the smallest.",
         within="[0, 2]",
     )
+    folds: int | None = option(
+        "Parts of the training rows, each answered by a model of the others; in training their scores are told, and their answers kept.",
+        within="[2, 100]",
+    )
     # names of labels are an option of the data; those of encoded columns follow from the task
     label_names: list[str] | None = field(default=None, init=False)
 
