@@ -14,8 +14,9 @@ from ..arguments import DataArguments, LabelledTrainingArguments
 from ..data.files.writers import write_table
 from ..data.visible import visible
 from ..data.writing import check_output_dir, written_whole
-from ..evaluation.checking import Findings, check_rows
+from ..evaluation.checking import Findings, WrongLabel, check_rows
 from ..evaluation.findings import FIELDS, accuracy_line, findings_page, lines_of
+from ..evaluation.kept_answers import read_answers
 from ..options import check_given, option, parse_arguments, pick
 from ..training.outputs import SAME_COMMAND, writing_to
 
@@ -27,7 +28,9 @@ SHOWN = 10
 class CheckArguments:
     """How labels are judged."""
 
-    folds: int = option("Parts of the training rows, each judged by a model of the others.", 5, within="[2, 100]")
+    out_of_fold: str | None = option(
+        "Folder of a training with --folds on these rows, whose answers count as much as those of the linear models.", essential=True
+    )
 
 
 READ = (
@@ -37,7 +40,7 @@ READ = (
 KINDS = (
     pick(DataArguments, "train_file", "validation_file", "test_file", "split_seed", *READ),
     CheckArguments,
-    pick(LabelledTrainingArguments, output_dir="check"),
+    pick(LabelledTrainingArguments, output_dir="check", folds=5),
 )
 
 
@@ -47,11 +50,12 @@ def main(argv: list[str] | None = None) -> Findings:
     check_given(data, train_file="labelled rows to check")
     files = {split: path for split in ("train", "validation", "test") if (path := getattr(data, f"{split}_file"))}
     reading = DataArguments(**{name: getattr(data, name) for name in READ}).reading
+    answers = read_answers(checking.out_of_fold) if checking.out_of_fold else None
     check_output_dir(run.output_dir, "output_dir", *files.values(), written=(TABLE, PAGE))
     if not sys.stderr.isatty():
         disable_progress_bars()
     with writing_to(run.output_dir, SAME_COMMAND):
-        findings = check_rows(files, reading, checking.folds, data.split_seed)
+        findings = check_rows(files, reading, run.folds, data.split_seed, answers)
         folder = Path(run.output_dir)
         write_table(folder / TABLE, lambda: lines_of(findings), names=FIELDS)
         with written_whole(folder / PAGE) as file:
@@ -64,12 +68,11 @@ def main(argv: list[str] | None = None) -> Findings:
 def describe(findings: Findings) -> list[str]:
     """Return what is found, in lines."""
     count = findings.counts["train"]
-    told, wrong = [accuracy_line(findings)], findings.wrong_labels
+    told, wrong = [accuracy_line(findings)], [each for each in findings.wrong_labels if each.is_likely]
     what = f"of {count:,} labels are" if findings.kind == "label" else f"{findings.kind} are"
     told.append(f"{len(wrong):,} {what} likely errors{', such as' if wrong else '.'}")
-    for each in wrong[:SHOWN]:
-        where = f"{each.row.where}, {each.place[:40]}" if each.place else each.row.where
-        told.append(f"  {where}: {each.given[:60]}, not {each.suggested[:60]}?  {each.row.text[:80]}")
+    for wrong_label in wrong[:SHOWN]:
+        told.append(_line_of(wrong_label))
     for kind, what in (("other label", "the same text with different labels"), ("both splits", "the same text in two splits")):
         twins = [each for each in findings.twins if each.kind == kind]
         told.append(f"{len(twins):,} times {what}{', such as' if twins else '.'}")
@@ -84,3 +87,9 @@ def describe(findings: Findings) -> list[str]:
         few = ", ".join(f"{label} {number}" for label, number in list(findings.unjudged.items())[:SHOWN])
         told.append(f"Of too few rows to be judged: {few}.")
     return told
+
+
+def _line_of(wrong: WrongLabel) -> str:
+    """Return where a label is likely wrong, and what it should be."""
+    where = f"{wrong.row.where}, {wrong.place[:40]}" if wrong.place else wrong.row.where
+    return f"  {where}: {wrong.given[:60]}, not {wrong.suggested[:60]}?  {wrong.row.text[:80]}"

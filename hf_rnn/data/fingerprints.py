@@ -15,7 +15,7 @@ NOT_LOADED = (
     *("*.jsonl", "report.txt", "*.html", "*.png", "*.part-*", "*.run", "*.partial", ".*"),
 )
 # folders of checkpoints and of logs
-FOLDERS_NOT_LOADED = ("checkpoint-*", "runs", ".*")
+FOLDERS_NOT_LOADED = ("checkpoint-*", "runs", "_folds", ".*")
 # how options end that name files or folders to read
 NAMING = ("_file", "_files", "_path", "teacher", "embeddings_from", "tokenizer_name", "config_name")
 

@@ -97,12 +97,12 @@ def _with_labels(splits: Splits, reading: ReadingOptions, places: Places) -> lis
     """Return texts with their labels."""
     found = []
     for split, rows in splits.items():
-        text = choose_column(rows, split, reading.text_column, TEXT_COLUMNS, "text_column_name")
-        label = choose_column(rows, split, reading.label_column, LABEL_COLUMNS, "label_column_name")
-        read = read_labels(type(splits)({split: rows}), label, "single_label_classification", reading, places=places)[split]
-        labelled = labelled_texts(read, split, text, label, has_tags=False)
+        text_column = choose_column(rows, split, reading.text_column, TEXT_COLUMNS, "text_column_name")
+        label_column = choose_column(rows, split, reading.label_column, LABEL_COLUMNS, "label_column_name")
+        read = read_labels(type(splits)({split: rows}), label_column, "single_label_classification", reading, places=places)[split]
+        labelled = labelled_texts(read, split, text_column, label_column, has_tags=False)
         wheres = places.of_rows(split, range(len(labelled)))
-        found += [Row(split, where, *map(str, pair)) for where, pair in zip(wheres, labelled, strict=True)]
+        found += [Row(split, where, str(text), str(label)) for where, (text, label) in zip(wheres, labelled, strict=True)]
     return found
 
 
@@ -124,7 +124,7 @@ def _with_tags(splits: Splits, reading: ReadingOptions, places: Places) -> list[
         sentences = labelled_texts(rows, split, text, label, has_tags=True)
         wheres = places.of_rows(split, range(len(sentences)))
         for where, (tokens, tags) in zip(wheres, sentences, strict=True):
-            units = tuple(map(tuple, join_tokens(tokens)[1]))
+            units = tuple((start, end) for start, end in join_tokens(tokens)[1])
             found.append(Row(split, where, " ".join(tokens), " ".join(tags), units, tuple(tags)))
     return found
 

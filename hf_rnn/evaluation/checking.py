@@ -14,6 +14,7 @@ from ..linear.baselines import sentence_features, unit_features
 from ..linear.out_of_fold import tag_probabilities, text_probabilities
 from ..models.tags import split_tag
 from .checked_rows import CheckedRows, Row, describe_spans, read_checked, spans_of_row
+from .kept_answers import KeptAnswers
 from .twins import Twins, find_twins
 
 CONFUSED_PAIRS = 10
@@ -31,6 +32,7 @@ class WrongLabel:
         suggested (`str`): What a model that has not seen the row gives it.
         score (`float`): What that model gives `given`, where it gives it least; the less, the likelier an error.
         place (`str`): Where in the text, of a tag or of spans.
+        is_likely (`bool`): Whether that model is as sure of what it suggests as of rows that have it.
     """
 
     row: Row
@@ -38,6 +40,7 @@ class WrongLabel:
     suggested: str
     score: float
     place: str = ""
+    is_likely: bool = True
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ class Findings:
         counts (`dict`): Rows by split.
         judged (`int`): Labels of training rows, tags of their tokens or of their units, that were judged.
         accuracy (`float`): Share of those that a model of the other rows gives too.
-        wrong_labels (`list`): The likeliest errors first.
+        wrong_labels (`list`): All that the model answers otherwise, what it gives least first.
         twins (`list`): Pairs with different labels, and pairs across splits.
         confused (`list`): (label, the label that is answered in its place, how often, of how many), the most frequent first.
         unjudged (`dict`): Labels of too few texts to say anything of, with the numbers of those.
@@ -65,26 +68,30 @@ class Findings:
     unjudged: dict[str, int]
 
 
-def check_rows(files: Mapping[str, str], reading: ReadingOptions, folds: int = 5, seed: int = 42) -> Findings:
+def check_rows(
+    files: Mapping[str, str], reading: ReadingOptions, folds: int = 5, seed: int = 42, answers: KeptAnswers | None = None
+) -> Findings:
     """Look for errors in labelled texts, sentences with tags, or texts with spans.
 
     What training rows say is judged by confident learning (Northcutt et al. 2021, section 3). Linear models of the other folds give each
-    row, or each token, probabilities; it is taken for an error where another class has more than its own, and at least the mean of the
-    rows that have that class. Such rows are ordered by the probability of their own class; of tokens the least one of a place counts
-    (Wang and Mueller 2022).
+    row, or each token, probabilities; it is likely an error where another class has more than its own, and at least the mean of the
+    rows that have that class. Rows to which the models give another class are ordered by the probability of their own; of tokens the
+    least one of a place counts (Wang and Mueller 2022).
 
     Args:
         files (`Mapping`): "train", and "validation" and "test" if they are to be compared with it.
         reading (`ReadingOptions`): How they are read.
         folds (`int`): Parts of the training rows, each judged by a model of the others.
         seed (`int`): Seed of the draw of the folds.
+        answers (`KeptAnswers`, *optional*): Those of a training with folds, whose probabilities and the linear ones meet in their
+            geometric mean; of texts with spans they are not used.
 
     Raises:
         DataError: A row has no text or not one label, or there are fewer than two labels with as many texts as folds.
     """
     checked = read_checked(files, reading)
     judge = _judge_labels if checked.kind == "label" else _judge_tags
-    judged = judge(checked, files["train"], folds, seed)
+    judged = judge(checked, files["train"], folds, seed, answers)
     counts = Counter(row.split for row in checked.rows)
     confused = judged.confused()
     return Findings(
@@ -123,11 +130,11 @@ class _Judged:
         return pairs[:CONFUSED_PAIRS]
 
 
-def _judge_labels(checked: CheckedRows, path: str, folds: int, seed: int) -> _Judged:
+def _judge_labels(checked: CheckedRows, path: str, folds: int, seed: int, kept: KeptAnswers | None) -> _Judged:
     """Judge the labels of the training rows."""
     train = checked.of_train
     # the same text in another fold would be no other text
-    texts = {(essence(row.text), row.label) for row in train}
+    texts = dict.fromkeys((essence(row.text), row.label) for row in train)
     sizes = Counter(label for _, label in texts)
     judged = [row for row in train if sizes[row.label] >= folds]
     labels = sorted({row.label for row in judged})
@@ -140,15 +147,19 @@ def _judge_labels(checked: CheckedRows, path: str, folds: int, seed: int) -> _Ju
     drawn = draw_folds([row.text for row in judged], names, folds, seed)
     # (N, C)
     probabilities = text_probabilities([row.text for row in judged], names, drawn)
+    if kept is not None:
+        probabilities = kept.mix_labels(probabilities, [row.text for row in judged], labels)
     given = np.array([labels.index(name) for name in names])
     answers = probabilities.argmax(1)
     own = probabilities[np.arange(len(given)), given]
-    wrong = [WrongLabel(judged[i], names[i], labels[answers[i]], float(own[i])) for i in likely_errors(probabilities, given)]
+    likely = {*likely_errors(probabilities, given).tolist()}
+    others = [row for row in np.argsort(own, kind="stable").tolist() if answers[row] != given[row]]
+    wrong = [WrongLabel(judged[i], names[i], labels[answers[i]], float(own[i]), is_likely=i in likely) for i in others]
     unjudged = {label: count for label, count in sizes.items() if count < folds}
     return _Judged(labels, given, answers, float((answers == given).mean()), wrong, unjudged)
 
 
-def _judge_tags(checked: CheckedRows, path: str, folds: int, seed: int) -> _Judged:
+def _judge_tags(checked: CheckedRows, path: str, folds: int, seed: int, kept: KeptAnswers | None) -> _Judged:
     """Judge the tags of the tokens of the training rows, or of the units of raw text."""
     train = [row for row in checked.of_train if row.units]
     tags = sorted({tag for row in train for tag in row.tags})
@@ -164,6 +175,8 @@ def _judge_tags(checked: CheckedRows, path: str, folds: int, seed: int) -> _Judg
     drawn = draw_folds(texts, None, folds, seed)
     has_spans = checked.kind == "spans"
     probabilities = tag_probabilities(described, rows, len(tags), drawn, has_chain=has_spans)
+    if kept is not None and not checked.is_raw:
+        probabilities = kept.mix_tags(probabilities, train, tags)
     given, pooled = np.concatenate(rows), np.concatenate(probabilities)
     answers = pooled.argmax(1)
     is_likely: np.ndarray = np.zeros(len(given), dtype=bool)
@@ -186,26 +199,26 @@ def _judge_tags(checked: CheckedRows, path: str, folds: int, seed: int) -> _Judg
 
 
 def _wrong_tags(row: Row, answers: Sequence[str], is_likely: np.ndarray, own: np.ndarray) -> list[WrongLabel]:
-    """Return the tokens of a row whose tags are likely errors."""
+    """Return the tokens of a row that are answered otherwise."""
     found = []
-    for index in np.flatnonzero(is_likely):
-        start, end = row.units[index]
-        place = f"token {index + 1}: {row.text[start:end]}"
-        found.append(WrongLabel(row, row.tags[index], answers[index], float(own[index]), place))
+    for index, ((start, end), tag, answer) in enumerate(zip(row.units, row.tags, answers, strict=True)):
+        if tag != answer:
+            place = f"token {index + 1}: {row.text[start:end]}"
+            found.append(WrongLabel(row, tag, answer, float(own[index]), place, bool(is_likely[index])))
     return found
 
 
 def _wrong_spans(row: Row, answers: Sequence[str], is_likely: np.ndarray, own: np.ndarray) -> list[WrongLabel]:
-    """Return the places of a row whose spans are likely errors: given and suggested ones that overlap are one place."""
+    """Return the places of a row whose spans are answered otherwise: given and suggested ones that overlap are one place."""
     given, suggested = (spans_of_row(row, tags) for tags in (row.tags, answers))
     found = []
     for start, end in _joined([*given, *suggested]):
         inside = [index for index, unit in enumerate(row.units) if start <= unit[0] and unit[1] <= end]
         parts = [[span for span in spans if start <= span[0] and span[1] <= end] for spans in (given, suggested)]
-        likely = [index for index in inside if is_likely[index]]
-        if parts[0] != parts[1] and likely:
-            told = (describe_spans(row.text, part) for part in parts)
-            found.append(WrongLabel(row, *told, float(own[likely].min()), f"characters {start} to {end}: {row.text[start:end]}"))
+        if parts[0] != parts[1]:
+            least, place = float(own[inside].min()), f"characters {start} to {end}: {row.text[start:end]}"
+            told = [describe_spans(row.text, part) for part in parts]
+            found.append(WrongLabel(row, told[0], told[1], least, place, bool(is_likely[inside].any())))
     return found
 
 

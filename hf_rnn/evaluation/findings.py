@@ -9,27 +9,18 @@ from .checked_rows import Row
 from .checking import JUDGED, Findings
 
 FIELDS = (
-    "finding",
-    "split",
-    "where",
-    "place",
-    "label",
-    "text",
-    "suggested",
-    "score",
-    "other_split",
-    "other_where",
-    "other_label",
-    "other_text",
+    *("finding", "split", "where", "place", "label", "text", "suggested", "score", "likely"),
+    *("other_split", "other_where", "other_label", "other_text"),
 )
 # more rows than anybody reads make a page slow
 MOST_ROWS = 1000
 
 
 def lines_of(findings: Findings) -> Iterator[dict[str, Any]]:
-    """Return a dictionary with some of FIELDS for each likely error and each pair of the same text."""
+    """Return a dictionary with some of FIELDS for all that is answered otherwise and each pair of the same text."""
     for wrong in findings.wrong_labels:
         told = {"place": wrong.place, "label": wrong.given, "suggested": wrong.suggested, "score": f"{wrong.score:.4f}"}
+        told["likely"] = "yes" if wrong.is_likely else "no"
         yield {"finding": findings.kind, **_cells(wrong.row), **told}
     for twins in findings.twins:
         second = {f"other_{name}": cell for name, cell in _cells(twins.second).items()}
@@ -50,9 +41,10 @@ def accuracy_line(findings: Findings) -> str:
 
 def findings_page(findings: Findings) -> str:
     """Return the page: likely errors, texts that stand twice, and classes that are taken for each other."""
+    likely = [each for each in findings.wrong_labels if each.is_likely]
     wrong = [
         (each.row.where, *([each.place] if each.place else []), each.given, each.suggested, f"{each.score:.3f}", each.row.text)
-        for each in findings.wrong_labels[:MOST_ROWS]
+        for each in likely[:MOST_ROWS]
     ]
     twins = [
         (*(f"{row.split}, {row.where}: {row.label}: {row.text}" for row in (each.first, each.second)), f"{each.similarity:.2f}")
@@ -65,7 +57,7 @@ def findings_page(findings: Findings) -> str:
     parts = [
         f"<p>{html.escape(told)}</p>",
         _section(
-            f"Labels that are likely errors ({len(findings.wrong_labels):,})",
+            f"Labels that are likely errors ({len(likely):,})",
             "A model that has not seen the row gives its label little and another one much. The likeliest errors come first.",
             ("where", *places, "label", "suggested", "share given to the label", "text"),
             wrong,

@@ -26,8 +26,8 @@ def text_probabilities(texts: Sequence[str], labels: Sequence[str], folds: np.nd
     given, names = np.array(labels), sorted(set(labels))
     found = np.zeros((len(given), len(names)))
     for fold in np.unique(folds):
-        held_out = np.flatnonzero(folds == fold)
-        kept = np.flatnonzero(folds != fold)
+        held_out = np.flatnonzero(folds == fold).tolist()
+        kept = np.flatnonzero(folds != fold).tolist()
         probabilities, known = fit_texts([texts[row] for row in kept], given[kept], [texts[row] for row in held_out])
         found[np.ix_(held_out, np.searchsorted(names, known))] = probabilities
     return found
@@ -61,7 +61,7 @@ def tag_probabilities(
 
 def _numbered(words: Sequence[Sequence[str]], numbers: dict[str, int]) -> np.ndarray:
     """Return the numbers of features from 1 on, (W, F), 0 where a word has fewer; new ones are added."""
-    table = np.zeros((len(words), max(map(len, words), default=0)), dtype=np.int32)
+    table: np.ndarray = np.zeros((len(words), max(map(len, words), default=0)), dtype=np.int32)
     for word, features in enumerate(words):
         table[word, : len(features)] = [numbers.setdefault(each, len(numbers) + 1) for each in features]
     return table

@@ -88,6 +88,11 @@ class SpanLabelling(Task):
         return splits
 
     @classmethod
+    def given(cls, rows: AnyDataset, columns: Columns) -> list[Any]:
+        """Return the spans of each text."""
+        return [_named(spans) for spans in _gold(rows)]
+
+    @classmethod
     def of_rows(cls, splits: Splits, columns: Columns, options: TaskOptions) -> "SpanLabelling":
         """Return the task that rows pose: its labels are "O" and the two tags of each label of a span."""
         known = known_labels(options.model)

@@ -11,7 +11,8 @@ from transformers.trainer_utils import PredictionOutput
 from ..arguments import DataArguments, ModelArguments, RnnTrainingArguments
 from ..data.files.locations import Places
 from ..data.loading import load_config
-from ..data.rows.splits import AnyDataset, Splits, iterate_texts
+from ..data.rows.labels import feature_names, named_cell
+from ..data.rows.splits import AnyDataset, Splits, iterate_cells, iterate_texts
 from ..data.tokenizers.training import train_tokenizer
 from .decoding import Text
 from .defaults import Size
@@ -121,6 +122,12 @@ class Task(ABC):
     def drawn_by(cls, columns: Columns, data: DataArguments) -> list[str]:
         """Return the columns of labels that each keep a row for training when validation rows are drawn."""
         return [columns.labels, *([columns.intents] if columns.intents else [])]
+
+    @classmethod
+    def given(cls, rows: AnyDataset, columns: Columns) -> list[Any]:
+        """Return what rows say, as files hold it: labels, tags, or spans."""
+        names = feature_names(rows, columns.labels)
+        return [named_cell(cell, names) for cell in iterate_cells(rows, columns.labels)]
 
     @classmethod
     @abstractmethod

@@ -1,7 +1,7 @@
 """From rows to a trained model: what the training commands and `hf_rnn.train` do."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
@@ -32,6 +32,7 @@ from .building import build_task_model, foreign_width, make_tokenizer
 from .checkpoints import resume_point
 from .classes import tell_rare, usual_metric
 from .finishing import choose_example, finish
+from .folding import train_folds
 from .going_on import check_replay, labels_without_rows, mix_replay
 from .outputs import writing_to
 from .outside import asked_share, check_outside, find_outside, read_examples
@@ -130,9 +131,20 @@ def train_task(
         given (`DatasetDict`, *optional*): Rows in memory, in place of files.
         teacher (`Teacher`, *optional*): Answers rows too.
 
+    With `folds` models of all folds but one are trained first, for their scores and answers, then one of all rows.
+
     Raises:
         ValueError: Options or rows are wrong.
     """
+    measured = train_folds(train_once, name, options, given) if getattr(options.training, "folds", None) else {}
+    result = train_once(name, options, card, given, teacher)
+    return replace(result, metrics={**measured, **result.metrics})
+
+
+def train_once(
+    name: str, options: TaskOptions, card: CardArguments | None = None, given: Splits | None = None, teacher: Teacher | None = None
+) -> TrainingResult:
+    """Train one model; see `train_task`."""
     data, training = options.data, options.training
     files = {"train": data.train_file, "validation": data.validation_file, "test": data.test_file, "replay": data.replay_file}
     set_up(training, options.model, *files.values(), data.outside_file, *(teacher.names if teacher else ()))
