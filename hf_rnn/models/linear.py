@@ -80,17 +80,20 @@ class LinearPath(LinearTable):
 
     def weigh(self, keys: Tensor) -> tuple[Tensor, Tensor]:
         """Return the different known features among keys (B, N), and their values in a vector of length 1, (B, N) each; 0 for none."""
-        return self._weigh(self.look_up(keys))
+        features, values, _ = self._weigh(self.look_up(keys))
+        return features, values
 
-    def _weigh(self, found: Tensor) -> tuple[Tensor, Tensor]:
+    def _weigh(self, found: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return what `weigh` does of features (B, N), 0 where there is none, and inverse document frequencies times counts, (B, N)."""
         # equal features stand side by side: each run becomes one feature with a count
         found = found.sort(1).values
         starts = (found != found.roll(1, 1)) | (torch.arange(found.shape[1], device=found.device) == 0)
         run = starts.cumsum(1) - 1
         counts = torch.zeros_like(found).scatter_add(1, run, torch.ones_like(found))
         features = torch.zeros_like(found).scatter_add(1, run, found * starts)
-        values = (1 + counts.clamp(min=1).to(self._dtype).log()) * self.idf.to(self._dtype)[features]
-        return features, values / values.square().sum(1, keepdim=True).sqrt().clamp(min=1e-12)
+        counts, idf = counts.to(self._dtype), self.idf.to(self._dtype)[features]
+        values = (1 + counts.clamp(min=1).log()) * idf
+        return features, values / values.square().sum(1, keepdim=True).sqrt().clamp(min=1e-12), counts * idf
 
     def forward(self, input_ids: Tensor | None, mask: Tensor) -> Tensor:
         """Return logits (B, C) of rows of ids (B, T) with mask (B, T).
@@ -113,20 +116,18 @@ class LinearPath(LinearTable):
         logits, surprises = self.bias.to(self._dtype), []
         for keys in self.features(input_ids, mask):
             found = self.look_up(keys)
-            features, values = self._weigh(found)
+            features, values, rarity = self._weigh(found)
             # not as a product of matrices, which autocast would round: (B, N, C) -> (B, C)
             logits = logits + (values.unsqueeze(2) * self.weight[features]).sum(1)
             if is_judged:
-                surprises.append(self._surprise(found, keys != UNUSED_KEY))
+                surprises.append(self._surprise(rarity.sum(1), (found != 0).sum(1), (keys != UNUSED_KEY).sum(1)))
         return logits, torch.stack(surprises, dim=1) if is_judged else None
 
-    def _surprise(self, found: Tensor, exists: Tensor) -> Tensor:
-        """Return the mean inverse document frequency (B,) of the features of rows (B, N), 0 where they are not known."""
-        idf = self.idf.to(self._dtype)
-        rarest = idf.amax(0)
-        total = (torch.where(found != 0, idf[found], rarest) * exists).sum(1)
+    def _surprise(self, total: Tensor, known: Tensor, count: Tensor) -> Tensor:
+        """Return the mean inverse document frequency of features (B,), from the sum of known ones, their number, and that of all."""
+        rarest = self.idf.to(self._dtype).amax(0)
         # what has no features at all is as rare as can be
-        return torch.where(exists.any(1), total / exists.sum(1).clamp(min=1), rarest)
+        return torch.where(count > 0, (total + rarest * (count - known)) / count.clamp(min=1), rarest)
 
 
 class LinearEmissions(LinearTable):

@@ -137,6 +137,7 @@ def write_card(
         has_curves=(folder / "curves.png").is_file(),
         has_reliability=(folder / "reliability.png").is_file() and is_head,
         promise=getattr(config, "promise", None) if is_head else None,
+        outside=getattr(config, "outside", None) if is_head else None,
         has_matrix=(folder / "confusion_matrix.png").is_file() and is_head,
         licence=_describe_licence("The model", license),
     )

@@ -9,7 +9,6 @@ from ..data.files.cells import as_text
 from ..data.files.rows import TEXT_COLUMNS
 from ..data.rows.splits import Splits, choose_column, iterate_cells, load_splits
 from ..evaluation.outside import fit_outside, rows_needed
-from ..models.modeling_rnn import RnnForSequenceClassification
 from ..models.outside import outside_numbers, outside_score
 from ..models.packing import pad_batches
 from ..tasks.decoding import OUTSIDE
@@ -68,7 +67,7 @@ def find_outside(
         share (`float`): Of rows like the validation rows that may be taken for outside.
     """
     rows, model = encoded["validation"], trainer.model
-    if not isinstance(model, RnnForSequenceClassification) or len(rows) < rows_needed(share):
+    if len(rows) < rows_needed(share):
         needed = f"A share of {share:g} takes {rows_needed(share):,} validation rows at least, and there are {len(rows):,}"
         logger.warning(f"Texts of no label are not told: {needed}. Pass more by --validation_file or --validation_share.")
         return {}

@@ -21,9 +21,10 @@ from hf_rnn.onnx.standalone import predictor as runtime
 
 TEXTS = [whole_text(text) for text in [*odd_texts(300), *REVIEWS[:150], *ANNOTATED[:50]]]
 BIO, BIOES, POS = ["O", "B-A", "I-A", "B-B", "I-B"], ["O", *(f"{p}-{kind}" for kind in "AB" for p in "BIES")], ["NOUN", "VERB", "O"]
+OUTSIDE = {"centre": [0.5, -2.0], "scale": [0.3, 1.5], "weights": [1.0, 1.0], "border": 1.5}
 MODELS = {
     "one label": {"problem_type": "single_label_classification", "labels": ["a", "b", "c"]},
-    "one label or none": {"problem_type": None, "labels": ["a", "b", "c"], "promise": {"threshold": 0.5}},
+    "one label or none": {"problem_type": None, "labels": ["a", "b", "c"], "promise": {"threshold": 0.5}, "outside": OUTSIDE},
     "several labels": {"problem_type": "multi_label_classification", "labels": [f"label {index}" for index in range(12)]},
     "regression": {"problem_type": "regression", "labels": ["value"]},
     "spans of tokens": {"labels": BIOES, "use_crf": True, "crf_constraints": "bioes", "word_pooling": "rnn", "intents": ["x", "y"]},

@@ -47,6 +47,7 @@ def test_texts_of_no_label_are_told(trained, capsys):
     assert [answer["label"] for answer in every] == [answer["best"] for answer in others]
     assert trained.model.config.outside["share"] == 0.05
     assert trained.metrics["test_answered"] <= 1
+    assert "how unlike its training rows a text is, `outside`" in (trained.folder / "README.md").read_text()
 
 
 def test_it_is_the_same_whoever_runs_the_model(trained, tmp_path):
