@@ -314,6 +314,7 @@ class LabelledTrainingArguments(RnnTrainingArguments):
     class_weights: str | None = option(
         "How much rows of each class count in losses: balanced (all classes alike), none, or numbers by label as JSON, such as "
         "'{\"spam\": 3}'. By default none: see --logit_adjustment."
+    )
     folds: int | None = option(
         "Parts of the training rows, each answered by a model of the others; in training their scores are told, and their answers kept.",
         within="[2, 100]",
