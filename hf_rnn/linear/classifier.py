@@ -293,7 +293,7 @@ class ClassifierFit:
             self.penalty = choose_penalty(kinds, labels, classes, folds, counts) if folds else USUAL_PENALTY
         weights = telling_weights(kinds, labels)
         design = weigh_columns(kinds, weights)
-        path.idf[1:] *= torch.tensor(weights, dtype=torch.float32)
+        path.telling[1:] = torch.tensor(weights)
         weight, bias = fit_regression(design, labels, self.penalty, classes, sample_weights=counts)
         if (shift := class_shift(labels, classes, self.adjustment)) is not None:
             bias = (bias - shift).astype(np.float32)

@@ -217,7 +217,7 @@ class RnnConfig(PreTrainedConfig):
         width, words = self.embedding_size, self.vocab_size + self.word_vocab_size + self.ngram_vocab_size
         cells = 4 * self.hidden_size * (self.direction_size + max(width, self.hidden_size)) * self.num_hidden_layers
         labels = self.num_labels or 0
-        outputs = labels * (self.hidden_size + self.linear_size + (labels if self.use_crf else 0)) + self.linear_size
+        outputs = labels * (self.hidden_size + self.linear_size + (labels if self.use_crf else 0)) + 2 * self.linear_size
         weights = words * width + cells + 2 * width**2 + outputs
         if weights > MAX_WEIGHTS:
             vocabularies = ("vocab_size", "word_vocab_size", "ngram_vocab_size", "linear_size", "num_labels")

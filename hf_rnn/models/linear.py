@@ -56,22 +56,25 @@ class LinearTable(nn.Module):
 class LinearPath(LinearTable):
     """Score a row by its words, pairs of words and n-grams of characters, as logistic regression on TF-IDF does.
 
-    Each of the two kinds of features, words and characters, makes a vector of sublinear counts times `idf`, of length 1: inverse document
-    frequencies (Salton and Buckley 1988), times how much a feature tells the classes apart where labels were known.
+    Each of the two kinds of features, words and characters, makes a vector of sublinear counts times inverse document frequencies (Salton
+    and Buckley 1988), times how much each feature tells the classes apart, of length 1.
     """
 
     idf: Tensor
+    telling: Tensor
     bias: Tensor
 
     def __init__(self, vocab_size: int, size: int, num_labels: int) -> None:
         super().__init__(vocab_size, size, num_labels)
         self.register_buffer("idf", torch.zeros(size + 1))
+        self.register_buffer("telling", torch.ones(size + 1))
         self.register_buffer("bias", torch.zeros(num_labels))
 
     def set_features(self, keys: Tensor, idf: Tensor) -> None:
-        """Choose the features by their sorted keys (K,), with their inverse document frequencies (K,)."""
+        """Choose the features by their sorted keys (K,), with their inverse document frequencies (K,); they tell alike."""
         self.set_keys(keys)
         self.idf = torch.cat([idf.new_zeros(1), idf])
+        self.telling = torch.ones_like(self.idf)
 
     def features(self, input_ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Return the keys of the words (B, N) and of the characters (B, M) of rows, in no order, each as often as it occurs."""
@@ -92,7 +95,7 @@ class LinearPath(LinearTable):
         counts = torch.zeros_like(found).scatter_add(1, run, torch.ones_like(found))
         features = torch.zeros_like(found).scatter_add(1, run, found * starts)
         counts, idf = counts.to(self._dtype), self.idf.to(self._dtype)[features]
-        values = (1 + counts.clamp(min=1).log()) * idf
+        values = (1 + counts.clamp(min=1).log()) * idf * self.telling.to(self._dtype)[features]
         return features, values / values.square().sum(1, keepdim=True).sqrt().clamp(min=1e-12), counts * idf
 
     def forward(self, input_ids: Tensor | None, mask: Tensor) -> Tensor:
