@@ -31,6 +31,7 @@ def main(argv: list[str] | None = None) -> None:
     arguments = read_arguments(argv, __doc__, PushArguments, HubArguments, pick(LoadArguments, "trust_remote_code"))
     check_given(arguments, model_path="the folder of a saved model", repo_id="a repository, user/name")
     validate_repo_id(arguments.repo_id)
+    hub.write_handler(arguments.model_path)
     included, left_out = hub.plan(arguments.model_path)
     for name in included:
         print(f"  {name} ({(Path(arguments.model_path) / name).stat().st_size:,} bytes)")

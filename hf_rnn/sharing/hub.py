@@ -44,7 +44,10 @@ SHARED = (
     "all_results.json",
     "report.txt",
     "*.onnx",
+    "handler.py",
 )
+# what inference endpoints run
+HANDLER = Path(__file__).parent / "handler.py"
 # all that travels with a checkpoint
 PACKAGE_CODE = Path(__file__).parents[1] / "models"
 CODE = tuple(sorted(path.name for path in PACKAGE_CODE.glob("*.py") if path.stem != "__init__"))
@@ -62,7 +65,7 @@ def push(
     token: str | None = None,
     trust_remote_code: bool = False,
 ) -> CommitInfo:
-    """Push card, weights, tokenizer, curves and code of a folder in one commit, once `verify` has passed.
+    """Push card, weights, tokenizer, curves, code and `handler.py` of a folder in one commit, once `verify` has passed.
 
     A commit is made of all files or of none, so an upload that breaks off leaves the old revision as it was; pushed again, weights that
     have arrived are not sent again.
@@ -82,6 +85,7 @@ def push(
         HfHubHTTPError: The Hub refuses.
     """
     validate_repo_id(repo_id)
+    write_handler(folder)
     included, _ = plan(folder)
     verify(folder, trust_remote_code)
     api = HfApi(token=token)
@@ -98,6 +102,13 @@ def push(
             revision=revision,
             create_pr=create_pr,
         )
+
+
+def write_handler(folder: str | Path) -> None:
+    """Write into the folder of a saved model the `handler.py` that inference endpoints run, unless somebody wrote one of their own."""
+    path, ours = Path(folder) / HANDLER.name, HANDLER.read_text(encoding="utf-8")
+    if Path(folder).is_dir() and (not path.exists() or path.read_text(encoding="utf-8", errors="replace").startswith(ours.split("\n")[0])):
+        path.write_text(ours, encoding="utf-8")
 
 
 def push_space(

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from itertools import chain, repeat
 from pathlib import Path
 
@@ -93,6 +94,16 @@ def test_scores_of_all_labels(exported):
         if "label" in answer:
             assert sum(answer["scores"].values()) == pytest.approx(1, abs=1e-6)
             assert answer["scores"][answer.get("best", answer["label"])] == answer["score"] == max(answer["scores"].values())
+
+
+@pytest.mark.parametrize("exported", ["raw text"], indirect=True)
+def test_time_grows_with_the_length_of_a_text(exported):
+    """And not with its square, which would be half a minute."""
+    predictor = runtime.load(exported[1])
+    start = time.process_time()
+    (answer,) = predictor.predict("Kim flew to Seoul. " * 2000)
+    assert time.process_time() - start < 5
+    assert answer["spans"]
 
 
 @pytest.mark.parametrize("exported", ["one label", "raw text with intents"], indirect=True)

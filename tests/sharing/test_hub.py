@@ -74,7 +74,8 @@ def test_push_and_load_and_push_again(server, model, tmp_path):
     assert repository.private
     assert len(repository.revisions) == 2
     uploaded = set(repository.revisions[-1])
-    assert {"README.md", "config.json", "model.safetensors", "tokenizer.json", "curves.png", "confusion_matrix.png"} <= uploaded
+    named = {"README.md", "config.json", "model.safetensors", "tokenizer.json", "curves.png", "confusion_matrix.png", "handler.py"}
+    assert named <= uploaded
     assert set(hub.CODE) <= uploaded
     assert not {"training_args.bin", "predictions.jsonl", "trainer_state.json"} & uploaded
     first = logits(server, "tester/reviews", tmp_path, True)
@@ -86,7 +87,7 @@ def test_push_and_load_and_push_again(server, model, tmp_path):
         repository = server.repositories[f"tester/again{index}"]
         # one commit, with all that belongs to the model
         assert len(repository.revisions) == 2
-        assert uploaded - {"all_results.json", "train_results.json"} <= set(repository.revisions[-1])
+        assert uploaded - {"all_results.json", "train_results.json", "handler.py"} <= set(repository.revisions[-1])
         assert f'model="tester/again{index}"' in repository.revisions[-1]["README.md"].decode()
         for way, with_package_now in enumerate((True, False)):
             (home / str(way)).mkdir()

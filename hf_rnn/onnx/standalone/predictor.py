@@ -210,9 +210,9 @@ class Predictor:
         outputs, intents = self._run(encodings)
         answers = []
         for given, text, encoding, logits in zip(texts, plain, encodings, outputs, strict=True):
-            kept = [place for place, is_special in enumerate(encoding.special_tokens_mask) if not is_special]
-            tags, scores = self._best(logits[kept])
-            spans = self._group(text, [encoding.offsets[place] for place in kept], tags, scores)
+            is_kept = np.array(encoding.special_tokens_mask) == 0
+            tags, scores = self._best(logits[: len(is_kept)][is_kept])
+            spans = self._group(text, [place for place, kept in zip(encoding.offsets, is_kept, strict=True) if kept], tags, scores)
             answers.append({"text": text, "spans": spans} if isinstance(given, str) else {"tokens": given, "tags": _tags_of(given, spans)})
         return self._with_intents(answers, intents)
 
