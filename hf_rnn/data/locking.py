@@ -80,7 +80,7 @@ def held(path: Path, what: str, option: str) -> Iterator[None]:
 def _take(path: Path, what: str, option: str) -> int:
     """Return the descriptor of a lock file that this process holds."""
     while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        descriptor, is_ours = _open(path)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -93,10 +93,23 @@ def _take(path: Path, what: str, option: str) -> int:
         # it may have been removed between the two calls
         with suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(descriptor), os.stat(path)):
-                os.ftruncate(descriptor, 0)
-                os.write(descriptor, str(os.getpid()).encode())
-                return descriptor
+                if is_ours:
+                    os.ftruncate(descriptor, 0)
+                    os.write(descriptor, str(os.getpid()).encode())
+                    return descriptor
+                # nobody holds it any more; the next turn makes one that says who does
+                path.unlink()
         os.close(descriptor)
+
+
+def _open(path: Path) -> tuple[int, bool]:
+    """Return the descriptor of a lock file, and whether it can be written to: another user's cannot, but it can be waited for."""
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT, 0o666), True
+    except PermissionError:
+        if not path.exists():
+            raise
+        return os.open(path, os.O_RDONLY), False
 
 
 def _forget() -> None:

@@ -242,8 +242,8 @@ def package_archive(package: str) -> Path:
     path = cache / (re.sub(r"[@/]+", "-", package).strip("-") + ".tgz")
     if path.is_file():
         return path
-    cache.mkdir(parents=True, exist_ok=True)
     try:
+        cache.mkdir(parents=True, exist_ok=True)
         # elsewhere first: an archive that is cut off would stay, and two processes may fetch it at once
         with tempfile.TemporaryDirectory(dir=cache) as work:
             command = ["npm", "pack", "--silent", "--pack-destination", work, package]

@@ -66,12 +66,13 @@ class Store:
 
     def __init__(self, teacher: Answering, folder: Path | None = None) -> None:
         folder = folder or STORE
-        folder.mkdir(parents=True, exist_ok=True)
         self.teacher = teacher
         self.path = folder / f"{teacher.fingerprint}.sqlite"
+        self._keeps = True
         try:
+            folder.mkdir(parents=True, exist_ok=True)
             self.base = self._open()
-        except sqlite3.OperationalError as error:
+        except (sqlite3.OperationalError, OSError) as error:
             raise ValueError(
                 f"{self.path}: answers cannot be kept there ({error}). Wait for the other run, or set HF_HOME to another folder."
             ) from error
@@ -100,9 +101,19 @@ class Store:
             for key, value in zip(chosen, self.teacher.answer([open_[key] for key in chosen]), strict=True):
                 found[key] = np.asarray(value, dtype=np.float32)
             rows = [(key, json.dumps(found[key].shape), found[key].tobytes()) for key in chosen]
+            self._keep(rows)
+        return [found[key] for key in keys]
+
+    def _keep(self, rows: list[tuple[bytes, str, bytes]]) -> None:
+        """Keep answers, until that cannot be done: the store of another user, or a full disk."""
+        if not self._keeps:
+            return
+        try:
             with self.base:
                 self.base.executemany("INSERT OR REPLACE INTO answers VALUES (?, ?, ?)", rows)
-        return [found[key] for key in keys]
+        except sqlite3.OperationalError as error:
+            self._keeps = False
+            logger.warning(f"{self.path}: answers can be read there but not kept ({error}): the next run will ask for them again.")
 
     def _find(self, keys: set[bytes]) -> dict[bytes, np.ndarray]:
         found: dict[bytes, np.ndarray] = {}

@@ -173,6 +173,20 @@ def test_a_store_that_cannot_be_written(tmp_path):
         Store(Counting(), tmp_path)
 
 
+def test_a_store_of_another_user(tmp_path, caplog):
+    """What it holds is used; what it lacks is asked for, and that it cannot be kept is said once."""
+    Store(Counting(), tmp_path).ask(["a", "bb"])
+    teacher = Counting()
+    store = Store(teacher, tmp_path)
+    store.base.execute("PRAGMA query_only = 1")
+    found = store.ask(["bb", "ccc", "a", "dddd"], batch_size=1)
+    assert [each.tolist() for each in found] == [each.tolist() for each in Counting().answer(["bb", "ccc", "a", "dddd"])]
+    assert teacher.asked == ["ccc", "dddd"]
+    told = [record.message for record in caplog.records if "can be read there but not kept" in record.message]
+    assert len(told) == 1 and "counting.sqlite" in told[0]
+    assert store.ask(["a"])[0].tolist() == found[2].tolist()
+
+
 @pytest.mark.parametrize("kind", [BertForSequenceClassification, BertModel])
 def test_answers_in_half_precision(kind, tokenizer, tmp_path):
     """Close to those in fp32 but not the same, and kept apart from them."""
