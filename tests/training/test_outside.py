@@ -64,7 +64,7 @@ def test_it_is_the_same_whoever_runs_the_model(trained, tmp_path):
         for answer, wanted in zip(answers, expected, strict=True):
             assert answer == pytest.approx(wanted, abs=1e-4)
     engine = open_engine(Source("m", str(tmp_path)))
-    assert engine.predict(texts[:1], None)[0]["outside"] == pytest.approx(expected[0]["outside"], abs=1e-4)
+    assert engine.predict(texts[:1], engine.way)[0]["outside"] == pytest.approx(expected[0]["outside"], abs=1e-4)
     assert list(output_tensors(engine.settings)) == ["label", "best", "score", "outside", "scores"]
     assert json.loads((tmp_path / "predictor.json").read_text())["outside"] is True
     long = [" ".join(["a great film of 12"] * 200)]
