@@ -1,7 +1,5 @@
 """Texts of none of the labels are told by one number, which is the same whoever runs the model."""
 
-import json
-
 import numpy as np
 import pytest
 import torch
@@ -16,7 +14,7 @@ from hf_rnn.models.outside import outside_numbers, outside_score
 from hf_rnn.onnx.export import export_onnx
 from hf_rnn.onnx.runtime import OnnxRnnForSequenceClassification
 from hf_rnn.onnx.standalone import predictor as standalone
-from hf_rnn.onnx.standalone import write_predictor
+from hf_rnn.onnx.standalone import predictor_settings, write_predictor
 from hf_rnn.serving.engines import Source, open_engine
 from hf_rnn.serving.protocols import output_tensors
 from hf_rnn.tasks.report import ScoredAnswers
@@ -50,29 +48,34 @@ def test_texts_of_no_label_are_told(trained, capsys):
     assert "how unlike its training rows a text is, `outside`" in (trained.folder / "README.md").read_text()
 
 
-def test_it_is_the_same_whoever_runs_the_model(trained, tmp_path):
-    """The checkpoint, the graph, the predictor beside it, the server, and windows of texts that are short."""
+def test_a_checkpoint_and_its_server_tell_the_same(trained):
+    """Loaded again, read by windows, and as tensors that are named."""
+    texts = ["a great film of 12", "a film", "", *OTHERS[:3]]
+    expected, windows = trained.predictor(texts), load(str(trained.folder), long_texts="windows")
+    assert load(str(trained.folder)).predict(texts) == expected
+    assert [answer["outside"] for answer in windows.predict(texts)] == pytest.approx([answer["outside"] for answer in expected])
+    assert 0 < windows.predict([" ".join(["a great film of 12"] * 200)])[0]["outside"] < 1
+    settings = predictor_settings(trained.model.config, trained.tokenizer)
+    assert settings.outside and list(output_tensors(settings)) == ["label", "best", "score", "outside", "scores"]
+
+
+@pytest.mark.thorough
+def test_an_export_tells_the_same(trained, tmp_path):
+    """The graph, the predictor beside it, the server, and windows."""
     texts = ["a great film of 12", "a film", "", *OTHERS[:3]]
     expected = trained.predictor(texts)
-    assert load(str(trained.folder)).predict(texts) == expected
     export_onnx(trained.model, tmp_path)
     trained.tokenizer.save_pretrained(tmp_path)
     write_predictor(trained.model.config, trained.tokenizer, tmp_path)
     exported = Predictor(OnnxRnnForSequenceClassification.from_pretrained(tmp_path), trained.tokenizer)
-    alone = standalone.load(tmp_path)
-    for answers in (exported(texts), alone.predict(texts), load(str(trained.folder), long_texts="windows").predict(texts)):
-        for answer, wanted in zip(answers, expected, strict=True):
-            assert answer == pytest.approx(wanted, abs=1e-4)
     engine = open_engine(Source("m", str(tmp_path)))
-    assert engine.predict(texts[:1], engine.way)[0]["outside"] == pytest.approx(expected[0]["outside"], abs=1e-4)
-    assert list(output_tensors(engine.settings)) == ["label", "best", "score", "outside", "scores"]
-    assert json.loads((tmp_path / "predictor.json").read_text())["outside"] is True
+    for answers in (exported(texts), standalone.load(tmp_path).predict(texts), engine.predict(texts, engine.way)):
+        for answer, wanted in zip(answers, expected, strict=True):
+            assert {name: answer[name] for name in wanted} == pytest.approx(wanted, abs=1e-4)
     long = [" ".join(["a great film of 12"] * 200)]
-    windows = [
-        load(str(trained.folder), long_texts="windows").predict(long)[0],
-        standalone.load(tmp_path, long_texts="windows").predict(long)[0],
-    ]
-    assert windows[0]["outside"] == pytest.approx(windows[1]["outside"], abs=1e-4)
+    by_windows = [load(str(trained.folder), long_texts="windows"), standalone.load(tmp_path, long_texts="windows")]
+    first, second = (predictor.predict(long)[0]["outside"] for predictor in by_windows)
+    assert first == pytest.approx(second, abs=1e-4)
 
 
 def test_what_does_not_go_with_it(trained):
@@ -117,7 +120,7 @@ def test_a_recurrence_alone_and_rows_that_are_too_few(tmp_path, capsys, caplog):
     first = hf_rnn.train(train=ROWS, validation=ROWS[:100], output_dir=str(tmp_path / "a"), outside=0.1, linear_size=0, **SMALL)
     assert len(first.model.config.outside["weights"]) == 2 and "None of these labels: " in capsys.readouterr().out
     options = {name: value for name, value in SMALL.items() if name != "vocab_size"}
-    options |= {"model_name_or_path": str(first.folder), "validation": ROWS[:10], "outside": 0.05}
+    options |= {"model_name_or_path": str(first.folder), "validation": ROWS[:10], "outside": 0.05, "linear_size": 0}
     again = hf_rnn.train(train=ROWS[:60], output_dir=str(tmp_path / "b"), **options)
     assert again.model.config.outside is None and set(again.predictor("a")[0]) == {"text", "label", "score"}
     assert "A share of 0.05 takes 19 validation rows at least, and there are 10" in caplog.text
