@@ -7,8 +7,9 @@ from dataclasses import fields
 from pathlib import Path
 
 from .app import Service
-from .engines import is_exported, read_sources
+from .engines import read_sources
 from .limits import Limits
+from .opening import is_exported
 from .server import open_models, read_token, serve
 
 

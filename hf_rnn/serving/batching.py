@@ -9,8 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from .engines import Answer, Engine, Source, open_engine
+from .engines import Answer, Engine, Source
 from .limits import Limits, RequestError
+from .opening import open_engine
 
 logger = logging.getLogger(__name__)
 

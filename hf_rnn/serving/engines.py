@@ -1,13 +1,10 @@
-"""Models that answer texts: exported folders by ONNX Runtime, checkpoints by PyTorch, which only they load."""
+"""Models that answer texts, where they come from, and what a server has to know of them."""
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from functools import cache
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-from tokenizers import Tokenizer
 
 from ..data.digests import file_digest
 from ..onnx.standalone import predictor as standalone
@@ -61,48 +58,6 @@ class Engine:
     def way(self) -> str:
         """Return how it reads long texts unless it is asked to read less of them."""
         return self.settings.long_texts or WAYS[0]
-
-
-def open_engine(source: Source) -> Engine:
-    """Load a model and answer a text with it.
-
-    Raises:
-        ValueError: There is no such model, or it is neither a classifier nor a tagger.
-        OSError: The same, of a name on the Hub.
-    """
-    if is_exported(source.path):
-        engine = _open_exported(source)
-    else:
-        # PyTorch need not be there for others
-        from .checkpoints import open_checkpoint
-
-        engine = open_checkpoint(source)
-    # what is wrong shows before anyone asks
-    engine.predict(["a"], engine.way)
-    return engine
-
-
-def is_exported(path: str) -> bool:
-    """Return whether a path is that of a folder that `hf-rnn export` wrote."""
-    return (Path(path) / standalone.SETTINGS_FILE).is_file()
-
-
-def _open_exported(source: Source) -> Engine:
-    predictor = standalone.load(source.path, source.quantized, source.threads, source.long_texts)
-    graph = Path(source.path) / (standalone.QUANTIZED_FILE if source.quantized else standalone.MODEL_FILE)
-
-    @cache
-    def reading(way: str) -> standalone.Predictor:
-        """Return the same model with another way of reading long texts."""
-        settings = replace(predictor.settings, long_texts=way)
-        tokenizer = Tokenizer.from_str(predictor.tokenizer.to_str())
-        standalone.limit_texts(tokenizer, settings)
-        return standalone.Predictor(settings, tokenizer, predictor.session)
-
-    def predict(texts: list[str], way: str) -> list[Answer]:
-        return reading(way).predict(texts, all_scores=True, tell_cuts=True)
-
-    return Engine(predictor.settings, weights_digest(graph), predict)
 
 
 def weights_digest(weights: Path) -> str:

@@ -15,8 +15,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from .app import Service
 from .batching import Model
-from .engines import Source, open_engine
+from .engines import Source
 from .limits import Limits
+from .opening import open_engine
 
 logger = logging.getLogger(__name__)
 

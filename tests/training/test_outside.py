@@ -15,7 +15,8 @@ from hf_rnn.onnx.export import export_onnx
 from hf_rnn.onnx.runtime import OnnxRnnForSequenceClassification
 from hf_rnn.onnx.standalone import predictor as standalone
 from hf_rnn.onnx.standalone import predictor_settings, write_predictor
-from hf_rnn.serving.engines import Source, open_engine
+from hf_rnn.serving.engines import Source
+from hf_rnn.serving.opening import open_engine
 from hf_rnn.serving.protocols import output_tensors
 from hf_rnn.tasks.report import ScoredAnswers
 
