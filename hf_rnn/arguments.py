@@ -270,7 +270,9 @@ class RnnTrainingArguments(TrainingArguments):
     )
     logging_nan_inf_filter: bool = option("Leave losses that are no numbers out of the log; such a run stops here.", False)
     restore_callback_states_from_checkpoint: bool = option("Restore early stopping on resume.", True)
-    hub_strategy: str = option("When --push_to_hub pushes: 'end' with card and curves, or as in transformers.", "end")
+    hub_strategy: str = option(
+        "When --push_to_hub pushes: at the end, with card and curves, or after every save too.", "end", choices=["end", "every_save"]
+    )
     hub_private_repo: bool | None = option("Whether --push_to_hub makes a new repository private.", True)
 
     def __post_init__(self) -> None:

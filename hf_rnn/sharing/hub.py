@@ -111,6 +111,29 @@ def write_handler(folder: str | Path) -> None:
         path.write_text(ours, encoding="utf-8")
 
 
+def push_checkpoint(folder: str | Path, repo_id: str, commit_message: str, revision: str | None = None, token: str | None = None) -> None:
+    """Push what a model is made of from a checkpoint in a repository that is there, in one commit; see `push`.
+
+    Nothing else goes up: what a checkpoint is resumed from names folders of this machine.
+
+    Args:
+        folder (`str`): Folder of the checkpoint.
+        repo_id (`str`): Repository.
+        commit_message (`str`): Message.
+        revision (`str`, *optional*): Branch.
+        token (`str`, *optional*): That of the login or of HF_TOKEN by default.
+
+    Raises:
+        ValueError: The Hub cannot be reached or does not know the user.
+        HfHubHTTPError: The Hub refuses.
+    """
+    patterns = [*NEEDED, *SHARED, *CODE]
+    with _explained():
+        HfApi(token=token).upload_folder(
+            repo_id=repo_id, folder_path=folder, allow_patterns=patterns, commit_message=commit_message, revision=revision
+        )
+
+
 def push_space(
     folder: str | Path, files: list[str], repo_id: str, private: bool | None = True, commit_message: str = "Upload page"
 ) -> CommitInfo:

@@ -7,12 +7,13 @@ import torch
 from accelerate.data_loader import prepare_data_loader
 from datasets import Dataset
 from huggingface_hub import CommitInfo
+from huggingface_hub.errors import HfHubHTTPError
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, Sampler, SequentialSampler
 from transformers import EarlyStoppingCallback, Trainer
 from transformers.trainer_callback import ExportableState
-from transformers.trainer_utils import TrainOutput, get_last_checkpoint
+from transformers.trainer_utils import HubStrategy, TrainOutput, get_last_checkpoint
 from transformers.utils import logging
 
 from ..sharing import hub
@@ -133,6 +134,31 @@ class RnnTrainer(Trainer):
         private = self.args.hub_private_repo if private is None else private
         revision = revision or self.args.hub_revision
         return hub.push(self.args.output_dir, self.hub_model_id, private, commit_message or "Upload model", revision, token=token)
+
+    def init_hf_repo(self, *args: Any, **kwargs: Any) -> None:
+        """Make the repository; see the base class.
+
+        Raises:
+            ValueError: Checkpoints are to go there too.
+        """
+        if self.args.hub_strategy not in (HubStrategy.END, HubStrategy.EVERY_SAVE):
+            raise ValueError(
+                f"`hub_strategy` must be 'end' or 'every_save', got {self.args.hub_strategy.value!r}, which would push what checkpoints "
+                "are resumed from: paths of this machine stand in it. Pass one of the two."
+            )
+        super().init_hf_repo(*args, **kwargs)
+
+    def _push_from_checkpoint(self, checkpoint_folder: str) -> None:
+        # the base class uploads the whole output folder: predictions, which hold texts, and pickled options, which hold paths
+        if not self.is_world_process_zero() or self.args.hub_strategy == HubStrategy.END:
+            return
+        step = self.state.global_step
+        try:
+            message = f"Training in progress, step {step}"
+            hub.push_checkpoint(checkpoint_folder, self.hub_model_id, message, self.args.hub_revision, self.args.hub_token)
+        except (ValueError, HfHubHTTPError) as error:
+            # a network that is gone ends no training
+            logger.warning(f"Step {step} was not pushed: {error}")
 
     def train(self, resume_from_checkpoint: str | bool | None = None, *args: Any, **kwargs: Any) -> TrainOutput:
         """Train, from a checkpoint on if one is named; see the base class.

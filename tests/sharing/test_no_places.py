@@ -60,6 +60,9 @@ def assert_no_place(folder, home):
     """No file that a push takes, by its name or what it holds, tells a place."""
     included, _ = plan(folder)
     assert {"README.md", "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"} <= set(included)
+    # what a run leaves for itself, by whatever name it comes
+    assert not {path.name for path in folder.iterdir() if path.suffix in (".bin", ".pt", ".db", ".jsonl", ".html")} & set(included)
+    assert not {"trainer_state.json", "options.json", "settings.md", "settings.tex"} & set(included)
     for name in included:
         content = (folder / name).read_bytes()
         found = [place for place in places(home) if place.encode() in content or place.encode("utf-16-le") in content]

@@ -8,10 +8,14 @@ import numpy as np
 import pytest
 import torch
 from datasets import Dataset
+from huggingface_hub.errors import OfflineModeIsEnabled
+from huggingface_hub.utils import filter_repo_objects
+from transformers import TrainingArguments
 
 from hf_rnn import RnnConfig, RnnForSequenceClassification, RnnForTokenClassification
 from hf_rnn.arguments import RnnTrainingArguments
 from hf_rnn.data.rows.collator import RnnCollator
+from hf_rnn.sharing import hub
 from hf_rnn.training.checkpoints import checkpoint_problem, last_complete_checkpoint, resume_point
 from hf_rnn.training.samplers import LengthGroupedSampler, TokenBudgetSampler, row_lengths
 from hf_rnn.training.trainer import RnnTrainer
@@ -213,3 +217,41 @@ def test_resumed_training_is_bit_identical(tmp_path, stop):
     resumed.train(resume_from_checkpoint=str(tmp_path / "whole" / f"checkpoint-{stop}"))
     assert all(torch.equal(a, b) for a, b in zip(resumed.model.parameters(), expected, strict=True))
     assert json.loads((Path(tmp_path) / "whole" / f"checkpoint-{stop}" / "trainer_state.json").read_text())["global_step"] == stop
+
+
+def test_what_goes_up_while_it_trains(tmp_path, monkeypatch, caplog):
+    """Weights, config and code of each checkpoint, and nothing that names a place or holds a text; a network that is gone ends nothing."""
+    pushed = []
+
+    class Api:
+        def __init__(self, token):
+            assert token == "secret"
+
+        def upload_folder(self, repo_id, folder_path, allow_patterns, commit_message, revision):
+            if pushed:
+                raise OfflineModeIsEnabled("gone")
+            names = filter_repo_objects([path.name for path in Path(folder_path).iterdir()], allow_patterns=allow_patterns)
+            pushed.append((repo_id, commit_message, {name: (Path(folder_path) / name).read_bytes() for name in names}))
+
+    monkeypatch.setattr(hub, "HfApi", Api)
+    trainer = make_trainer(tmp_path / "a-user", num_train_epochs=1, save_strategy="steps", save_steps=4, hub_strategy="every_save")
+    trainer.args.push_to_hub, trainer.args.hub_token, trainer.hub_model_id = True, "secret", "me/model"
+    trainer.train()
+    ((name, message, files),) = pushed
+    assert (name, message) == ("me/model", "Training in progress, step 4")
+    assert {"config.json", "model.safetensors", "modeling_rnn.py"} <= set(files)
+    assert not {"training_args.bin", "trainer_state.json", "optimizer.pt", "options.json", "checksums.json"} & set(files)
+    assert not any(b"a-user" in content for content in files.values())
+    # what there were to be found is found
+    assert b"a-user" in (tmp_path / "a-user" / "checkpoint-4" / "training_args.bin").read_bytes()
+    assert "Step 8 was not pushed: The Hub cannot be reached" in caplog.text
+
+
+@pytest.mark.parametrize("strategy", ["checkpoint", "all_checkpoints"])
+def test_checkpoints_to_resume_from_stay(strategy, tmp_path):
+    """They are refused before a repository is made."""
+    with pytest.raises(ValueError, match=rf"`hub_strategy` must be one of .*every_save.*, got '{strategy}'"):
+        make_trainer(tmp_path, hub_strategy=strategy)
+    arguments = TrainingArguments(str(tmp_path), use_cpu=True, push_to_hub=True, hub_strategy=strategy, hub_model_id="me/model")
+    with pytest.raises(ValueError, match=f"got '{strategy}', which would push what checkpoints are resumed from"):
+        RnnTrainer(RnnForSequenceClassification(RnnConfig(vocab_size=20, hidden_size=8)), arguments)
