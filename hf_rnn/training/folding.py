@@ -228,7 +228,5 @@ def _summarize(scores: list[dict[str, float]], folder: Path) -> dict[str, float]
         folder / RESULTS, json.dumps({"folds": [{name: each[name] for name in names} for each in scores], **found}, indent=4) + "\n"
     )
     print(visible(f"{len(scores)} folds    " + "  ".join(told)))
-    print(
-        f"Answers of each fold's model to the others' rows: {folder / ANSWERS}. hf-rnn check --out_of_fold {folder} judges labels by them."
-    )
+    print(f"Answers to each fold by a model of the others: {folder / ANSWERS}")
     return found
