@@ -82,9 +82,11 @@ def read_checked(files: Mapping[str, str], reading: ReadingOptions) -> CheckedRo
 def _has_labels(rows: Dataset, reading: ReadingOptions) -> bool:
     """Return whether rows have a label each, rather than tags or spans."""
     columns = column_names(rows)
+    if reading.label_column is not None and reading.label_column not in columns:
+        # a named column of spans has become `spans` where it was read
+        return not holds_spans(rows, reading.label_column)
     if reading.label_column is not None:
-        named = next((cell for cell in rows[reading.label_column] if cell), None) if reading.label_column in columns else None
-        is_lone = not isinstance(named, list)
+        is_lone = not isinstance(next((cell for cell in rows[reading.label_column] if cell), None), list)
         # words and tags with white space between are texts too, where nothing is called a text
         return is_lone and not (reading.label_column in TAG_COLUMNS[:-1] and any(name in columns for name in TOKEN_COLUMNS))
     is_text = any(name.strip().lower() in TEXT_COLUMNS for name in columns) or reading.text_column in columns

@@ -5,7 +5,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,6 @@ from ..tasks.task import TaskOptions
 from .checkpoints import is_trained, resume_options, resume_point
 from .outputs import SAME_COMMAND, writing_to
 from .progress import NO_SCORES, distinct
-from .resuming import told_options
 from .rows import load_task_splits
 from .running import set_up
 
@@ -41,6 +40,9 @@ SCORES, DONE, RESULTS = "test_results.json", "answers.jsonl", "folds_results.jso
 BATCH = 64
 # what other files or another place of the same rows would change
 PLACES = ("train_file", "validation_file", "test_file", "replay_file", "dataset_name", "dataset_config_name")
+# options that say nothing of what is learnt
+OF_A_RUN = ("output_dir", "run_name", "resume_from_checkpoint", "do_predict", "promise", "overwrite_output_dir")
+BESIDE = ("logging", "log_", "hub_", "push_", "save_", "report_", "dataloader_", "disable_", "trackio", "project", "local_rank")
 LIMITS = ("max_train_samples", "max_eval_samples", "max_predict_samples")
 
 
@@ -141,7 +143,9 @@ def _changed(arguments: Any, **values: Any) -> Any:
 def _digest(name: str, options: TaskOptions, rows: Folded) -> str:
     """Return a hash of what a fold is trained on and how."""
     model, data = vars(options.model), {key: value for key, value in vars(options.data).items() if key not in PLACES}
-    told = [name, data, model, contents(model), told_options(options.training), options.training.metric_for_best_model]
+    names = (field.name for field in fields(options.training))
+    training = {name: getattr(options.training, name) for name in names if name not in OF_A_RUN and not name.startswith(BESIDE)}
+    told = [name, data, model, contents(model), training]
     digest = hashlib.sha256(json.dumps([*told, rows.folds.tolist(), rows.kept.tolist()], default=str).encode())
     for split in rows.raw.values():
         for row in split:
@@ -224,7 +228,5 @@ def _summarize(scores: list[dict[str, float]], folder: Path) -> dict[str, float]
         folder / RESULTS, json.dumps({"folds": [{name: each[name] for name in names} for each in scores], **found}, indent=4) + "\n"
     )
     print(visible(f"{len(scores)} folds    " + "  ".join(told)))
-    print(
-        f"Answers of each fold's model to the others' rows: {folder / ANSWERS}. hf-rnn check --out_of_fold {folder} judges labels by them."
-    )
+    print(f"Answers to each fold by a model of the others: {folder / ANSWERS}")
     return found

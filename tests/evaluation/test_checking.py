@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hf_rnn.commands import check, cli
-from hf_rnn.data.files.reading import AS_IS
+from hf_rnn.data.files.reading import AS_IS, ReadingOptions
 from hf_rnn.evaluation.checked_rows import Row
 from hf_rnn.evaluation.checking import check_rows, likely_errors
 from hf_rnn.evaluation.twins import MOST_COMPARED, find_twins
@@ -210,7 +210,8 @@ def test_spans_of_raw_text(tmp_path):
         )
     rows[5]["spans"][0]["end"] = 4
     rows[9]["spans"] = []
-    found = check_rows({"train": written(tmp_path, "train", rows)}, AS_IS)
+    named = [{"text": row["text"], "names": row["spans"]} for row in rows]
+    found = check_rows({"train": written(tmp_path, "train", named)}, ReadingOptions(label_column="names"))
     names = {number: rows[number]["text"][:4] for number in (5, 9)}
     assert {(each.row.where, each.given, each.suggested) for each in found.wrong_labels[:2]} == {
         ("line 6", f"{names[5]}: PS", f"{names[5][:3]}: PS"),
