@@ -24,11 +24,11 @@ from ..onnx.export import export_onnx, quantize
 from ..onnx.runtime import QUANTIZED_FILE
 from ..reports.pages import page
 from ..sharing.cards import count_weights
-from ..tasks.decoding import NumberDecoder, SpanDecoder, TagDecoder, decoder_class
+from ..tasks.decoding import NumberDecoder, SpanDecoder, TagDecoder, decoder_class, promised_threshold
 from .patterns import to_javascript
 
 WEB = Path(__file__).parent / "web"
-OWN_FILES = ("app.js", "engine.js", "offline.js", "units.js")
+OWN_FILES = ("app.js", "engine.js", "offline.js", "predictor.js", "units.js")
 # what the page is built of, each with the files that it takes and the licence that its package states
 PACKAGES = {
     "onnxruntime-web@1.30.0": ("dist/ort.wasm.bundle.min.mjs", "dist/ort-wasm-simd-threaded.wasm"),
@@ -81,6 +81,7 @@ def write_page(
         "settings.json": json.dumps(settings, ensure_ascii=False),
         "tokenizer.json": json.dumps(description, ensure_ascii=False),
         "README.md": space,
+        "package.json": json.dumps(_package(title), indent=1),
         "index.html": _fill(title, model, card is not None),
     }
     if card is not None:
@@ -90,6 +91,12 @@ def write_page(
     for name, content in written.items():
         write_whole(folder / name, content)
     return sorted([*OWN_FILES, *vendored, *written, "model.onnx"])
+
+
+def _package(title: str) -> dict[str, Any]:
+    """Return what npm has to know of a page to take it as a module."""
+    name = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")[:100] or "hf-rnn-model"
+    return {"name": name, "version": "1.0.0", "private": True, "type": "module", "main": "predictor.js", "exports": "./predictor.js"}
 
 
 def _fill(title: str, model: PreTrainedModel, has_card: bool) -> str:
@@ -138,6 +145,7 @@ def page_settings(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, ti
         "problem": config.problem_type,
         "max_length": 10**9 if getattr(config, "long_texts", None) == "whole" else tokenizer.model_max_length,
         "unknown": tokenizer.unk_token,
+        "threshold": promised_threshold(config),
         "intents": list(getattr(config, "intents", None) or ()),
     }
     if decoder in (TagDecoder, SpanDecoder):
