@@ -24,11 +24,11 @@ from ..onnx.export import export_onnx, quantize
 from ..onnx.runtime import QUANTIZED_FILE
 from ..reports.pages import page
 from ..sharing.cards import count_weights
-from ..tasks.decoding import NumberDecoder, SpanDecoder, TagDecoder, decoder_class
+from ..tasks.decoding import NumberDecoder, SpanDecoder, TagDecoder, decoder_class, promised_threshold
 from .patterns import to_javascript
 
 WEB = Path(__file__).parent / "web"
-OWN_FILES = ("app.js", "engine.js", "offline.js", "units.js")
+OWN_FILES = ("app.js", "engine.js", "offline.js", "predictor.js", "units.js")
 # what the page is built of, each with the files that it takes and the licence that its package states
 PACKAGES = {
     "onnxruntime-web@1.30.0": ("dist/ort.wasm.bundle.min.mjs", "dist/ort-wasm-simd-threaded.wasm"),
@@ -71,6 +71,7 @@ def write_page(
         "tokenizer.json": json.dumps(browser_tokenizer(json.loads(tokenizer.backend_tokenizer.to_str())), ensure_ascii=False),
         # what a static Space of the Hub wants to be told
         "README.md": f"---\ntitle: {json.dumps(title, ensure_ascii=False)}\nsdk: static\npinned: false\n---\n",
+        "package.json": json.dumps(_package(title), indent=1),
         "index.html": _fill(title, model, card is not None),
     }
     if card is not None:
@@ -87,6 +88,12 @@ def write_page(
         for name, content in written.items():
             (stage / name).write_text(content, encoding="utf-8")
     return sorted([*OWN_FILES, *vendored, *written, "model.onnx"])
+
+
+def _package(title: str) -> dict[str, Any]:
+    """Return what npm has to know of a page to take it as a module."""
+    name = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")[:100] or "hf-rnn-model"
+    return {"name": name, "version": "1.0.0", "private": True, "type": "module", "main": "predictor.js", "exports": "./predictor.js"}
 
 
 def _fill(title: str, model: PreTrainedModel, has_card: bool) -> str:
@@ -135,6 +142,7 @@ def page_settings(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, ti
         "problem": config.problem_type,
         "max_length": 10**9 if getattr(config, "long_texts", None) == "whole" else tokenizer.model_max_length,
         "unknown": tokenizer.unk_token,
+        "threshold": promised_threshold(config),
         "intents": list(getattr(config, "intents", None) or ()),
     }
     if decoder in (TagDecoder, SpanDecoder):

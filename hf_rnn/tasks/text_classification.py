@@ -146,7 +146,8 @@ class TextClassification(Task):
         if cut:
             logger.warning(
                 f"{', '.join(cut)} are longer than {self.max_length} tokens and are truncated: what is behind is neither learnt from nor "
-                "measured here. --max_length reads more of them; with --long_texts whole answers come from all of a text."
+                "measured here, whatever answers are made of. --max_length reads more of them; with --long_texts whole or windows answers "
+                "come from all of a text, and hf-rnn compare --long_texts measures them."
             )
         return encoded
 

@@ -177,6 +177,51 @@ def test_labels_are_those_of_python(page, classifier, tmp_path):
     assert found["milliseconds"] < 10
 
 
+# asks the module that a page is, as another package would
+ASK = """
+import { load } from "{package}";
+import { readFileSync, writeFileSync } from "fs";
+const { predict } = await load();
+writeFileSync("answers.json", JSON.stringify(await predict(JSON.parse(readFileSync("texts.json")))));
+"""
+
+
+def ask_node(folder, texts, scratch):
+    """Return what the module of a page answers in Node.js, imported by the name of its package."""
+    if shutil.which("node") is None:
+        pytest.skip("there is no Node.js here")
+    name = json.loads((folder / "package.json").read_text())["name"]
+    (scratch / "node_modules").mkdir(parents=True)
+    (scratch / "node_modules" / name).symlink_to(folder)
+    (scratch / "texts.json").write_text(json.dumps(texts))
+    (scratch / "ask.mjs").write_text(ASK.replace("{package}", name))
+    done = subprocess.run(["node", "ask.mjs"], cwd=scratch, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return json.loads((scratch / "answers.json").read_text())
+
+
+def same_as_python(found, expected):
+    """Check answers against those of Python, whose offsets count characters."""
+    assert len(found) == len(expected)
+    for answer, right in zip(found, expected, strict=True):
+        assert list(answer) == list(right)
+        wide = answer["text"].encode("utf-16-le", "surrogatepass")
+        for span in answer.get("spans", ()):
+            span["start"], span["end"] = (len(wide[: 2 * span[side]].decode("utf-16-le")) for side in ("start", "end"))
+        for name, value in right.items():
+            if name == "spans":
+                assert [{**span, "score": 0} for span in answer[name]] == [{**span, "score": 0} for span in value]
+                assert [span["score"] for span in answer[name]] == pytest.approx([span["score"] for span in value], abs=2e-3)
+            else:
+                assert answer[name] == (pytest.approx(value, abs=2e-3) if isinstance(value, (float, dict)) else value)
+
+
+def test_the_module_answers_as_python_does(page, classifier, tmp_path):
+    """A page is a package of npm: in Node.js, on 500 odd and plain texts, dictionaries as `predict` gives them."""
+    texts = texts_to_try([row["document"] for row in read_rows(str(SAMPLES / "nsmc_test.tsv")) if row["document"]])
+    same_as_python(ask_node(page, texts, tmp_path / "node"), [in_python(page, classifier[0]).predict(text)[0] for text in texts])
+
+
 LABELS = ["O", "B-A", "I-A", "B-B", "I-B"]
 
 
@@ -210,6 +255,7 @@ def test_spans_are_those_of_python(archives, tmp_path):
         words = [(span["kind"], wide[2 * span["start"] : 2 * span["end"]].decode("utf-16-le")) for span in answer["spans"]]
         assert words == [(span["entity_group"], span["word"]) for span in right["spans"]]
     assert any(len(span["word"].split()) > 1 for answer in expected for span in answer["spans"])
+    same_as_python(ask_node(tmp_path / "page", texts, tmp_path / "node"), expected)
 
 
 @pytest.mark.thorough

@@ -1,6 +1,7 @@
 """What the linear part is sure of it answers alone, and the whole model would say the same as often as is asked for."""
 
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -10,6 +11,7 @@ from checkpoints import REVIEWS, random_checkpoint
 import hf_rnn
 from hf_rnn.commands import cli
 from hf_rnn.evaluation.cascading import find_cascade, with_cascade
+from hf_rnn.inference import precision
 from hf_rnn.inference.cascade import Cascade, linear_logits
 
 
@@ -73,6 +75,27 @@ def test_answers(classifier, caplog):
     assert "Cascade: the linear part alone answers what it is sure of" in caplog.text
     labels = [[answer["label"] for answer in each.predict(REVIEWS[:150])] for each in (chosen, predictor)]
     assert sum(one == other for one, other in zip(*labels, strict=True)) >= 75
+
+
+def test_with_a_precision_that_is_chosen(classifier, tmp_path, monkeypatch, caplog):
+    """`--precision auto --cascade`: the precision first, then the cascade in it; answers are those of both asked for by hand."""
+    monkeypatch.setattr(precision, "WORTH_WHILE", 64)
+    monkeypatch.setattr(precision, "is_available", lambda dtype: True)
+    monkeypatch.setattr(precision, "FASTER", 0.0)
+    texts = [" ".join(text.split()) for text in REVIEWS[:150]] * 4
+    source, output = tmp_path / "in.txt", tmp_path / "out.jsonl"
+    source.write_text("\n".join(texts))
+    options = ["--input_file", str(source), "--output_file", str(output), "--precision", "auto", "--cascade", "0.5"]
+    assert cli.main(["predict", "--model_name_or_path", str(classifier[0]), *options]) == 0
+    chosen = re.search(r"Products in (\w+):", caplog.text)[1]
+    assert caplog.text.index("Products in") < caplog.text.index("Cascade: ")
+    with precision.products_in(chosen):
+        predictor = with_cascade(hf_rnn.load(str(classifier[0])), texts, 0.5, 1024)
+        expected = predictor.predict(texts, 1024)
+    assert predictor.cascade is not None
+    found = [json.loads(line) for line in output.read_text().splitlines()]
+    assert [answer["label"] for answer in found] == [answer["label"] for answer in expected]
+    assert [answer["score"] for answer in found] == pytest.approx([answer["score"] for answer in expected], abs=1e-4)
 
 
 def test_the_command(classifier, tmp_path, capsys, monkeypatch):

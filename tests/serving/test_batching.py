@@ -5,12 +5,15 @@ import threading
 import time
 
 import pytest
+from checkpoints import REVIEWS, random_checkpoint
 
+from hf_rnn import load
 from hf_rnn.onnx.standalone.predictor import Settings
 from hf_rnn.serving import batching
 from hf_rnn.serving.batching import Model
-from hf_rnn.serving.engines import Engine, Source, read_sources
+from hf_rnn.serving.engines import WAYS, Engine, Source, read_sources
 from hf_rnn.serving.limits import Limits, RequestError
+from hf_rnn.serving.opening import open_engine
 
 SETTINGS = Settings("text-classification", ["a"], "regression", None, [], 0, None, None, "right")
 
@@ -139,6 +142,24 @@ def test_reload_lets_the_old_one_answer(monkeypatch):
 
     _, found = serving(scenario)
     assert found == ([{"text": "a"}], [{"new": "a"}], [{"new": "a"}], "2", 1)
+
+
+def test_a_checkpoint_tells_what_it_cut(tmp_path):
+    """Where it reads the beginning alone, with a tokenizer that gives more than ids and their mask too; an int8 graph it has not."""
+    path = str(tmp_path / "model")
+    random_checkpoint(path, problem_type="single_label_classification", labels=["a", "b"])
+    texts = ["a", " ".join(REVIEWS[:40])]
+    engine = open_engine(Source("m", path))
+    assert engine.way == "truncate" and open_engine(Source("m", path, long_texts="whole")).way == "whole"
+    for way in WAYS:
+        expected = load(path, long_texts=way)
+        answers = engine.predict(texts, way)
+        assert [answer["cut"] for answer in answers] == [False, way == "truncate"]
+        assert [answer["score"] for answer in answers] == [answer["score"] for answer in expected.predict(texts)]
+        expected.tokenizer.model_input_names = ["input_ids", "token_type_ids", "attention_mask"]
+        assert expected.decoder.are_cut(texts) == [False, way == "truncate"]
+    with pytest.raises(ValueError, match="holds no int8 graph"):
+        open_engine(Source("m", path, quantized=True))
 
 
 def test_names_of_models():

@@ -7,11 +7,17 @@ import { units } from "./units.js";
 // what str.split() of Python takes as white space
 const WORD = /[^\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+/gu;
 
-const json = async (name) => (await fetch(new URL(name, import.meta.url))).json();
+/** Fetch a file that lies beside this one; Node.js reads it from the disk. */
+async function file(name) {
+  const url = new URL(name, import.meta.url);
+  return url.protocol === "file:" ? new Response(await (await import("node:fs/promises")).readFile(url)) : fetch(url);
+}
+
+const json = async (name) => (await file(name)).json();
 
 /** Fetch a file that was written with gzip. */
 async function unpacked(name) {
-  const response = await fetch(new URL(name, import.meta.url));
+  const response = await file(name);
   return new Response(response.body.pipeThrough(new DecompressionStream("gzip"))).arrayBuffer();
 }
 
@@ -21,7 +27,7 @@ export async function load() {
     json("settings.json"),
     json("tokenizer.json"),
     unpacked("vendor/ort-wasm-simd-threaded.wasm.gz"),
-    fetch(new URL("model.onnx", import.meta.url)).then((response) => response.arrayBuffer()),
+    file("model.onnx").then((response) => response.arrayBuffer()),
   ]);
   const tokenizer = new Tokenizer(description, { unk_token: settings.unknown });
   const unknown = tokenizer.token_to_id(settings.unknown);
@@ -68,7 +74,7 @@ export async function load() {
       word.tag = best(logits);
       word.score = softmax(logits)[word.tag];
     }
-    const answer = { tokens: ids.length, tags: words.map((word) => settings.labels[word.tag]), spans: group(words, settings) };
+    const answer = { tokens: ids.length, words, tags: words.map((word) => settings.labels[word.tag]), spans: group(words, settings) };
     if (outputs.intent_logits) answer.label = settings.intents[best(Array.from(outputs.intent_logits.data))];
     return answer;
   }
