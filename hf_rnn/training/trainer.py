@@ -38,10 +38,10 @@ class RnnTrainer(Trainer):
     """`transformers.Trainer` for recurrent models.
 
     With `train_sampling_strategy="group_by_length"` training batches are of similar length while evaluation keeps the order of the data
-    set. The accuracy on the training batches is logged beside the loss. Embeddings and CRF scores have no weight decay. A model that
-    runs over words and was never told where they start reads it from `processing_class`. A run whose loss or weights are no numbers any
-    more stops with a `TrainingDivergedError`; checkpoints come with checksums; a run that had stopped early does not train on when
-    resumed.
+    set. The accuracy on the training batches is logged beside the loss, but with a CRF. Embeddings and CRF scores have no weight decay. A
+    model that runs over words and was never told where they start reads it from `processing_class`. A run whose loss or weights are no
+    numbers any more stops with a `TrainingDivergedError`; checkpoints come with checksums; a run that had stopped early does not train on
+    when resumed.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -306,15 +306,16 @@ class RnnTrainer(Trainer):
         if self.label_smoother is not None and model.training and inputs.get("intents") is not None:
             # the smoother takes the loss of tags alone, in place of what the model says
             loss = loss + cross_entropy(outputs["intent_logits"], inputs["intents"], label_smoothing=self.args.label_smoothing_factor)
-        # a masked language model makes no logits while it trains
-        if model.training and logits is not None and labels is not None and not labels.is_floating_point():
+        # a masked language model makes no logits while it trains; those of a tagger with a CRF are emissions, whose arg max is no answer
+        are_answers = logits is not None and not getattr(self.model.config, "use_crf", False)
+        if model.training and are_answers and labels is not None and not labels.is_floating_point():
             counted = labels != -100
             counts = torch.stack([((logits.detach().argmax(-1) == labels) & counted).sum(), counted.sum()])
             self._train_counts = counts if self._train_counts is None else self._train_counts + counts
         return (loss, outputs) if return_outputs else loss
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Log, with the training accuracy since the last time beside the training loss."""
+        """Log, with the training accuracy since the last time, if there is one, beside the training loss."""
         self._check_loss(self._total_loss.bad_step)
         if "loss" in logs and self._train_counts is not None:
             right, total = self.accelerator.reduce(self._train_counts, reduction="sum").tolist()

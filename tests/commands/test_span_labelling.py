@@ -38,6 +38,12 @@ def test_what_a_run_leaves(span_tagger):
     assert card.count('aggregation_strategy="simple"') == 3 and "separated by spaces" not in card
 
 
+def test_emissions_are_no_answers(span_tagger):
+    """With a CRF the arg max of what is computed in training is not what the tagger says: no accuracy is told of it, nor judged by."""
+    history = json.loads((span_tagger[0] / "trainer_state.json").read_text())["log_history"]
+    assert any("loss" in entry for entry in history) and not any("accuracy" in entry for entry in history)
+
+
 def test_evaluation_alone_and_further_training(span_tagger, tmp_path):
     """A checkpoint evaluated on its own gives the scores of its run; one that goes on keeps units, CRF and labels."""
     folder, metrics = span_tagger
