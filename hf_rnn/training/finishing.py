@@ -27,12 +27,16 @@ def finish(
     metric: str,
     vectors_from: str | None = None,
 ) -> None:
-    """Write the card and the settings of a training, push what the folder holds if the run is to, and say what there is.
+    """Write the settings of a training and the card, push what the folder holds if the run is to, and say what there is.
 
     `data` is what `describe_data` returns.
     """
     folder = Path(trainer.args.output_dir)
     if trainer.is_world_process_zero():
+        if trainer.args.do_train:
+            with optional("The settings"):
+                write_appendix(trainer, data, outputs)
+        # the last file of a run that is whole
         with optional("The card"):
             write_card(
                 trainer.model,
@@ -48,9 +52,6 @@ def finish(
                 vectors_from=vectors_from,
                 **asdict(card),
             )
-        if trainer.args.do_train:
-            with optional("The settings"):
-                write_appendix(trainer, data, outputs)
     if trainer.args.push_to_hub:
         trainer.push_to_hub()
     if trainer.args.do_train and trainer.is_world_process_zero():
