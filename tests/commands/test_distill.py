@@ -225,6 +225,7 @@ def test_as_many_rows_as_there_is_time_for(data, tmp_path, monkeypatch):
     assert counts == [1000, 2000, 120_000, 120_000]
 
 
+@pytest.mark.thorough
 def test_several_teachers(data, tmp_path):
     """One that has a head is asked as it is, an encoder is trained; their mean probability counts, and both stand in the table."""
     lines = run(data, tmp_path / "first")

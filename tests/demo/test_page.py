@@ -216,6 +216,7 @@ def same_as_python(found, expected):
                 assert answer[name] == (pytest.approx(value, abs=2e-3) if isinstance(value, (float, dict)) else value)
 
 
+@pytest.mark.thorough
 def test_the_module_answers_as_python_does(page, classifier, tmp_path):
     """A page is a package of npm: in Node.js, on 500 odd and plain texts, dictionaries as `predict` gives them."""
     texts = texts_to_try([row["document"] for row in read_rows(str(SAMPLES / "nsmc_test.tsv")) if row["document"]])

@@ -49,6 +49,7 @@ def here(folder):
     return module.EndpointHandler(str(folder))
 
 
+@pytest.mark.thorough
 def test_in_a_process_without_the_package(classifier, tmp_path):
     """All labels with scores, the likeliest first, those of `predict`, of long texts too."""
     texts = [*REVIEWS[:3], " ".join(REVIEWS[:40])]
