@@ -29,7 +29,7 @@ try {
       bar.style.width = `${100 * scores[index]}%`;
       return make("li", { className: name === label ? "best" : "" }, make("span", { textContent: name }), make("span", { className: "track" }, bar), make("span", { textContent: percent(scores[index]) }));
     });
-    const unlike = outside >= 0.5 ? [make("output", { textContent: `None of these: ${outside.toFixed(2)} unlike what it learnt from` })] : [];
+    const unlike = label === null ? [make("output", { textContent: `None of these: ${outside.toFixed(2)} unlike what it learnt from` })] : [];
     element("answer").replaceChildren(...unlike, make("ul", {}, ...rows));
   }
 

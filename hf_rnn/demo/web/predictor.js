@@ -12,16 +12,16 @@ import { load as open } from "./engine.js";
 export async function load() {
   const { settings, answer } = await open();
 
-  function classified(text, { scores, prediction, outside }) {
+  function classified(text, { label, scores, prediction, outside }) {
     if (prediction !== undefined) return { text, prediction };
     if (settings.problem === "multi_label_classification") {
       return { text, scores: Object.fromEntries(settings.labels.map((name, index) => [name, scores[index]])) };
     }
     const score = Math.max(...scores);
     const best = settings.labels[scores.indexOf(score)];
-    const isTold = score >= (settings.threshold ?? 0) && !(outside >= 0.5);
+    const told = score >= (settings.threshold ?? 0) ? label : null;
     const mayAbstain = settings.threshold !== null || outside !== undefined;
-    return { text, label: isTold ? best : null, ...(mayAbstain ? { best } : {}), score, ...(outside === undefined ? {} : { outside }) };
+    return { text, label: told, ...(mayAbstain ? { best } : {}), score, ...(outside === undefined ? {} : { outside }) };
   }
 
   function tagged(text, { words, tags, spans, label }) {
