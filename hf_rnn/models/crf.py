@@ -10,6 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+# scores of moves, of as many rows as are searched together: more of them leave the cache of a core
+CACHED_MOVES = 2**16
+
 
 class LinearChainCRF(nn.Module):
     """Score, sum over and search all tag paths of a batch of rows.
@@ -155,9 +158,25 @@ def _wide_dtype(device: torch.device) -> torch.dtype:
 
 
 def _max_marginals(emissions: Tensor, lengths: Tensor, start: Tensor, end: Tensor, transitions: Tensor) -> Tensor:
+    """Search rows in parts: on a processor as many at a time as its cache holds the moves of, no further than they are long."""
     batch_size, width, _ = emissions.shape
     if width == 0 or batch_size == 0:
         return torch.zeros_like(emissions)
+    rows = max(1, CACHED_MOVES // transitions.numel())
+    if emissions.device.type != "cpu" or batch_size <= rows:
+        return _search(emissions, lengths, start, end, transitions)
+    found = torch.zeros_like(emissions)
+    for first in range(0, batch_size, rows):
+        part = lengths[first : first + rows]
+        longest = int(part.max())
+        if longest > 0:
+            scores = emissions[first : first + rows, :longest]
+            found[first : first + rows, :longest] = _search(scores, part, start, end, transitions)
+    return found
+
+
+def _search(emissions: Tensor, lengths: Tensor, start: Tensor, end: Tensor, transitions: Tensor) -> Tensor:
+    batch_size, width, _ = emissions.shape
     places = torch.arange(width, device=emissions.device)
     mask = places < lengths[:, None]
     scores = emissions.to(transitions.dtype).masked_fill(~mask.unsqueeze(2), 0.0)

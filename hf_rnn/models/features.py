@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
-from .hashing import POWERS, UNUSED_KEY
+from .hashing import POWERS, UNUSED_KEY, powers_at
 from .masked import Compaction
 from .pieces import BYTE_MARK, CONTINUATION, SPACE, SPECIAL, WORD_MARK, WORD_START, piece_types
 
@@ -75,8 +75,8 @@ def mix(values: Tensor) -> Tensor:
     return (mixed ^ (mixed >> 29)) * 0x369DEA0F31A53F85
 
 
-def finish(hashes: Tensor, exists: Tensor, kind: int) -> Tensor:
-    """Return hashes of a kind of feature as non-negative keys, `UNUSED_KEY` where there is no feature."""
+def finish(hashes: Tensor, exists: Tensor, kind: int | Tensor) -> Tensor:
+    """Return hashes of kinds of features as non-negative keys, `UNUSED_KEY` where there is no feature."""
     hashes = mix(hashes + kind)
     return torch.where(exists, (hashes ^ (hashes >> 31)) & UNUSED_KEY, UNUSED_KEY)
 
@@ -138,8 +138,7 @@ def word_keys(codes: Tensor) -> Tensor:
     # (B, P): word of each character, and its place in it
     word = (starts.cumsum(1) - 1).clamp(min=0)
     first = torch.zeros_like(codes).scatter_add(1, word, positions * starts)
-    place = (positions - first.gather(1, word)).clamp(0, len(POWERS) - 1)
-    added = mix(codes >> FLAG_BITS) * torch.tensor(POWERS, device=codes.device)[place] * inside
+    added = mix(codes >> FLAG_BITS) * powers_at(positions - first.gather(1, word)) * inside
     words = torch.zeros_like(codes).scatter_add(1, word, added)
     # (B, 1)
     counts = starts.sum(1, keepdim=True)
@@ -190,8 +189,10 @@ class Spelling:
         return cls(codes, owner, is_letter, compaction.lengths.unsqueeze(1), spans.cumsum(1) - spans, lengths)
 
     def total(self, values: Tensor) -> Tensor:
-        """Sum values of characters (B, P) over words, (B, T)."""
-        return torch.zeros_like(self.lengths).scatter_add(1, self.owner, values * self.is_letter)
+        """Sum values of characters (B, K, P) over words, (B, K, T)."""
+        owner = self.owner.unsqueeze(1).expand_as(values)
+        sums = values.new_zeros(*values.shape[:2], self.lengths.shape[1])
+        return sums.scatter_add(2, owner, values * self.is_letter.unsqueeze(1))
 
     def at(self, places: Tensor) -> Tensor:
         """Return the characters at places (B, T), 0 outside of their rows."""
@@ -213,18 +214,23 @@ def describe_words(characters: Tensor, input_ids: Tensor, word_of: Tensor, is_wo
         is_blank (`Tensor`, *optional*): Where there is white space of raw text, (B, T).
     """
     spelling = Spelling.of(characters, input_ids, word_of, is_word, is_blank)
-    codes, total = spelling.codes, spelling.total
+    codes = spelling.codes
     letters, flags = codes >> FLAG_BITS, codes & (2**FLAG_BITS - 1)
     # place of each character from the start and from the end of its word
     place = torch.arange(codes.shape[1], device=codes.device) - spelling.firsts.gather(1, spelling.owner)
     behind = spelling.lengths.gather(1, spelling.owner) - 1 - place
-    powers = torch.tensor(POWERS, device=codes.device)
-    forward, backward = (mix(letters) * powers[index.clamp(0, len(POWERS) - 1)] for index in (place, behind))
-    word = total(forward)
-    shape = total(mix(torch.where(flags != 0, flags, codes)) * powers[place.clamp(0, len(POWERS) - 1)])
-    suffixes = [total(backward * (behind < size)) for size in range(1, MAX_AFFIX + 1)]
-    prefixes = [total(forward * (place < size)) for size in range(1, MAX_AFFIX + 1)]
-    has_digit = (total(flags & DIGIT) != 0).long()
+    mixed, powers = mix(letters), powers_at(place)
+    forward, backward = mixed * powers, mixed * powers_at(behind)
+    shapes = mix(torch.where(flags != 0, flags, codes)) * powers
+    # (A, 1): lengths of prefixes and suffixes
+    sizes = torch.arange(1, MAX_AFFIX + 1, device=codes.device).unsqueeze(1)
+    prefixes, suffixes = (spread.unsqueeze(1) * (index.unsqueeze(1) < sizes) for spread, index in ((forward, place), (backward, behind)))
+    # (B, K, T)
+    own = spelling.total(torch.cat([torch.stack([forward, shapes, flags & DIGIT], 1), prefixes, suffixes], dim=1))
+    if is_blank is not None:
+        # of units that are one character an affix says nothing more
+        own = torch.cat([own[:, :3], own[:, 3:] * (spelling.lengths.unsqueeze(1) > sizes.repeat(2, 1))], dim=1)
+    word, shape, suffix = own[:, 0], own[:, 1], own[:, 3 + MAX_AFFIX + 2]
     # (B, 1)
     count = (word_of.amax(1, keepdim=True) + 1) * is_word.any(1, keepdim=True) if word_of.shape[1] else word_of.sum(1, keepdim=True)
     places = torch.arange(input_ids.shape[1], device=codes.device)
@@ -233,16 +239,15 @@ def describe_words(characters: Tensor, input_ids: Tensor, word_of: Tensor, is_wo
         """Return those of the word `offset` further on, 0 where there is none."""
         return values.roll(-offset, 1) * ((places + offset >= 0) & (places + offset < count))
 
-    if is_blank is not None:
-        # of units that are one character an affix says nothing more
-        affixes = [[part * (spelling.lengths > size) for size, part in enumerate(parts, start=1)] for parts in (prefixes, suffixes)]
-        prefixes, suffixes = affixes
-    features = [torch.zeros_like(word), word, shape, has_digit, *prefixes, *suffixes]
-    features += [beside(word, offset) for offset in (-2, -1, 1, 2)]
-    features += [beside(values, offset) for values in (shape, suffixes[2]) for offset in (-1, 1)]
+    features = [beside(word, offset) for offset in (-2, -1, 1, 2)]
+    features += [beside(values, offset) for values in (shape, suffix) for offset in (-1, 1)]
     if is_blank is not None:
         features += describe_around(spelling, word)
-    return torch.stack([finish(values, places < count, OF_WORDS + kind) for kind, values in enumerate(features)], dim=2)
+    has_digit = (own[:, 2:3] != 0).long()
+    hashes = torch.cat([torch.zeros_like(has_digit), own[:, :2], has_digit, own[:, 3:], torch.stack(features, 1)], dim=1)
+    # (F, 1)
+    kinds = torch.arange(OF_WORDS, OF_WORDS + hashes.shape[1], device=codes.device).unsqueeze(1)
+    return finish(hashes, (places < count).unsqueeze(1), kinds).transpose(1, 2)
 
 
 def describe_around(spelling: Spelling, word: Tensor) -> list[Tensor]:

@@ -9,13 +9,22 @@ from torch import Tensor, nn
 UNUSED_KEY = torch.iinfo(torch.int64).max
 # powers of the hash's base modulo 2^64, from the first on
 POWERS = torch.full((1024,), 0x5851F42D4C957F2D).cumprod(0).tolist()
+# made once: reading the list takes as long as all else that a sentence needs
+_TABLE = torch.tensor(POWERS, device="cpu")
+
+
+def powers_at(places: Tensor) -> Tensor:
+    """Return the power of the base for each place (...); places beyond the last count as that."""
+    # a graph holds no tensors of ours
+    table = torch.tensor(POWERS, device=places.device) if torch.compiler.is_compiling() else _TABLE.to(places.device)
+    return table[places.clamp(0, len(POWERS) - 1)]
 
 
 def hash_pieces(ids: Tensor, place: Tensor) -> Tensor:
-    """Return what each piece adds to the hash of its unit, given its place there; places beyond 1,023 count as that."""
+    """Return what each piece adds to the hash of its unit, given its place there, see `powers_at`."""
     mixed = (ids + 1) * 0x2545F4914F6CDD1D
     mixed = (mixed ^ (mixed >> 29)) * 0x369DEA0F31A53F85
-    return mixed * torch.tensor(POWERS, device=ids.device)[place.clamp(max=1023)]
+    return mixed * powers_at(place)
 
 
 def finish_hash(hashes: Tensor) -> Tensor:

@@ -165,7 +165,5 @@ class LinearEmissions(LinearTable):
         keys, word_of = self.features(input_ids, starts, special, blank)
         # (B, W, F)
         found = self.look_up(keys)
-        emissions = torch.zeros((*found.shape[:2], self.weight.shape[1]), dtype=self._dtype, device=found.device)
-        for kind in range(found.shape[2]):
-            emissions = emissions + self.weight[found[:, :, kind]]
-        return take_positions(emissions, word_of) * ~special.unsqueeze(2)
+        emissions = nn.functional.embedding_bag(found.flatten(0, 1), self.weight.to(self._dtype), mode="sum")
+        return take_positions(emissions.view(*found.shape[:2], self.weight.shape[1]), word_of) * ~special.unsqueeze(2)

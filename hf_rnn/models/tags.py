@@ -1,6 +1,7 @@
 """Tag schemes for spans: which tag may follow which (BIO, BIOES), and the spans that a sequence of tags describes."""
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 SCHEMES = {"bio": "BIO", "bioes": "BIOES"}
 
@@ -70,6 +71,12 @@ def first_violation(tags: Sequence[str], scheme: str) -> int | None:
 
 def guess_scheme(labels: Sequence[str]) -> str | None:
     """Return "bio" or "bioes" if every label is of that scheme and at least one begins a span, else None."""
+    return _guess_scheme(tuple(labels))
+
+
+# asked of the same labels for every sentence
+@lru_cache
+def _guess_scheme(labels: tuple[str, ...]) -> str | None:
     if not any(split_tag(label)[0] in ("B", "S") and split_tag(label)[1] for label in labels):
         return None
     for scheme in SCHEMES:

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from .engines import Answer, Engine, Source
@@ -68,7 +69,7 @@ class Model:
         loop = asyncio.get_running_loop()
         job = _Job(texts, way or self.engine.way, loop.create_future())
         late = RequestError(503, f"The answer took longer than {self.limits.timeout:g} seconds. Try again later.")
-        timer = loop.call_later(self.limits.timeout, _finish, job.answers, None, late)
+        timer = loop.call_later(self.limits.timeout, _finish, job.answers, late)
         self.waiting += len(texts)
         self._jobs.append(job)
         self._wake.set()
@@ -88,7 +89,8 @@ class Model:
                     await asyncio.sleep(self.limits.batch_wait)
                 jobs = self._take()
                 if jobs:
-                    await loop.run_in_executor(thread, _compute, self.engine, jobs, loop)
+                    for job, told in zip(jobs, await loop.run_in_executor(thread, _compute, self.engine, jobs), strict=True):
+                        _finish(job.answers, told)
                     self.counts.batches += 1
                     self.counts.texts += sum(len(job.texts) for job in jobs)
 
@@ -124,31 +126,24 @@ class Model:
         logger.info("model %s is now version %s", self.source.name, self.engine.version)
 
 
-def _compute(engine: Engine, jobs: list[_Job], loop: asyncio.AbstractEventLoop) -> None:
+def _compute(engine: Engine, jobs: list[_Job]) -> list[list[Answer] | RequestError]:
     """Answer the texts of some jobs together; where that fails each job alone, so that none fails for another."""
     try:
-        answers = engine.predict([text for job in jobs for text in job.texts], jobs[0].way)
+        answers = iter(engine.predict([text for job in jobs for text in job.texts], jobs[0].way))
     except Exception as error:
         if len(jobs) > 1:
-            for job in jobs:
-                _compute(engine, [job], loop)
-            return
+            return [told for job in jobs for told in _compute(engine, [job])]
         # what an error says may hold the text
         logger.error("a model failed: %s", type(error).__name__, exc_info="HF_RNN_TRACEBACK" in os.environ)
-        told = RequestError(500, f"The model failed on this request ({type(error).__name__}).")
-        loop.call_soon_threadsafe(_finish, jobs[0].answers, None, told)
-        return
-    start = 0
-    for job in jobs:
-        loop.call_soon_threadsafe(_finish, job.answers, answers[start : start + len(job.texts)], None)
-        start += len(job.texts)
+        return [RequestError(500, f"The model failed on this request ({type(error).__name__}).")]
+    return [list(islice(answers, len(job.texts))) for job in jobs]
 
 
-def _finish(future: asyncio.Future[Any], answers: list[Answer] | None, error: Exception | None) -> None:
+def _finish(future: asyncio.Future[Any], told: list[Answer] | RequestError) -> None:
     """Settle a future, unless nobody waits for it any more."""
     if future.done():
         return
-    if error is None:
-        future.set_result(answers)
+    if isinstance(told, RequestError):
+        future.set_exception(told)
     else:
-        future.set_exception(error)
+        future.set_result(told)

@@ -24,7 +24,7 @@ class Limits:
     max_waiting: int = 4096
     max_connections: int = 1000
     timeout: float = 30.0
-    batch_size: int = 64
+    batch_size: int = 16
     batch_wait: float = 0.002
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import os
 import signal
 import socket
 from collections.abc import Iterable
@@ -104,6 +105,8 @@ def open_models(sources: Iterable[Source], limits: Limits) -> dict[str, Model]:
         ValueError: One cannot be loaded.
         OSError: The same.
     """
+    # batches are small, and threads that share them cost more than they save
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     return {source.name: Model(source, open_engine(source), limits) for source in sources}
 
 

@@ -299,9 +299,10 @@ class TagDecoder(Decoder):
         """Return `tokens` and `tags`, for a string also its `text` and `spans`, and `intent` if the model has any."""
         sentences = self._tokens(texts)
         logits, intents = self._outputs(sentences)
+        best_of_all = torch.cat(logits).softmax(-1).max(-1) if logits else ()
+        parts = zip(*(values.split([len(sentence) for sentence in sentences]) for values in best_of_all), strict=True)
         rows = []
-        for text, sentence, row in zip(texts, sentences, logits, strict=True):
-            scores, best = row.softmax(-1).max(-1)
+        for text, sentence, (scores, best) in zip(texts, sentences, parts, strict=True):
             tags = [self.labels[index] for index in best.tolist()]
             answer: dict[str, Any] = {"tokens": sentence, "tags": tags}
             if isinstance(text, str):

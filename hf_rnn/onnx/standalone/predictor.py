@@ -156,7 +156,7 @@ class Predictor:
 
     def _read(self, texts: list[str]) -> tuple[np.ndarray, list[bool]]:
         """Return logits (B, C), of the beginnings of texts and whether there is more, or means of windows, weighed by their tokens."""
-        windows = [[encoding, *encoding.overflowing] for encoding in self.tokenizer.encode_batch(texts)]
+        windows = [[encoding, *encoding.overflowing] for encoding in self.tokenizer.encode_batch_fast(texts)]
         if self.settings.long_texts != "windows":
             return self._run([each[0] for each in windows])[0], [len(each) > 1 for each in windows]
         flat = [window for each in windows for window in each]
@@ -196,7 +196,7 @@ class Predictor:
 
     def _encode_tokens(self, sentences: list[list[str]]) -> list[Encoding]:
         """Encode tokens, with the unknown token in place of those that the tokenizer leaves no piece of, such as a lone space."""
-        encodings = self.tokenizer.encode_batch(sentences, is_pretokenized=True)
+        encodings = self.tokenizer.encode_batch_fast(sentences, is_pretokenized=True)
         for row, (sentence, encoding) in enumerate(zip(sentences, encodings, strict=True)):
             found = set(encoding.word_ids)
             if len(found - {None}) < len(sentence):
