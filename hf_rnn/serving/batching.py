@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +14,9 @@ from .limits import Limits, RequestError
 from .opening import open_engine
 
 logger = logging.getLogger(__name__)
+
+# characters of texts that are computed together, at most: between such pieces it is seen whether anybody waits for them still
+PIECE = 20_000
 
 
 @dataclass(eq=False)
@@ -126,8 +129,13 @@ class Model:
 
 def _compute(engine: Engine, jobs: list[_Job], loop: asyncio.AbstractEventLoop) -> None:
     """Answer the texts of some jobs together; where that fails each job alone, so that none fails for another."""
+    answers: list[Answer] = []
     try:
-        answers = engine.predict([text for job in jobs for text in job.texts], jobs[0].way)
+        for piece in _pieces([text for job in jobs for text in job.texts]):
+            # a thread cannot be stopped, but need not begin what all have waited too long for
+            if all(job.answers.done() for job in jobs):
+                return
+            answers += engine.predict(piece, jobs[0].way)
     except Exception as error:
         if len(jobs) > 1:
             for job in jobs:
@@ -142,6 +150,18 @@ def _compute(engine: Engine, jobs: list[_Job], loop: asyncio.AbstractEventLoop) 
     for job in jobs:
         loop.call_soon_threadsafe(_finish, job.answers, answers[start : start + len(job.texts)], None)
         start += len(job.texts)
+
+
+def _pieces(texts: list[str]) -> Iterator[list[str]]:
+    """Yield texts in their order, so many at a time as make up a piece."""
+    piece: list[str] = []
+    for text in texts:
+        if piece and sum(map(len, piece)) + len(text) > PIECE:
+            yield piece
+            piece = []
+        piece.append(text)
+    if piece:
+        yield piece
 
 
 def _finish(future: asyncio.Future[Any], answers: list[Answer] | None, error: Exception | None) -> None:
