@@ -77,6 +77,8 @@ def call(arguments: list[str], folder: Path, moment: Moment | None = None, numbe
     """Run a command in a fork of this process, with a folder as its place; send it a signal at a moment."""
     log, count = folder.parent / f"{folder.name}.log", folder.parent / f"{folder.name}.count"
     count.write_text("0")
+    # a child may be killed before it opens it
+    log.write_text("")
     started = time.perf_counter()
     child = os.fork()
     if child == 0:

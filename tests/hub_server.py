@@ -89,7 +89,12 @@ class Handler(BaseHTTPRequestHandler):
         """Route the request."""
         path = unquote(urlparse(self.path).path)
         self.server.requests.append(f"{self.command} {path}")
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        size = int(self.headers.get("Content-Length") or 0)
+        body = self.rfile.read(size)
+        if len(body) < size:
+            # who was sending has gone
+            self.close_connection = True
+            return
         if self.headers.get("Transfer-Encoding") == "chunked":
             body = b""
             while size := int(self.rfile.readline(), 16):

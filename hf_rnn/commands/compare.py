@@ -31,7 +31,7 @@ from ..inference.predictor import Predictor
 from ..options import check_given, option, options_of, pick, read_arguments
 from ..reports.plots import plot_comparison
 from ..reports.tables import to_latex
-from ..training.checkpoints import is_trained, resume_options
+from ..training.checkpoints import resume_options, was_trained
 from ..training.outputs import SAME_COMMAND, writing_to
 
 logger = logging.get_logger(__name__)
@@ -141,7 +141,7 @@ def _train(name: str, model: str, arguments: SimpleNamespace, turn: int) -> str:
     slug = re.sub(r"[^\w.-]+", "-", name)
     folder = Path(arguments.output_dir) / "models" / f"{slug}-{digest}"
     what = f"{name} with seed {seed}" if arguments.seeds > 1 else name
-    if is_trained(folder):
+    if was_trained(folder):
         logger.warning(f"{what} is trained already, in {folder}.")
     else:
         logger.warning(f"Training {what} in {folder}.")

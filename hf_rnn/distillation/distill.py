@@ -23,7 +23,7 @@ from ..inference.predictor import Predictor
 from ..reports.tables import to_markdown
 from ..tasks.decoding import task_of
 from ..tasks.registry import TASKS
-from ..training.checkpoints import is_trained, resume_options
+from ..training.checkpoints import is_trained, resume_options, was_trained
 from ..training.outputs import SAME_COMMAND, writing_to
 from ..training.rows import files_of
 from ..training.train import TaskRows
@@ -217,7 +217,7 @@ class _Plan:
         if trained == name:
             return
         folder = Path(trained)
-        if is_trained(folder):
+        if was_trained(folder):
             logger.warning(f"The teacher in {folder} is taken as it is; remove the folder to train it again.")
         else:
             # it holds out the rows by which the student is judged: what a teacher has learnt by heart its student would know

@@ -299,7 +299,10 @@ def name_in_card(path: Path, repo_id: str) -> None:
     card = path.read_text(encoding="utf-8")
     named = re.sub(r'(pipeline\("[\w-]+", model=)"(?:[^"\\\n]|\\.)*"', rf'\1"{repo_id}"', card)
     if named != card:
-        path.write_text(named, encoding="utf-8")
+        # a process that is killed while it writes leaves the old one
+        beside = path.with_name(f"{path.name}.partial")
+        beside.write_text(named, encoding="utf-8")
+        beside.replace(path)
 
 
 def _check_index(path: Path) -> None:

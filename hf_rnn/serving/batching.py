@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
@@ -15,6 +15,9 @@ from .limits import Limits, RequestError
 from .opening import open_engine
 
 logger = logging.getLogger(__name__)
+
+# characters of texts that are computed together, at most: between such pieces it is seen whether anybody waits for them still
+PIECE = 20_000
 
 
 @dataclass(eq=False)
@@ -128,15 +131,33 @@ class Model:
 
 def _compute(engine: Engine, jobs: list[_Job]) -> list[list[Answer] | RequestError]:
     """Answer the texts of some jobs together; where that fails each job alone, so that none fails for another."""
+    answers: list[Answer] = []
     try:
-        answers = iter(engine.predict([text for job in jobs for text in job.texts], jobs[0].way))
+        for piece in _pieces([text for job in jobs for text in job.texts]):
+            # a thread cannot be stopped, but need not begin what all have waited too long for
+            if all(job.answers.done() for job in jobs):
+                break
+            answers += engine.predict(piece, jobs[0].way)
     except Exception as error:
         if len(jobs) > 1:
             return [told for job in jobs for told in _compute(engine, [job])]
         # what an error says may hold the text
         logger.error("a model failed: %s", type(error).__name__, exc_info="HF_RNN_TRACEBACK" in os.environ)
         return [RequestError(500, f"The model failed on this request ({type(error).__name__}).")]
-    return [list(islice(answers, len(job.texts))) for job in jobs]
+    told = iter(answers)
+    return [list(islice(told, len(job.texts))) for job in jobs]
+
+
+def _pieces(texts: list[str]) -> Iterator[list[str]]:
+    """Yield texts in their order, so many at a time as make up a piece."""
+    piece: list[str] = []
+    for text in texts:
+        if piece and sum(map(len, piece)) + len(text) > PIECE:
+            yield piece
+            piece = []
+        piece.append(text)
+    if piece:
+        yield piece
 
 
 def _finish(future: asyncio.Future[Any], told: list[Answer] | RequestError) -> None:

@@ -21,6 +21,7 @@ from huggingface_hub.utils import validate_repo_id
 from safetensors.torch import load_file
 
 from ..data.loading import load_tokenizer
+from ..data.writing import write_whole
 from ..models.pretrained import AUTO_MAP, name_in_card
 
 NEEDED = {
@@ -108,7 +109,7 @@ def write_handler(folder: str | Path) -> None:
     """Write into the folder of a saved model the `handler.py` that inference endpoints run, unless somebody wrote one of their own."""
     path, ours = Path(folder) / HANDLER.name, HANDLER.read_text(encoding="utf-8")
     if Path(folder).is_dir() and (not path.exists() or path.read_text(encoding="utf-8", errors="replace").startswith(ours.split("\n")[0])):
-        path.write_text(ours, encoding="utf-8")
+        write_whole(path, ours)
 
 
 def push_checkpoint(folder: str | Path, repo_id: str, commit_message: str, revision: str | None = None, token: str | None = None) -> None:

@@ -13,6 +13,7 @@ from transformers import TrainingArguments
 from transformers.utils import logging
 
 from ..data.digests import file_digest
+from ..data.locking import locked
 from ..data.writing import written_whole
 from .resuming import OPTIONS
 
@@ -170,3 +171,13 @@ def resume_options(folder: Path) -> dict[str, str]:
 def is_trained(folder: Path) -> bool:
     """Return whether a training into a folder has come to its end, of which the card is the last file."""
     return (folder / "all_results.json").is_file() and (folder / "README.md").is_file()
+
+
+def was_trained(folder: Path) -> bool:
+    """Return whether an earlier training into a folder has come to its end; the lock that it left where it was killed goes.
+
+    Raises:
+        DataError: Another process writes there.
+    """
+    with locked(folder):
+        return is_trained(folder)

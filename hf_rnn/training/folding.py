@@ -26,7 +26,7 @@ from ..inference.loading import load
 from ..inference.predictor import Predictor
 from ..tasks.registry import find_task
 from ..tasks.task import TaskOptions
-from .checkpoints import is_trained, resume_options, resume_point
+from .checkpoints import resume_options, resume_point, was_trained
 from .outputs import SAME_COMMAND, writing_to
 from .progress import NO_SCORES, distinct
 from .rows import load_task_splits
@@ -158,7 +158,7 @@ def _train_fold(train_once: Callable[..., Any], name: str, options: TaskOptions,
     count = int(rows.folds.max()) + 1
     if not (folder / DONE).is_file():
         logger.warning(f"Fold {fold + 1} of {count}:")
-        if not is_trained(folder):
+        if not was_trained(folder):
             _train_others(train_once, name, options, rows, fold, folder)
         with written_whole(folder / DONE) as file:
             file.writelines(map(json_line, _answer(rows, fold, folder)))

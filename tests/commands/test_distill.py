@@ -12,6 +12,7 @@ import hf_rnn
 from hf_rnn import RnnConfig, RnnForTokenClassification
 from hf_rnn.commands import cli, distill, token_classification
 from hf_rnn.data.files.readers import read_rows
+from hf_rnn.data.locking import LOCK
 from hf_rnn.data.rows.splits import draw_validation
 from hf_rnn.data.tokenizers.encoder_vectors import borrow_word_vectors, list_words
 from hf_rnn.data.tokenizers.training import train_tokenizer
@@ -147,7 +148,10 @@ def test_what_broke_off_after_the_training_is_finished(data, tmp_path, monkeypat
     with pytest.raises(ValueError, match=r"is of a run with another augment and seed. Pass the same"):
         run(data, student, "--augment", "61", "--seed", "3")
     assert files(student) == before
+    # as of a run that was killed when its teacher was whole
+    (student / "teacher" / LOCK).touch()
     lines = run(data, student)
+    assert not list(student.rglob(LOCK))
     assert list(lines) == ["student", "teacher"]
     card = (student / "README.md").read_text()
     assert card.count("## Beside its teacher") == card.count("| student |") == 1

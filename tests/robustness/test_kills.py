@@ -60,6 +60,7 @@ CALLS = {
     "train-tokenizer": Command(["train-tokenizer", *DATA[:2], "--vocab_size", "200", *OUT]),
     "predict": Command(["predict", *MODEL, "--input_file", "../ground/many.jsonl", "--output_file", "out.jsonl"], ["--resume", "true"]),
     "predict-table": Command(["predict", *MODEL, "--input_file", "../ground/many.jsonl", "--output_file", "out.csv"], ["--resume", "true"]),
+    "next": Command(["next", *MODEL, "--pool_file", "../ground/many.jsonl", "--number", "10", "--output_file", "next.jsonl"]),
     "explain": Command(["explain", *MODEL, "--texts", "a good film 1", "--output_file", "words.html", "--gates_file", "gates.png"]),
     "convert": Command(["convert", *MODEL, "--test_file", "../ground/test.jsonl", *OUT]),
     "export": Command(["export", *MODEL, "--quantize", "true", "--test_file", "../ground/test.jsonl", *OUT]),

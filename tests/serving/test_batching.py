@@ -116,6 +116,20 @@ def test_what_waits_is_bounded_in_number_and_time():
     assert batches == [["slow"], ["e", "f", "g"]] and waiting == 0
 
 
+def test_a_request_that_waited_too_long_is_left_off():
+    """What it asks is computed in pieces, of which none begins that nobody waits for; what was computed in pieces is whole."""
+
+    async def scenario(model, recorder):
+        late = await ask(model, ["slow", *["x" * 15_000] * 5])
+        recorder.go.set()
+        return late, await model.answer([*"ab", "y" * 30_000, *"cd"])
+
+    batches, ((late,), answers) = serving(scenario, timeout=0.3)
+    assert late.status == 503
+    assert [answer["text"][0] for answer in answers] == ["a", "b", "y", "c", "d"]
+    assert [[text[0] for text in batch] for batch in batches] == [["s", "x"], ["a", "b"], ["y"], ["c", "d"]]
+
+
 def test_reload_lets_the_old_one_answer(monkeypatch):
     """Until the new one is there; one that cannot be loaded changes nothing."""
     loading = threading.Event()

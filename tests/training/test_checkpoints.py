@@ -20,6 +20,7 @@ from safetensors.torch import load_file
 from transformers.trainer_utils import rotate_checkpoints
 
 from hf_rnn.commands import cli, text_classification
+from hf_rnn.data.locking import LOCK
 from hf_rnn.reports import writing
 from hf_rnn.tasks import report as task_module
 from hf_rnn.training import finishing, running
@@ -30,6 +31,7 @@ from hf_rnn.training.checkpoints import (
     checkpoint_problem,
     last_complete_checkpoint,
     order_times,
+    was_trained,
     write_checksums,
 )
 from hf_rnn.training.resuming import OPTIONS
@@ -242,6 +244,17 @@ def test_any_damage(classifier, name, place, content):
 def test_any_damage_at_length(classifier, name, place, content):
     """The same, ten thousand times."""
     damage_anything(max(classifier[0].glob("checkpoint-*")), name, place, content)
+
+
+def test_the_lock_of_a_killed_training_goes(tmp_path):
+    """Where the training is at its end nobody would take it over otherwise; a folder that is not there is not made."""
+    assert not was_trained(tmp_path / "new") and not (tmp_path / "new").exists()
+    (tmp_path / LOCK).touch()
+    assert not was_trained(tmp_path)
+    for name in ("all_results.json", "README.md", LOCK):
+        (tmp_path / name).touch()
+    assert was_trained(tmp_path)
+    assert not (tmp_path / LOCK).exists()
 
 
 @pytest.mark.slow
