@@ -29,14 +29,14 @@ class ServerArguments:
 class BoundArguments:
     """How much a request, and all of them, may ask for."""
 
-    max_request_bytes: int = option("Bytes of a request.", Limits.max_body, within="[1, 1073741824]")
+    max_request_bytes: int = option("Bytes of a request.", Limits.max_request_bytes, within="[1, 1073741824]")
     max_texts: int = option("Texts of a request.", Limits.max_texts, within="[1, inf)")
     max_characters: int = option("Characters of a text.", Limits.max_characters, within="[1, inf)")
     max_waiting: int = option("Texts of a model that may wait; further ones are refused.", Limits.max_waiting, within="[1, inf)")
     max_connections: int = option("Connections at a time.", Limits.max_connections, within="[1, inf)")
-    request_timeout: float = option("Seconds for a request to arrive, and again for its answer.", Limits.timeout, within="(0, 3600]")
+    request_timeout: float = option("Seconds for a request to arrive, and again for its answer.", Limits.request_timeout, within="(0, 3600]")
     batch_wait: float = option(
-        "Milliseconds that the first text of a batch waits for others.", 1000 * Limits.batch_wait, within="[0, 10000]"
+        "Milliseconds that the first text of a batch waits for others.", Limits.batch_wait, within="[0, 10000]"
     )
 
 
@@ -60,16 +60,7 @@ def main(argv: list[str] | None = None) -> None:
 
     token = read_token(arguments.token_file)
     options = {name: getattr(arguments, name) for name in ("quantized", "threads", "trust_remote_code", "long_texts")}
-    limits = Limits(
-        arguments.max_request_bytes,
-        arguments.max_texts,
-        arguments.max_characters,
-        arguments.max_waiting,
-        arguments.max_connections,
-        arguments.request_timeout,
-        arguments.batch_size,
-        arguments.batch_wait / 1000,
-    )
+    limits = Limits.of(arguments)
     models = open_models(read_sources(arguments.models, **options), limits)
     logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(message)s")
     logging.getLogger("hf_rnn.serving").setLevel(logging.INFO if arguments.log_requests else logging.WARNING)

@@ -71,8 +71,8 @@ class Model:
             raise RequestError(503, f"{self.waiting} texts wait already, of at most {self.limits.max_waiting}. Try again later.")
         loop = asyncio.get_running_loop()
         job = _Job(texts, way or self.engine.way, loop.create_future())
-        late = RequestError(503, f"The answer took longer than {self.limits.timeout:g} seconds. Try again later.")
-        timer = loop.call_later(self.limits.timeout, _finish, job.answers, late)
+        late = RequestError(503, f"The answer took longer than {self.limits.request_timeout:g} seconds. Try again later.")
+        timer = loop.call_later(self.limits.request_timeout, _finish, job.answers, late)
         self.waiting += len(texts)
         self._jobs.append(job)
         self._wake.set()
@@ -89,7 +89,7 @@ class Model:
             while True:
                 await self._wake.wait()
                 if self._count() < self.limits.batch_size:
-                    await asyncio.sleep(self.limits.batch_wait)
+                    await asyncio.sleep(self.limits.batch_wait / 1000)
                 jobs = self._take()
                 if jobs:
                     for job, told in zip(jobs, await loop.run_in_executor(thread, _compute, self.engine, jobs), strict=True):

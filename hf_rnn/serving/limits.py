@@ -1,6 +1,7 @@
 """What one request, and all of them together, may ask for."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -8,24 +9,36 @@ class Limits:
     """Bounds of a server.
 
     Args:
-        max_body (`int`): Bytes of a request.
+        max_request_bytes (`int`): Bytes of a request.
         max_texts (`int`): Texts of a request.
         max_characters (`int`): Characters of a text.
         max_waiting (`int`): Texts of a model that wait or are being answered, of all requests; what comes beyond is refused.
         max_connections (`int`): Connections that are open.
-        timeout (`float`): Seconds in which a request has to arrive, and then to be answered.
+        request_timeout (`float`): Seconds in which a request has to arrive, and then to be answered.
         batch_size (`int`): Texts that are computed together, at most.
-        batch_wait (`float`): Seconds that the first of a batch waits for others.
+        batch_wait (`float`): Milliseconds that the first of a batch waits for others.
     """
 
-    max_body: int = 2**20
+    max_request_bytes: int = 2**20
     max_texts: int = 256
     max_characters: int = 200_000
     max_waiting: int = 4096
     max_connections: int = 1000
-    timeout: float = 30.0
+    request_timeout: float = 30.0
     batch_size: int = 16
-    batch_wait: float = 0.002
+    batch_wait: float = 2.0
+
+    def __post_init__(self) -> None:
+        """Raise a ValueError that names a bound which nothing could keep."""
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if value < 0 or (value == 0 and each.name != "batch_wait"):
+                raise ValueError(f"`{each.name}` must be more than 0, got {value}. Pass --{each.name} {each.default}, the default, or another.")
+
+    @classmethod
+    def of(cls, arguments: Any) -> "Limits":
+        """Return those that arguments of a command hold by the same names."""
+        return cls(**{each.name: getattr(arguments, each.name) for each in fields(cls)})
 
 
 class RequestError(Exception):

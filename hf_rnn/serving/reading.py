@@ -27,12 +27,12 @@ async def read_object(request: Request, limits: Limits) -> dict[str, Any]:
         raise RequestError(415, "Tensors must be JSON. Send the data of inputs as lists.")
     declared = request.headers.get("content-length", "0")
     # so many digits are no size that is read
-    if not declared.isdecimal() or len(declared) > 18 or int(declared) > READ_ANYWAY * limits.max_body:
+    if not declared.isdecimal() or len(declared) > 18 or int(declared) > READ_ANYWAY * limits.max_request_bytes:
         _refuse_size(limits)
     try:
-        body = await asyncio.wait_for(_read_body(request, limits), limits.timeout)
+        body = await asyncio.wait_for(_read_body(request, limits), limits.request_timeout)
     except asyncio.TimeoutError:
-        raise RequestError(408, f"The request did not arrive within {limits.timeout:g} seconds.") from None
+        raise RequestError(408, f"The request did not arrive within {limits.request_timeout:g} seconds.") from None
     return parse_object(body)
 
 
@@ -40,17 +40,17 @@ async def _read_body(request: Request, limits: Limits) -> bytes:
     parts, size = [], 0
     async for part in request.stream():
         size += len(part)
-        if size > READ_ANYWAY * limits.max_body:
+        if size > READ_ANYWAY * limits.max_request_bytes:
             break
-        if size <= limits.max_body:
+        if size <= limits.max_request_bytes:
             parts.append(part)
-    if size > limits.max_body:
+    if size > limits.max_request_bytes:
         _refuse_size(limits)
     return b"".join(parts)
 
 
 def _refuse_size(limits: Limits) -> NoReturn:
-    raise RequestError(413, f"A request may have {limits.max_body} bytes, this one has more. Send fewer texts at a time.")
+    raise RequestError(413, f"A request may have {limits.max_request_bytes} bytes, this one has more. Send fewer texts at a time.")
 
 
 def parse_object(body: bytes) -> dict[str, Any]:

@@ -135,7 +135,7 @@ def serve(service: Service, host: str, port: int) -> None:
     Raises:
         OSError: The address is taken.
     """
-    protocol = type("Protocol", (BoundedProtocol,), {"head_timeout": service.limits.timeout})
+    protocol = type("Protocol", (BoundedProtocol,), {"head_timeout": service.limits.request_timeout})
     config = uvicorn.Config(
         _with_signal(service),
         # that of uvloop raises errors where an answer comes too late for who asked
@@ -146,7 +146,7 @@ def serve(service: Service, host: str, port: int) -> None:
         log_config=None,
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE,
-        timeout_graceful_shutdown=round(service.limits.timeout) + 5,
+        timeout_graceful_shutdown=round(service.limits.request_timeout) + 5,
         limit_concurrency=service.limits.max_connections,
         backlog=2048,
     )

@@ -108,7 +108,7 @@ def test_what_waits_is_bounded_in_number_and_time():
         recorder.go.set()
         return refused, seconds, await first, await ask(model, ["e", "f", "g"]), model.waiting
 
-    batches, (refused, seconds, first, later, waiting) = serving(scenario, max_waiting=4, timeout=0.3)
+    batches, (refused, seconds, first, later, waiting) = serving(scenario, max_waiting=4, request_timeout=0.3)
     assert [error.status for error in refused] == [503, 503]
     assert "took longer than 0.3 seconds" in refused[0].message and refused[1].message.startswith("4 texts wait already, of at most 4")
     assert first[0].status == 503 and 0.2 < seconds < 5
@@ -124,7 +124,7 @@ def test_a_request_that_waited_too_long_is_left_off():
         recorder.go.set()
         return late, await model.answer([*"ab", "y" * 30_000, *"cd"])
 
-    batches, ((late,), answers) = serving(scenario, timeout=0.3)
+    batches, ((late,), answers) = serving(scenario, request_timeout=0.3)
     assert late.status == 503
     assert [answer["text"][0] for answer in answers] == ["a", "b", "y", "c", "d"]
     assert [[text[0] for text in batch] for batch in batches] == [["s", "x"], ["a", "b"], ["y"], ["c", "d"]]

@@ -19,7 +19,7 @@ from checkpoints import ANNOTATED, REVIEWS, random_checkpoint
 from odd_texts import odd_texts
 
 from hf_rnn import load
-from hf_rnn.commands import cli
+from hf_rnn.commands import cli, serve
 from hf_rnn.data.files.json_files import whole_text
 
 for package in ("starlette", "uvicorn", "httptools"):
@@ -228,8 +228,22 @@ def test_the_archive_holds_the_server_alone(models, tmp_path, capsys, monkeypatc
     assert "is no folder that `hf-rnn export` wrote" in capsys.readouterr().err
     served = []
     monkeypatch.setattr(alone, "serve", lambda service, host, port: served.append((list(service.models), service.limits, host, port)))
-    assert alone.main(["--port", "0", "--max_texts", "3"], models / "exported") == 0
+    assert alone.main(["--port", "0", "--max_texts", "3", "--log_requests", "false"], models / "exported") == 0
     assert served == [(["exported"], Limits(max_texts=3), "127.0.0.1", 0)]
+    assert alone.main(["--batch_size", "0"], models / "exported") == 1
+    assert "`batch_size` must be more than 0, got 0" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        alone.main(["--log_texts", "maybe"], models / "exported")
+
+
+def test_both_servers_have_the_same_options(capsys):
+    """What starts one starts the other, but for code that comes with checkpoints."""
+    told = []
+    for command, asked in ((serve.main, "--help-all"), (alone.main, "--help")):
+        with pytest.raises(SystemExit):
+            command([asked])
+        told.append(set(re.findall(r"--([a-z]+(?:_[a-z]+)*)", capsys.readouterr().out)))
+    assert (told[0] - told[1], told[1] - told[0]) == ({"models", "trust_remote_code"}, {"help"})
 
 
 def test_kserve(server):
