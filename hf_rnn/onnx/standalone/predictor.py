@@ -196,7 +196,7 @@ class Predictor:
 
     def _encode_tokens(self, sentences: list[list[str]]) -> list[Encoding]:
         """Encode tokens, with the unknown token in place of those that the tokenizer leaves no piece of, such as a lone space."""
-        encodings = self.tokenizer.encode_batch_fast(sentences, is_pretokenized=True)
+        encodings = self.tokenizer.encode_batch(sentences, is_pretokenized=True)
         for row, (sentence, encoding) in enumerate(zip(sentences, encodings, strict=True)):
             found = set(encoding.word_ids)
             if len(found - {None}) < len(sentence):
