@@ -21,7 +21,7 @@ import hf_rnn
 from hf_rnn.commands import predict
 from hf_rnn.data.files.readers import read_rows
 
-SCRIPT = Path(__file__).with_name("predict.py")
+MODULE = ["-m", "hf_rnn.commands.predict"]
 SAMPLES = Path(hf_rnn.__file__).parent / "samples"
 SIZES = {
     "1 x 128": {"embedding_size": 128, "hidden_size": 256, "num_hidden_layers": 1},
@@ -75,7 +75,7 @@ def measure_processes(folder: Path, count: int) -> dict[str, float]:
     found: dict[str, float] = {}
     launch = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", str(count)] if count > 1 else []
     cores = ",".join(map(str, sorted(os.sched_getaffinity(0))[:count]))
-    command = ["taskset", "-c", cores, sys.executable, *launch, str(SCRIPT)]
+    command = ["taskset", "-c", cores, sys.executable, *launch, *MODULE]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
     for what, name in (("start", "few"), ("seconds", "rows")):
         start = time.perf_counter()

@@ -92,3 +92,10 @@ def test_prediction_is_measured():
     found = benchmark_predict.main(["--rows", "40", "--size", "1 x 128", "--processes", "--share"])
     assert hf_rnn.RnnForSequenceClassification.forward is forward
     assert 0 < found["alone"]["in the model"] < 1 and found["alone"]["peak GiB"] > 0
+
+
+@pytest.mark.thorough
+def test_a_process_of_its_own_is_measured():
+    """It answers all rows."""
+    found = benchmark_predict.main(["--rows", "40", "--size", "1 x 128", "--processes", "1"])
+    assert found["1 processes"]["seconds"] > 0 and found["same bytes"]
