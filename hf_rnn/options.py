@@ -244,6 +244,9 @@ class _Parser(HfArgumentParser):
 
     def check_known(self, argv: list[str]) -> Namespace:
         """Return values by the names of options; raise a ValueError at a word that is none."""
+        # argparse takes what stands after = for the end of options
+        for word in (each for each in argv if each[:2] == "--" and each.partition("=")[2] == "--"):
+            self.error(f"argument {word[:-3]}: expected one argument")
         namespace, unknown = self.parse_known_args(argv)
         for word in unknown:
             if word.startswith("--"):
@@ -321,19 +324,16 @@ def option_groups(kinds: tuple[type, ...], defaults: Mapping[str, Any]) -> Itera
 
 def _tell(each: Field, defaults: Mapping[str, Any]) -> OptionText:
     text = each.metadata.get("help") or ""
-    within = getattr(text, "within", None)
-    about = " ".join(text.split())
-    return OptionText(each.name, _default(each, defaults), about, getattr(text, "essential", False), str(within or ""))
+    about, within = " ".join(text.split()), str(getattr(text, "within", None) or "")
+    return OptionText(each.name, _default(each, defaults), about, getattr(text, "essential", False), within)
 
 
 def _default(each: Field, defaults: Mapping[str, Any]) -> str:
     """Return a default in words, empty if there is none to tell."""
     value = each.default_factory() if each.default_factory is not MISSING else each.default
-    if value is None:
-        value = defaults.get(each.name)
-    if isinstance(value, bool):
-        return str(value).lower()
-    return "" if value in (None, "", MISSING) else str(getattr(value, "value", value))
+    value = defaults.get(each.name) if value is None else value
+    told = str(value).lower() if isinstance(value, bool) else str(getattr(value, "value", value))
+    return "" if value in (None, "", MISSING) else told
 
 
 def help_text(description: str | None, groups: list[tuple[str, list[OptionText]]], everything: bool, takes_file: bool = True) -> str:

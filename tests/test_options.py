@@ -83,6 +83,7 @@ def test_every_number_is_checked(kinds):
         (["--neftune_noise_alpha", "5"], "`neftune_noise_alpha` is made for transformers. Pass --adversarial_epsilon"),
         (["--optim", "foo"], "`optim`: invalid choice: 'foo'"),
         (["--seed"], "`seed`: expected one argument"),
+        (["--text_column_name=--"], "`text_column_name`: expected one argument"),
     ],
 )
 def test_wrong_options(argv, message):

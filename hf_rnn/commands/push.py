@@ -10,6 +10,7 @@ from pathlib import Path
 from huggingface_hub.utils import validate_repo_id
 
 from ..arguments import HubArguments, LoadArguments
+from ..data.visible import visible
 from ..options import check_given, option, pick, read_arguments
 from ..sharing import hub
 
@@ -36,7 +37,7 @@ def main(argv: list[str] | None = None) -> None:
     for name in included:
         print(f"  {name} ({(Path(arguments.model_path) / name).stat().st_size:,} bytes)")
     if left_out:
-        print(f"Left out: {', '.join(left_out)}")
+        print(f"Left out: {visible(', '.join(left_out))}")
     if arguments.dry_run:
         hub.verify(arguments.model_path, arguments.trust_remote_code)
         print(f"Dry run: the folder works; {len(included)} files would go to {arguments.repo_id}. Nothing was sent.")

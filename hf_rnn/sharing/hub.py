@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatch
+from glob import escape
 from itertools import islice
 from pathlib import Path
 
@@ -96,7 +97,8 @@ def push(
         return api.upload_folder(
             repo_id=repo_id,
             folder_path=folder,
-            allow_patterns=included,
+            # names of files, which may hold signs of patterns
+            allow_patterns=[escape(name) for name in included],
             # shards and modules of an earlier revision would stay beside the new ones
             delete_patterns=["*.safetensors", "*.safetensors.index.json", "*.py"],
             commit_message=commit_message,
@@ -199,7 +201,8 @@ def plan(folder: str | Path) -> tuple[list[str], list[str]]:
     except Exception as error:
         raise ValueError(f"{folder}/README.md: its metadata cannot be read ({error}). Correct the lines between the two '---'.") from error
     wanted = (*NEEDED, *SHARED, *CODE)
-    included = [name for name in names if any(fnmatch(name, pattern) for pattern in wanted)]
+    # what the Hub cannot have, or no terminal shows, is no name that a model is saved under
+    included = [name for name in names if name.isprintable() and any(fnmatch(name, pattern) for pattern in wanted)]
     return included, [name for name in names if name not in included]
 
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import threading
 import time
@@ -12,6 +13,7 @@ from checkpoints import random_checkpoint
 from hub_server import TOKEN, running_hub
 from huggingface_hub import constants
 
+from hf_rnn.commands import cli
 from hf_rnn.sharing import hub
 
 SIGNALS = [signal.SIGKILL, signal.SIGTERM, signal.SIGINT]
@@ -32,12 +34,19 @@ class Requests(list):
             os.kill(int(self.log.read_text()), self.number)
 
 
+@pytest.fixture(scope="module")
+def original(tmp_path_factory):
+    """Make a model with a card; return its folder."""
+    folder = tmp_path_factory.mktemp("pushed") / "model"
+    random_checkpoint(folder, problem_type="single_label_classification", labels=["a", "b"])
+    (folder / "README.md").write_text(CARD)
+    return folder
+
+
 @pytest.fixture
-def model(tmp_path):
-    """Return the folder of a model with a card."""
-    random_checkpoint(tmp_path / "model", problem_type="single_label_classification", labels=["a", "b"])
-    (tmp_path / "model" / "README.md").write_text(CARD)
-    return tmp_path / "model"
+def model(original, tmp_path):
+    """Return a copy of it."""
+    return shutil.copytree(original, tmp_path / "model")
 
 
 def push(server, folder, pid):
@@ -131,3 +140,34 @@ def test_a_server_leaves_nothing(number, model, tmp_path):
         assert done.status in (0, 130, -number) and "Traceback" not in done.said, done.said
         port = int(re.search(r"Listening on http://127.0.0.1:(\d+)", done.said)[1])
     assert held(model) == before and not list(place.iterdir())
+
+
+def test_names_of_files(model, capsys):
+    """Signs of patterns stand for themselves; what steers a terminal or is no UTF-8 does not go up, and is shown spelt out."""
+    odd = [b"x*[a].onnx", b"\x1b[31m.onnx", b"\xff.onnx", b"a\nb.safetensors"]
+    for name in odd:
+        (model / os.fsdecode(name)).write_bytes(b"1")
+    hub.write_handler(model)
+    included, left_out = hub.plan(model)
+    assert "x*[a].onnx" in included and {os.fsdecode(name) for name in odd[1:]} <= set(left_out)
+    with pytest.MonkeyPatch.context() as patch, running_hub() as server:
+        patch.setattr(constants, "ENDPOINT", server.url)
+        patch.setattr(constants, "HF_HUB_OFFLINE", False)
+        patch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+        patch.setattr(hub, "verify", lambda *_: None)
+        patch.setenv("HF_TOKEN", TOKEN)
+        assert cli.main(["push", "--model_path", str(model), "--repo_id", "tester/names"]) == 0
+        sent = server.repositories["tester/names"].revisions[-1]
+    told = capsys.readouterr().out
+    assert set(sent) == set(included)
+    assert r"\x1b[31m.onnx" in told and r"\udcff.onnx" in told and r"a\nb.safetensors" in told
+
+
+def test_names_of_repositories(model, capsys):
+    """One line, before the folder is touched or anything is sent."""
+    before = held(model)
+    for name in ("../x", "a/../b", "tester/..", "tester/--", "-x/y", "tester/모델", "t/" + "x" * 300, "t/x\n", "t/\x1b[31m", "--"):
+        assert cli.main(["push", "--model_path", str(model), f"--repo_id={name}"]) == 1
+        told = capsys.readouterr().err
+        assert told.count("\n") == 1 and told.rstrip("\n").isprintable(), name
+        assert held(model) == before
