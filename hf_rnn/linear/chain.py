@@ -27,24 +27,33 @@ class Loss(NamedTuple):
     moves: np.ndarray
 
 
+def column_of(weights: np.ndarray | None) -> np.ndarray | None:
+    """Return weights (N,) as a column (N, 1) of the type of emissions, if there are any."""
+    return None if weights is None else weights.astype(np.float32)[:, None]
+
+
 class LoneTags:
     """Tags of words that know nothing of each other: softmax.
 
     Args:
         tags (`np.ndarray`): Those of words, (N,).
+        weights (`np.ndarray`, *optional*): How much the row of each counts, (N,).
     """
 
     moves = 0
 
-    def __init__(self, tags: np.ndarray) -> None:
-        self.tags, self.places = tags, np.arange(len(tags))
+    def __init__(self, tags: np.ndarray, weights: np.ndarray | None = None) -> None:
+        self.tags, self.places, self.weights = tags, np.arange(len(tags)), column_of(weights)
 
     def loss(self, emissions: np.ndarray, moves: np.ndarray) -> Loss:
         """Return the loss of the words, given emissions (N, C)."""
         logs = log_softmax(emissions, axis=1)
         gradient = np.exp(logs)
         gradient[self.places, self.tags] -= 1
-        return Loss(-float(logs[self.places, self.tags].sum(dtype=np.float64)), gradient, moves)
+        own = logs[self.places, self.tags, None]
+        if self.weights is not None:
+            own, gradient = own * self.weights, gradient * self.weights
+        return Loss(-float(own.sum(dtype=np.float64)), gradient, moves)
 
 
 class TagChain:
@@ -56,9 +65,10 @@ class TagChain:
         tags (`np.ndarray`): Those of packed words, (N,).
         steps (`list`): First word and number of rows of each step.
         crf (`LinearChainCRF`): Says how many tags there are, and which moves are forbidden.
+        weights (`np.ndarray`, *optional*): How much the row of each word counts, (N,).
     """
 
-    def __init__(self, tags: np.ndarray, steps: Steps, crf: LinearChainCRF) -> None:
+    def __init__(self, tags: np.ndarray, steps: Steps, crf: LinearChainCRF, weights: np.ndarray | None = None) -> None:
         self.tags, self.steps, self.size = tags, steps, crf.num_tags
         self.moves = self.size * (self.size + 2)
         self.places = np.arange(len(tags))
@@ -68,9 +78,11 @@ class TagChain:
         self.lasts = np.setdiff1d(self.places, self.before)
         masks = (crf.forbidden_start, crf.forbidden_end, crf.forbidden_transitions)
         self.forbidden = np.concatenate([mask.numpy().ravel() for mask in masks])
-        # how often the rows move so
-        pairs = np.bincount(tags[self.before] * self.size + tags[self.later], minlength=self.size**2)
-        ends = [np.bincount(tags[places], minlength=self.size) for places in (self.firsts, self.lasts)]
+        self.weights = column_of(weights)
+        # how often the rows move so, each as much as it counts
+        counts = np.ones(len(tags)) if weights is None else weights
+        pairs = np.bincount(tags[self.before] * self.size + tags[self.later], counts[self.later], minlength=self.size**2)
+        ends = [np.bincount(tags[places], counts[places], minlength=self.size) for places in (self.firsts, self.lasts)]
         self.counts = np.concatenate([*ends, pairs])
 
     def loss(self, emissions: np.ndarray, moves: np.ndarray) -> Loss:
@@ -88,12 +100,19 @@ class TagChain:
         totals = marginals @ np.ones((self.size, 1), dtype=marginals.dtype)
         marginals /= totals
         arriving /= totals
+        if self.weights is not None:
+            marginals *= self.weights
+            arriving *= self.weights
         pairs = forward[self.before].T @ arriving[self.later] * transitions
         expected = np.concatenate([marginals[self.firsts].sum(0), marginals[self.lasts].sum(0), pairs.ravel()])
-        partition = sum(float(part.sum(dtype=np.float64)) for part in (peaks, np.log(scales), np.log(totals[self.lasts])))
-        path = float(emissions[self.places, self.tags].sum(dtype=np.float64)) + float(self.counts @ moves.astype(np.float64))
-        marginals[self.places, self.tags] -= 1
+        partition = self._sum(peaks) + self._sum(np.log(scales)) + self._sum(np.log(totals[self.lasts]), self.lasts)
+        path = self._sum(emissions[self.places, self.tags, None]) + float(self.counts @ moves.astype(np.float64))
+        marginals[self.places, self.tags] -= 1 if self.weights is None else self.weights[:, 0]
         return Loss(partition - path, marginals, np.where(self.forbidden, 0, expected - self.counts))
+
+    def _sum(self, values: np.ndarray, places: np.ndarray | slice = slice(None)) -> float:
+        """Return the sum of values of words (N, 1), each as much as its row counts."""
+        return float((values if self.weights is None else values * self.weights[places]).sum(dtype=np.float64))
 
     def _forward(self, shares: np.ndarray, start: np.ndarray, transitions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the probabilities of tags given what comes up to them, (N, C), and what they were divided by, (N, 1)."""

@@ -42,11 +42,13 @@ class TaggedBatch:
         values (`Tensor`): What is known of each word: keys or features (B, W, F), or emissions (B, W, C).
         tags (`Tensor`): Tags, (B, W).
         lengths (`Tensor`): Words of each row, (B,).
+        weights (`Tensor`, *optional*): How much each row counts, (B,).
     """
 
     values: Tensor
     tags: Tensor
     lengths: Tensor
+    weights: Tensor | None = None
 
     def loss(self, emissions: Tensor, crf: LinearChainCRF | None) -> Tensor:
         """Return the summed negative log-likelihood of the tags given emissions (B, W, C)."""
@@ -70,7 +72,13 @@ def fit_field(batches: list[TaggedBatch], size: int, crf: LinearChainCRF | None,
     design, group, share = merge_columns(design_of(features, size))
     # what products with it and with its transpose read in order
     transposed = design.T.tocsr()
-    words = TagChain(tags, packing.steps, crf) if crf is not None else LoneTags(tags)
+    weights = None
+    if batches[0].weights is not None:
+        counts = [
+            batch.weights[:, None].expand_as(mask)[mask] for batch, mask in zip(batches, exists, strict=True) if batch.weights is not None
+        ]
+        weights = torch.cat(counts)[packing.source].numpy()
+    words = TagChain(tags, packing.steps, crf, weights) if crf is not None else LoneTags(tags, weights)
     border = design.shape[1] * num_labels
 
     def objective(point: Tensor) -> tuple[float, Tensor]:
@@ -188,12 +196,17 @@ class TaggerFit:
         """Yield batches of rows with what is known of each labelled position, (B, T, F), in an order of their lengths."""
         order = np.argsort([len(row) for row in rows["input_ids"]], kind="stable").tolist()
         all_ids, all_labels = rows["input_ids"], rows["labels"]
+        weights = weights_of_rows(rows)
         labels = pad_batches(([tag + 1 for tag in all_labels[index]] for index in order), 128)
+        start = 0
         for (ids, mask), (tags, _) in zip(pad_batches((all_ids[index] for index in order), 128), labels, strict=True):
             # what is padded is 0, as -100 is not
             labelled = tags > 0
             dense = dense_positions(labelled)
-            yield TaggedBatch(take_positions(describe(ids, mask), dense), (tags.gather(1, dense) - 1).clamp(min=0), labelled.sum(1))
+            own = None if weights is None else weights[order[start : start + len(ids)]]
+            start += len(ids)
+            known = take_positions(describe(ids, mask), dense)
+            yield TaggedBatch(known, (tags.gather(1, dense) - 1).clamp(min=0), labelled.sum(1), own)
 
     def _choose_penalty(self, train: Dataset, validation: Dataset) -> float:
         """Return the penalty that explains the validation rows best."""
@@ -232,3 +245,10 @@ class TaggerFit:
         if crf is not None:
             for name, own in zip(MOVES, self.moves, strict=True):
                 getattr(self.model.crf, name).copy_(own + float(self.factors[0]) * getattr(crf, name))
+
+
+def weights_of_rows(rows: Dataset) -> Tensor | None:
+    """Return how much rows count (N,), if they have weights; one without, as a held-out row is, counts once."""
+    if "sample_weights" not in rows.column_names:
+        return None
+    return torch.tensor([1.0 if weight is None else weight for weight in rows["sample_weights"]])

@@ -24,6 +24,7 @@ from ..training.rows import files_of
 from ..training.running import set_up
 from ..training.train import Teacher, encode_rows, make_task_trainer, read_rows
 from ..training.trainer import RnnTrainer
+from ..training.weights import add_weights, check_weights
 from .search_space import BUILT, SHARED, Candidates, default_space, read_search, spread
 
 if TYPE_CHECKING:
@@ -123,6 +124,8 @@ def tune(
             raise ValueError(
                 "`hf-rnn tune` runs as one process and reads rows whole. Start it without accelerate, and without --streaming."
             )
+        if getattr(parts.training, "folds", None):
+            raise ValueError("`folds` are of a training, and runs of a search are measured on the same held-out rows. Leave --folds out.")
         study = _Search(task, values, parts, teacher, asked, search_default, Path(output_dir), tuple(in_memory))
         with writing_to(output_dir, SAME_COMMAND):
             return study.run(runs, timeout, pruner)
@@ -198,7 +201,9 @@ class _Search:
         places = Places(files)
         with places.named():
             rows = read_rows(self.task, options, places, teacher=teacher)
+            check_weights(rows.task, options)
             splits, encoded, tokenizer = encode_rows(rows, options, teacher)
+            encoded = add_weights(rows.task, splits, encoded, options)
         usual = default_space(rows.defaults, {*self.given, *spread(self.asked)}) if self.has_usual else {}
         space = _Space({**usual, **self.asked}, rows.defaults)
         if not space.tried:

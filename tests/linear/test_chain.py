@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from datasets import Dataset
 from scipy.sparse import csr_matrix
 
 from hf_rnn.linear import tagger
@@ -11,6 +12,8 @@ from hf_rnn.models.crf import LinearChainCRF
 from hf_rnn.models.packing import Packing
 
 LENGTHS, TAGS = torch.tensor([3, 1, 5, 4, 1, 2]), 4
+# how much rows count
+WEIGHTS = torch.tensor([1.0, 0.5, 2.0, 0.0, 3.0, 1.0], dtype=torch.float64)
 
 
 def drawn_rows(generator):
@@ -32,19 +35,22 @@ def drawn_chain(generator, is_constrained):
     return crf
 
 
+@pytest.mark.parametrize("weights", [None, WEIGHTS])
 @pytest.mark.parametrize("is_constrained", [False, True])
-def test_a_chain_is_that_of_autograd(is_constrained):
-    """Loss and both gradients, for rows of one to five words, in fp64 exactly and in fp32 nearly."""
+def test_a_chain_is_that_of_autograd(is_constrained, weights):
+    """Loss and both gradients, for rows of one to five words that count alike or not, in fp64 exactly and in fp32 nearly."""
     generator = torch.Generator().manual_seed(0)
     emissions, tags, packing, exists = drawn_rows(generator)
     crf = drawn_chain(generator, is_constrained)
     if is_constrained:
         # rows that keep to the rules
         tags = torch.ones_like(tags)
-    expected = -crf.log_likelihood(emissions, tags, LENGTHS).sum()
+    likelihood = crf.log_likelihood(emissions, tags, LENGTHS)
+    expected = -(likelihood if weights is None else likelihood * weights).sum()
     parameters = list(crf.parameters())
     wanted, *wanted_moves = torch.autograd.grad(expected, [emissions, *parameters])
-    chain = TagChain(tags[exists][packing.source].numpy(), packing.steps, crf)
+    of_words = None if weights is None else weights[:, None].expand_as(exists)[exists][packing.source].numpy()
+    chain = TagChain(tags[exists][packing.source].numpy(), packing.steps, crf, of_words)
     named = [getattr(crf, name).detach().flatten() for name in tagger.MOVES]
     order = [[id(parameter) for parameter in parameters].index(id(getattr(crf, name))) for name in tagger.MOVES]
     for dtype, tolerance in ((np.float64, 1e-10), (np.float32, 1e-4)):
@@ -55,14 +61,42 @@ def test_a_chain_is_that_of_autograd(is_constrained):
         np.testing.assert_allclose(loss.moves, torch.cat([wanted_moves[index].flatten() for index in order]), atol=tolerance)
 
 
-def test_lone_tags_are_those_of_autograd():
+@pytest.mark.parametrize("weights", [None, WEIGHTS])
+def test_lone_tags_are_those_of_autograd(weights):
     """Loss and gradient without a chain."""
     emissions, tags, _, exists = drawn_rows(torch.Generator().manual_seed(0))
-    expected = torch.nn.functional.cross_entropy(emissions[exists], tags[exists], reduction="sum")
+    losses = torch.nn.functional.cross_entropy(emissions[exists], tags[exists], reduction="none")
+    of_words = None if weights is None else weights[:, None].expand_as(exists)[exists]
+    expected = (losses if of_words is None else losses * of_words).sum()
     wanted = torch.autograd.grad(expected, emissions)[0]
-    loss = LoneTags(tags[exists].numpy()).loss(emissions.detach()[exists].numpy(), np.zeros(0))
+    loss = LoneTags(tags[exists].numpy(), None if of_words is None else of_words.numpy()).loss(
+        emissions.detach()[exists].numpy(), np.zeros(0)
+    )
     assert loss.value == pytest.approx(expected.item(), abs=1e-10)
     np.testing.assert_allclose(loss.emissions, wanted[exists], atol=1e-10)
+
+
+@pytest.mark.parametrize("has_chain", [False, True])
+def test_a_row_of_weight_two_is_two_rows(has_chain):
+    """In the weights and the moves that a linear tagger is fitted to; a row of weight 0 is none."""
+    values, tags, lengths = torch.randint(6, (3, 4, 2)), torch.randint(3, (3, 4)), torch.tensor([4, 2, 3])
+    twice = torch.tensor([0, 1, 1])
+    fits = []
+    for batch in (
+        tagger.TaggedBatch(values, tags, lengths, torch.tensor([1.0, 2.0, 0.0])),
+        tagger.TaggedBatch(values[twice], tags[twice], lengths[twice]),
+    ):
+        crf = LinearChainCRF(3) if has_chain else None
+        weight = tagger.fit_field([batch], 5, crf, 3, 0.3)
+        fits.append(torch.cat([weight.flatten(), *(getattr(crf, name).detach().flatten() for name in tagger.MOVES if crf is not None)]))
+    np.testing.assert_allclose(*fits, atol=1e-3)
+
+
+def test_rows_have_their_weights():
+    """Those of the rows, in the order of batches; a held-out row among them counts once."""
+    rows = Dataset.from_dict({"sample_weights": [2.0, None, 0.5]})
+    assert tagger.weights_of_rows(rows).tolist() == [2.0, 1.0, 0.5]
+    assert tagger.weights_of_rows(rows.remove_columns("sample_weights")) is None
 
 
 def test_equal_columns_are_one():

@@ -246,6 +246,7 @@ def test_given_options(tmp_path):
         (["--search", "vocab_size=100,200"], "got 'vocab_size'. Pass other options as they are: they are fixed."),
         (["--search", "hidden_size=0,4"], "`hidden_size` must be at least 1, got 0"),
         (["--search", "hidden_size=4,8", "--hidden_size", "4"], "`hidden_size` is fixed by --hidden_size and tried by --search at once"),
+        (["--folds", "5"], "`folds` are of a training"),
         (["--streaming", "true", "--max_steps", "5"], "runs as one process and reads rows whole"),
     ],
 )
