@@ -97,8 +97,10 @@ WITHOUT = {
     **dict.fromkeys(("word_pooling", "word_vocab_size", "ngram_vocab_size"), "A language model predicts pieces, not words."),
     **dict.fromkeys(("pooling", "classifier_dropout", "linear_size"), "It is of classifiers: pass it when one starts from the body."),
 }
-READ = ("dataset_name", "dataset_config_name", "text_column_name", "max_train_samples", "streaming", "preprocessing_num_workers")
-KINDS = (TextArguments, pick(DataArguments, *READ, "split_seed", max_length=256), ModelArguments, PretrainingArguments, CardArguments)
+# how files are read, and which rows of them
+FILES = ("text_column_name", "encoding", "separator")
+READ = ("dataset_name", "dataset_config_name", "max_train_samples", "streaming", "preprocessing_num_workers", "split_seed", *FILES)
+KINDS = (TextArguments, pick(DataArguments, *READ, max_length=256), ModelArguments, PretrainingArguments, CardArguments)
 
 
 def main(argv: list[str] | None = None) -> dict[str, float]:
@@ -280,9 +282,9 @@ def load_texts(arguments: SimpleNamespace, training: RnnTrainingArguments) -> An
     if arguments.streaming and (training.max_steps <= 0 or training.do_eval):
         raise ValueError("`streaming` needs --max_steps, as a stream has no length, and cannot hold rows out: leave --do_eval out.")
     sources: list[dict[str, str] | None] = [{"train": path} for path in arguments.train_files or ()] or [None]
-    parts = []
+    parts, reading = [], DataArguments(**{name: getattr(arguments, name) for name in FILES}).reading
     for files in sources:
-        splits = load_splits(arguments.dataset_name, arguments.dataset_config_name, files, arguments.streaming)
+        splits = load_splits(arguments.dataset_name, arguments.dataset_config_name, files, arguments.streaming, reading)
         if "train" not in splits:
             raise DataError(f"{arguments.dataset_name!r} has no train split; it has {list(splits)}.")
         column = choose_column(splits["train"], "train", arguments.text_column_name, (*TEXT_COLUMNS, *TOKEN_COLUMNS), "text_column_name")

@@ -137,8 +137,8 @@ def explanation_page(explanations: Iterable[dict[str, Any]]) -> str:
 
 
 def _colour(effect: float) -> str:
-    """Return the colour of an effect, the same whatever stands beside it: of one as large as the whole score it is full."""
-    return f"rgba({'33, 102, 205' if effect > 0 else '226, 112, 10'}, {0.8 * min(abs(effect), 1.0) ** 0.5:.2f})"
+    """Return the colour of an effect, the same whatever stands beside it: text stays readable on the fullest, that of one as large as the whole score."""
+    return f"rgba({'33, 102, 205' if effect > 0 else '226, 112, 10'}, {0.6 * min(abs(effect), 1.0) ** 0.5:.2f})"
 
 
 def _paragraph(explanation: dict[str, Any]) -> str:

@@ -6,6 +6,7 @@ import math
 import shlex
 from contextlib import redirect_stdout
 from io import StringIO
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -17,7 +18,9 @@ from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelFo
 
 from hf_rnn import RnnConfig, RnnForMaskedLM, train_tokenizer
 from hf_rnn.commands import cli, language_model
+from hf_rnn.commands import train_tokenizer as train_tokenizer_command
 from hf_rnn.data.files.readers import DataError, read_rows
+from hf_rnn.options import parse_arguments
 
 
 @pytest.mark.parametrize("cell_type", ["lstm", "gru"])
@@ -162,6 +165,22 @@ def test_the_last_line_generates(causal, capsys):
 def test_texts_held_out(texts, wanted, held_out):
     """A tenth of few texts, 5,000 of many."""
     assert language_model.count_held_out(range(texts), wanted) == held_out
+
+
+def test_encoding_and_separator_are_those_given(tmp_path):
+    """Files that could be read in two ways are read as the options say, by language models and by tokenizers."""
+    path = tmp_path / "texts.csv"
+    path.write_bytes("id|text\n1|dzień dobry, świecie\n2|żółw; łoś\n".encode("cp1250"))
+    given = ["--encoding", "cp1250", "--separator", "|"]
+    kinds = language_model.KINDS[:2]
+    own, read = parse_arguments(["--train_files", str(path), *given], None, *kinds)
+    texts = language_model.load_texts(SimpleNamespace(**vars(own), **vars(read)), None)
+    assert texts["text"][:] == ["dzień dobry, świecie", "żółw; łoś"]
+    train_tokenizer_command.main(
+        ["--train_file", str(path), "--output_dir", str(tmp_path / "tokenizer"), "--tokenizer_type", "char", *given]
+    )
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "tokenizer")
+    assert {"ń", "ś", "ż"} <= set(tokenizer.tokenize("ńśż"))
 
 
 def test_nothing_is_left_to_train_on(tmp_path, monkeypatch):
