@@ -34,10 +34,10 @@ class BoundArguments:
     max_characters: int = option("Characters of a text.", Limits.max_characters, within="[1, inf)")
     max_waiting: int = option("Texts of a model that may wait; further ones are refused.", Limits.max_waiting, within="[1, inf)")
     max_connections: int = option("Connections at a time.", Limits.max_connections, within="[1, inf)")
-    request_timeout: float = option("Seconds for a request to arrive, and again for its answer.", Limits.request_timeout, within="(0, 3600]")
-    batch_wait: float = option(
-        "Milliseconds that the first text of a batch waits for others.", Limits.batch_wait, within="[0, 10000]"
+    request_timeout: float = option(
+        "Seconds for a request to arrive, and again for its answer.", Limits.request_timeout, within="(0, 3600]"
     )
+    batch_wait: float = option("Milliseconds that the first text of a batch waits for others.", Limits.batch_wait, within="[0, 10000]")
 
 
 KINDS = (

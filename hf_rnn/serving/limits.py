@@ -33,7 +33,7 @@ class Limits:
         for each in fields(self):
             value = getattr(self, each.name)
             if value < 0 or (value == 0 and each.name != "batch_wait"):
-                raise ValueError(f"`{each.name}` must be more than 0, got {value}. Pass --{each.name} {each.default}, the default, or another.")
+                raise ValueError(f"`{each.name}` must be more than 0, got {value}. The default is {each.default}.")
 
     @classmethod
     def of(cls, arguments: Any) -> "Limits":
