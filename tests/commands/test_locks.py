@@ -3,10 +3,12 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -17,6 +19,8 @@ from hf_rnn.commands import cli, compare
 from hf_rnn.data.files.readers import DataError
 from hf_rnn.data.locking import LOCK, locked
 from hf_rnn.distillation import distill as distilling
+from hf_rnn.training.checkpoints import CHECKSUMS, last_complete_checkpoint
+from hf_rnn.training.outputs import writing_to
 from hf_rnn.tuning import learning_curve as curves
 from hf_rnn.tuning import tune as tuning
 
@@ -172,6 +176,22 @@ def test_what_goes_on_by_itself_says_so(module, part, options, tmp_path, capsys,
     monkeypatch.setattr(curves.LearningCurve, "run", lambda self: [])
     assert cli.main([*(option.format(data=data) for option in options), "--output_dir", str(tmp_path / "out")]) == 130
     assert capsys.readouterr().err.endswith("error: interrupted. The same command again goes on where this one stopped.\n")
+
+
+def test_one_of_two_processes_ends(classifier, tmp_path, monkeypatch):
+    """The other names the last checkpoint that both have written, in one line; an error of its own stays as it is."""
+    shutil.copytree(classifier[0], tmp_path / "out")
+    last = last_complete_checkpoint(str(tmp_path / "out"))
+    (Path(last) / CHECKSUMS).unlink()
+    for rank in (0, 1):
+        shutil.copy(Path(last) / "rng_state.pth", Path(last) / f"rng_state_{rank}.pth")
+    (Path(last) / "rng_state.pth").unlink()
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    told = f"Another process of this run has ended; what it said tells why. Pass --resume_from_checkpoint last to go on from {last}."
+    with pytest.raises(DataError, match=re.escape(told)), writing_to(str(tmp_path / "out")):
+        raise RuntimeError("[gloo/transport/tcp/pair.cc:553] Connection closed by peer [127.0.0.1]:3817")
+    with pytest.raises(RuntimeError, match="shapes"), writing_to(str(tmp_path / "out")):
+        raise RuntimeError("shapes")
 
 
 @pytest.mark.thorough
