@@ -102,7 +102,9 @@ def keep(trained: Path, output: Path, made: str, more: tuple[str, ...] = ()) -> 
     output.mkdir(parents=True, exist_ok=True)
     for name in (*KEPT, *more):
         shutil.copy(half / name, output / name)
-    card = (half / "README.md").read_text(encoding="utf-8")
+    # pictures that stay behind are not shown
+    shown = re.compile(r"!\[[^]]*\]\(([^)]*)\)\n\n")
+    card = shown.sub(lambda match: match[0] if match[1] in (*KEPT, *more) else "", (half / "README.md").read_text(encoding="utf-8"))
     size = (half / "model.safetensors").stat().st_size
     (output / "README.md").write_text(amend_card(card, f"reference/{output.name}", size) + made, encoding="utf-8")
     config = json.loads((half / "config.json").read_text(encoding="utf-8"))

@@ -1,5 +1,6 @@
 """The models that the repository carries: their size, and what they score on the samples of the package, which are new to them."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ def test_they_are_small(name):
     """About 3 MiB, and a card that says how it was made and under which licence."""
     assert (REFERENCE / name / "model.safetensors").stat().st_size <= 3.05 * 2**20
     card = (REFERENCE / name / "README.md").read_text(encoding="utf-8")
+    assert all((REFERENCE / name / picture).exists() for picture in re.findall(r"!\[[^]]*\]\(([^)]*)\)", card))
     assert "## How it was made" in card and f'model="reference/{name}"' in card and "license:" in card
 
 

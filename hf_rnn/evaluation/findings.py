@@ -76,4 +76,5 @@ def findings_page(findings: Findings) -> str:
 def _section(title: str, words: str, header: tuple[str, ...], rows: list[Any]) -> str:
     """Return a table under a heading; of no rows the heading alone."""
     heading = f"<h2>{html.escape(title)}</h2>"
-    return f"{heading}<p>{html.escape(words)}</p>{table(header, rows)}" if rows else heading
+    has_texts = bool({"text", "the other"} & {*header})
+    return f"{heading}<p>{html.escape(words)}</p>{table(header, rows, stacked=has_texts)}" if rows else heading

@@ -137,7 +137,7 @@ def explanation_page(explanations: Iterable[dict[str, Any]]) -> str:
 
 
 def _colour(effect: float) -> str:
-    """Return the colour of an effect, the same whatever stands beside it; text stays readable on the fullest."""
+    """Return the colour of an effect, the same whatever stands beside it; text can be read on the fullest, that of a whole score."""
     return f"rgba({'33, 102, 205' if effect > 0 else '226, 112, 10'}, {0.6 * min(abs(effect), 1.0) ** 0.5:.2f})"
 
 

@@ -27,7 +27,8 @@ def write_mistake_report(path: Path, title: str, answered: Sequence[Answered], s
     sizes = Counter(each.label for each in answered)
     often = [(label, answer, f"{count:,}", f"{count / sizes[label]:.1%}") for (label, answer), count in pairs.most_common(MOST_PAIRS)]
     summary = f"{len(mistakes):,} of {len(answered):,} rows have another label in the data than the model gives them. "
-    summary += "Those that the model is surest of come first: among them are the errors of the data."
+    if mistakes:
+        summary += "Those that the model is surest of come first: among them are the errors of the data."
     if len(mistakes) > MOST_ROWS:
         summary += f" The first {MOST_ROWS:,} are shown."
     shown = mistakes[:MOST_ROWS]
@@ -37,7 +38,7 @@ def write_mistake_report(path: Path, title: str, answered: Sequence[Answered], s
     parts = [
         f"<p>{html.escape(summary)}</p>",
         "<h2>Taken for each other</h2>" + table(("label", "answer", "rows", "share of the label"), often) if often else "",
-        "<h2>Mistakes</h2>" + label_choice(labels) + table(("label", "answer", "score", "text"), rows, named) if rows else "",
+        "<h2>Mistakes</h2>" + label_choice(labels) + table(("label", "answer", "score", "text"), rows, named, stacked=True) if rows else "",
         f"<h2>Scores of each label</h2><pre>{html.escape(scores)}</pre>",
     ]
     write_whole(path, page(title, "\n".join(parts), script=SCRIPT if rows else ""))

@@ -18,6 +18,10 @@ th { color: var(--pale); font-weight: 600 }
 mark { padding: .15em .3em; border-radius: .3em; color: #111 }
 small, label { color: var(--pale) }
 .scroll { overflow-x: auto }
+@media (max-width: 40rem) {
+  .stacked tr { display: flex; flex-wrap: wrap; gap: 0 .8rem; padding: .4rem 0; border-top: 1px solid var(--line) }
+  .stacked th, .stacked td { border: 0; padding: 0; max-width: 100%; overflow-wrap: anywhere }
+}
 """
 
 # shows what has the label that is chosen
@@ -50,10 +54,11 @@ def label_choice(labels: list[str], what: str = "Show") -> str:
     return f'<p><label>{what} <select><option value="">every label</option>{options}</select></label></p>'
 
 
-def table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]], attributes: list[str] | None = None) -> str:
-    """Return a table of texts; `attributes` are HTML for the tag of each row."""
+def table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]], attributes: list[str] | None = None, stacked: bool = False) -> str:
+    """Return a table of texts; `attributes` are HTML for the tag of each row; long `stacked` cells stand below each other on a phone."""
     names = "".join(f"<th>{html.escape(name)}</th>" for name in header)
     more = attributes or [""] * len(rows)
     cells = ("".join(f"<td>{html.escape(cell)}</td>" for cell in row) for row in rows)
     body = "".join(f"<tr{each}>{row}</tr>" for each, row in zip(more, cells, strict=True))
-    return f'<div class="scroll"><table><tr>{names}</tr>{body}</table></div>'
+    kind = ' class="stacked"' if stacked else ""
+    return f'<div class="scroll"><table{kind}><tr>{names}</tr>{body}</table></div>'

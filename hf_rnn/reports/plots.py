@@ -83,7 +83,7 @@ def plot_confusion_matrix(references: ArrayLike, answers: ArrayLike, labels: lis
         # a dollar in a label starts no formula
         axis.set_xticks(range(size), names, rotation=90 if size > FEW_LABELS else 0, fontsize=font, parse_math=False)
         axis.set_yticks(range(size), names, fontsize=font, parse_math=False)
-        axis.set(xlabel="predicted", ylabel="true", title=f"{split} split, {counts.sum():,} answers" if split else "")
+        axis.set(xlabel="predicted", ylabel="true", title=_title(split, counts.sum()))
         for (row, column), count in np.ndenumerate(counts):
             if count and (size <= 25 or row == column):
                 colour = "white" if shares[row, column] > 0.5 else "black"
@@ -94,7 +94,7 @@ def plot_confusion_matrix(references: ArrayLike, answers: ArrayLike, labels: lis
     return figure
 
 
-def plot_reliability(scores: ArrayLike, right: ArrayLike, sizes: ArrayLike, path: str | Path) -> Figure:
+def plot_reliability(scores: ArrayLike, right: ArrayLike, sizes: ArrayLike, path: str | Path, split: str = "") -> Figure:
     """Draw how often answers are right by what their scores say, with 95% intervals by the number of answers; return the figure.
 
     Args:
@@ -102,6 +102,7 @@ def plot_reliability(scores: ArrayLike, right: ArrayLike, sizes: ArrayLike, path
         right (`ArrayLike`): Share of its answers that is right.
         sizes (`ArrayLike`): Number of its answers.
         path (`str`): Picture to write.
+        split (`str`): Name of the split, for the title.
     """
     scores, right, sizes = map(np.asarray, (scores, right, sizes))
     # Wilson 1927
@@ -110,9 +111,17 @@ def plot_reliability(scores: ArrayLike, right: ArrayLike, sizes: ArrayLike, path
     figure = Figure(figsize=(4.6, 4.4), layout="constrained")
     axis = figure.subplots()
     axis.plot([0, 1], [0, 1], ":", color="gray", label="calibrated")
-    axis.errorbar(scores, right, np.abs([right - centre + half, centre + half - right]), fmt="o", capsize=3, markersize=4, label="answers")
-    lowest = min(scores.min(), right.min())
-    axis.set(xlabel="score", ylabel="share that is right", xlim=(lowest - 0.05, 1.02), ylim=(lowest - 0.05, 1.02))
+    axis.errorbar(
+        scores,
+        right,
+        np.abs([right - centre + half, centre + half - right]),
+        fmt="o",
+        capsize=3,
+        markersize=4,
+        label="answers, 95% interval",
+    )
+    axis.set(xlabel="score", ylabel="share that is right", title=_title(split, sizes.sum()))
+    axis.set(xlim=(min(scores.min(), right.min()) - 0.05, 1.02), ylim=(min(scores.min(), (centre - half).min()) - 0.05, 1.02))
     axis.grid(alpha=0.3)
     axis.legend(loc="upper left")
     save_picture(figure, path)
@@ -157,7 +166,7 @@ def plot_comparison(lines: Mapping[str, Mapping[str, Any]], path: str | Path) ->
     percent = 100 * np.array([[line["score"][end] for end in ("value", "low", "high")] for line in lines.values()])
     spread = np.abs(percent[:, 1:] - percent[:, :1]).T
     scores.errorbar(percent[:, 0], places, xerr=spread, fmt="o", capsize=4)
-    scores.axvline(percent[0, 0], color="gray", linestyle=":", linewidth=1)
+    scores.axvline(percent[0, 0], color="gray", linestyle=":", linewidth=1, label="that of the first")
     first = next(iter(lines.values()))
     scores.set(xlabel=f"{first['measure'].replace('f1', 'F1')} and its 95% interval, %")
     # a dollar in a name starts no formula
@@ -173,7 +182,10 @@ def plot_comparison(lines: Mapping[str, Mapping[str, Any]], path: str | Path) ->
     speeds.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     speeds.xaxis.set_major_formatter("{x:,.0f}")
     speeds.xaxis.set_minor_formatter(NullFormatter())
-    speeds.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2, frameon=False)
+    for axis in (scores, speeds):
+        axis.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2, frameon=False)
+    # room beside the fastest and the slowest
+    speeds.margins(x=0.08)
     for axis in (scores, sizes, speeds):
         axis.grid(alpha=0.3, axis="x")
         axis.set_axisbelow(True)
@@ -218,6 +230,10 @@ def plot_study(
         axis.set_axisbelow(True)
     save_picture(figure, path)
     return figure
+
+
+def _title(split: str, answers: int) -> str:
+    return f"{split} split, {answers:,} answers" if split else ""
 
 
 def _shortened(name: str) -> str:

@@ -38,7 +38,7 @@ def write_span_report(
     """
     labels = sorted({label for spans in (*gold, *found) for _, _, label in spans})
     # the golden angle keeps neighbours apart
-    colours = {label: f"hsl({137.5 * index % 360:.0f} 75% 82%)" for index, label in enumerate(labels)}
+    colours = {label: f"hsl({137.5 * index % 360:.0f} 75% 86%)" for index, label in enumerate(labels)}
     errors = [len(set(expected) ^ set(given)) for expected, given in zip(gold, found, strict=True)]
     order = sorted(range(len(texts)), key=lambda index: -errors[index])
     parts = []

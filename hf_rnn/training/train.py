@@ -397,7 +397,7 @@ def _write_files(trainer: RnnTrainer, task: Task, outputs: dict[str, PredictionO
         scored = task.scored(output, splits[split])
         if len(scored.scores):
             with optional("The reliability diagram"):
-                plot_reliability(*reliability(scored), folder / "reliability.png")
+                plot_reliability(*reliability(scored), folder / "reliability.png", split)
         write_report(task.report(output, splits[split], encoded[split]), folder, split)
 
 

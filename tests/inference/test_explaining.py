@@ -49,8 +49,8 @@ def test_colours_are_the_same_on_every_page():
         return explanation_page([{"text": "w " * len(effects), "label": "good", "score": 0.9, "words": words}])
 
     alone, beside = shown(0.25), shown(0.25, -1.0, 0.001)
-    assert 'rgba(33, 102, 205, 0.40)" title="+0.2500">w<sub>+0.25</sub>' in alone
-    assert 'rgba(33, 102, 205, 0.40)" title="+0.2500">w<sub>+0.25</sub>' in beside
+    assert 'rgba(33, 102, 205, 0.30)" title="+0.2500">w<sub>+0.25</sub>' in alone
+    assert 'rgba(33, 102, 205, 0.30)" title="+0.2500">w<sub>+0.25</sub>' in beside
     assert 'title="+0.0010">w</span>' in beside
     assert "<h2>good <small>0.9000</small></h2>" in alone
     assert "attention" not in alone and "A line below a word" in shown(0.1, attention=0.5)

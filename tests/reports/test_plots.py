@@ -92,6 +92,10 @@ def test_comparison(tmp_path):
     assert np.allclose([segment[:, 0] for segment in bars], [[70, 95]] * 2)
     assert [text.get_text().strip() for text in sizes.texts] == ["2.0", "1,234.5"]
     assert [list(line.get_xdata()) for line in speeds.lines] == [[10, 10], [1000, 1000]]
+    assert [[text.get_text() for text in axis.get_legend().get_texts()] for axis in (scores, speeds)] == [
+        ["that of the first"],
+        ["alone", "in batches"],
+    ]
 
 
 @pytest.mark.parametrize(("greater", "best"), [(True, [0.5, 0.7, 0.7]), (False, [0.5, 0.5, 0.4])])
@@ -109,7 +113,7 @@ def test_study(greater, best, tmp_path):
 
 def test_reliability(tmp_path):
     """Bins stand at their scores and shares, with intervals that hold them, also where all answers are right."""
-    figure = plots.plot_reliability([0.6, 0.95], [0.5, 1.0], [20, 30], tmp_path / "r.png")
+    figure = plots.plot_reliability([0.6, 0.95], [0.5, 1.0], [20, 30], tmp_path / "r.png", "validation")
     assert (tmp_path / "r.png").read_bytes()[:4] == b"\x89PNG"
     (axis,) = figure.axes
     points, *_, bars = axis.containers[0].lines
@@ -117,6 +121,8 @@ def test_reliability(tmp_path):
     for (_, share), segment in zip(points.get_xydata(), bars[0].get_segments(), strict=True):
         assert segment[0][1] - 1e-9 <= share <= segment[1][1] + 1e-9
     low = bars[0].get_segments()[0][0][1]
+    assert axis.get_ylim()[0] < low and axis.get_title() == "validation split, 50 answers"
+    assert "answers, 95% interval" in [text.get_text() for text in axis.get_legend().get_texts()]
     # Wilson's interval of 10 of 20
     assert abs(low - 0.2993) < 1e-3
 
