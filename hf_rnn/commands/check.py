@@ -1,4 +1,4 @@
-"""Look for errors in labelled rows before a model learns them: wrong labels, tags and spans, texts that stand twice, confused classes.
+"""Look for errors in labelled rows before a model learns them: wrong labels, tags and spans, texts that stand twice or are too long.
 
 Example:
     hf-rnn check --train_file reviews.csv --test_file test.csv --output_dir outputs/check
@@ -18,6 +18,7 @@ from ..evaluation.checking import Findings, WrongLabel, check_rows
 from ..evaluation.findings import FIELDS, accuracy_line, findings_page, lines_of
 from ..evaluation.kept_answers import read_answers
 from ..options import check_given, option, parse_arguments, pick
+from ..tasks.text_classification import MAX_LENGTH
 from ..training.outputs import SAME_COMMAND, writing_to
 
 TABLE, PAGE = "check.csv", "check.html"
@@ -80,6 +81,12 @@ def describe(findings: Findings) -> list[str]:
             places = " and ".join(f"{row.split} {row.where} ({row.label[:60]})" for row in (each.first, each.second))
             texts = each.first.text[:80] if each.similarity == 1 else f"{each.first.text[:60]} | {each.second.text[:60]}"
             told.append(f"  {places}: {texts}")
+    if findings.too_long:
+        longest, words = findings.too_long[0]
+        most = f"the longest, {longest.split} {longest.where}, has {words:,}"
+        told.append(
+            f"{len(findings.too_long):,} texts have more words than the {MAX_LENGTH} tokens that a classifier reads by default; {most}."
+        )
     if findings.confused:
         told.append("Taken for each other most often:")
         told += [f"  {label} for {answer}: {number:,} of {size:,}" for label, answer, number, size in findings.confused]

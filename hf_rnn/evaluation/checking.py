@@ -1,4 +1,4 @@
-"""What is wrong with labelled rows: labels, tags and spans that are likely errors, texts that stand twice, and confused classes."""
+"""What is wrong with labelled rows: likely errors in labels, tags and spans, texts that stand twice or are too long, confused classes."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -13,6 +13,7 @@ from ..data.rows.spans import Span
 from ..linear.baselines import sentence_features, unit_features
 from ..linear.out_of_fold import tag_probabilities, text_probabilities
 from ..models.tags import split_tag
+from ..tasks.text_classification import MAX_LENGTH
 from .checked_rows import CheckedRows, Row, describe_spans, read_checked, spans_of_row
 from .kept_answers import KeptAnswers
 from .twins import Twins, find_twins
@@ -56,6 +57,7 @@ class Findings:
         twins (`list`): Pairs with different labels, and pairs across splits.
         confused (`list`): (label, the label that is answered in its place, how often, of how many), the most frequent first.
         unjudged (`dict`): Labels of too few texts to say anything of, with the numbers of those.
+        too_long (`list`): Rows with a label whose text has more words than a classifier reads tokens, the longest first, with the number.
     """
 
     kind: str
@@ -66,6 +68,7 @@ class Findings:
     twins: list[Twins]
     confused: list[tuple[str, str, int, int]]
     unjudged: dict[str, int]
+    too_long: list[tuple[Row, int]]
 
 
 def check_rows(
@@ -103,7 +106,14 @@ def check_rows(
         find_twins(checked.rows),
         confused,
         judged.unjudged,
+        find_too_long(checked.rows) if checked.kind == "label" else [],
     )
+
+
+def find_too_long(rows: Sequence[Row]) -> list[tuple[Row, int]]:
+    """Return the rows whose texts a classifier cuts whatever its tokenizer, as every word is a token at least, and their words."""
+    counts = ((row, len(row.text.split())) for row in rows)
+    return sorted((each for each in counts if each[1] > MAX_LENGTH), key=lambda each: -each[1])
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..reports.pages import page, table
+from ..tasks.text_classification import MAX_LENGTH
 from .checked_rows import Row
 from .checking import JUDGED, Findings
 
@@ -14,6 +15,8 @@ FIELDS = (
 )
 # more rows than anybody reads make a page slow
 MOST_ROWS = 1000
+# characters that are shown of a text that is too long
+SHOWN = 300
 
 
 def lines_of(findings: Findings) -> Iterator[dict[str, Any]]:
@@ -25,6 +28,8 @@ def lines_of(findings: Findings) -> Iterator[dict[str, Any]]:
     for twins in findings.twins:
         second = {f"other_{name}": cell for name, cell in _cells(twins.second).items()}
         yield {"finding": twins.kind, **_cells(twins.first), **second, "score": f"{twins.similarity:.4f}"}
+    for row, words in findings.too_long:
+        yield {"finding": "too long", **_cells(row), "place": f"{words} words"}
 
 
 def _cells(row: Row) -> dict[str, str]:
@@ -67,6 +72,12 @@ def findings_page(findings: Findings) -> str:
             "With different labels one of them is wrong; in two splits the score says too much.",
             ("one", "the other", "similarity"),
             twins,
+        ),
+        _section(
+            f"Texts that are too long ({len(findings.too_long):,})",
+            f"A classifier reads {MAX_LENGTH} tokens unless --max_length says more, and these have more words: what is behind is lost.",
+            ("where", "words", "label", "text"),
+            [(f"{row.split}, {row.where}", f"{words:,}", row.label, row.text[:SHOWN]) for row, words in findings.too_long[:MOST_ROWS]],
         ),
         _section("Classes that are taken for each other", "By the same model.", ("label", "answered", "rows", "share"), confused),
     ]

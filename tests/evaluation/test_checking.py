@@ -95,6 +95,26 @@ def test_twins():
     assert find_twins([Row("train", "1", "!", "a"), Row("train", "2", "?", "b")]) == []
 
 
+def test_texts_that_are_too_long(tmp_path, capsys):
+    """Those of more words than a classifier reads tokens are told in the lines, the table and the page; one of as many is not."""
+    rows = reviews(40)
+    rows[3]["text"] += " and so on" * 100
+    rows[7]["text"] += " on" * 250
+    rows[9]["text"] += "on" * 400
+    path = tmp_path / "rows.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)))
+    folder = tmp_path / "out"
+    found = check.main(["--train_file", str(path), "--output_dir", str(folder)])
+    assert [(row.where, words) for row, words in found.too_long] == [("line 4", 306)]
+    assert "1 texts have more words than the 256 tokens that a classifier reads by default; the longest, train line 4, has 306." in (
+        capsys.readouterr().out
+    )
+    with open(folder / "check.csv", newline="") as file:
+        told = list(csv.DictReader(file))[-1]
+    assert (told["finding"], told["where"], told["place"]) == ("too long", "line 4", "306 words")
+    assert "Texts that are too long (1)" in (folder / "check.html").read_text()
+
+
 def test_many_texts_are_compared_by_their_letters_alone(monkeypatch, caplog):
     """All pairs of many texts would take hours; a line says that they are not compared."""
     monkeypatch.setattr("hf_rnn.evaluation.twins.MOST_COMPARED", 1)
