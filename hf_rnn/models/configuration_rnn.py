@@ -80,6 +80,8 @@ class RnnConfig(PreTrainedConfig):
             them, that have a vector of their own, added to the word's; 0 for none.
         use_crf (`bool`): Whether the token-classification head ends in a linear-chain CRF.
         crf_constraints (`str`, *optional*): Forbid tag sequences that break the scheme of the label names: `"bio"` or `"bioes"`.
+        span_scores (`bool`): Whether scores of a CRF's tags are probabilities of spans, among all sequences of tags, as trainings ask for;
+            else they are max-marginals, by which the thresholds of older models were found.
         units (`str`, *optional*): `"raw"` for a tagger of raw text, whose spans are to be grouped from the tags of pieces.
         intents (`list`, *optional*): Names of the classes of whole rows, for a tagger that classifies them too.
         columns (`dict`, *optional*): Names of the columns that it was trained on, by what they hold: `"text"`, `"labels"`, `"intents"`.
@@ -125,6 +127,7 @@ class RnnConfig(PreTrainedConfig):
     ngram_vocab_size: int = 0
     use_crf: bool = False
     crf_constraints: str | None = None
+    span_scores: bool = False
     units: str | None = None
     intents: list[str] | tuple[str, ...] | None = None
     columns: dict[str, str] | None = None

@@ -105,6 +105,27 @@ class LinearChainCRF(nn.Module):
         run = max_marginals if torch.compiler.is_compiling() else _max_marginals
         return run(emissions, lengths, *self._scores(_wide_dtype(emissions.device)))
 
+    @torch.no_grad()
+    def forward_backward(self, emissions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Return log-sums over all paths: of what ends in each tag, its own emission included, and of what follows on it.
+
+        Their sum, less its log-sum over tags, is the logarithm of the probability of a tag.
+
+        Args:
+            emissions (`Tensor`): (B, W, C).
+            lengths (`Tensor`): Positions a row, (B,).
+
+        Returns:
+            `tuple`: (B, W, C) each, in fp64 where there is any; arbitrary behind a row's length.
+        """
+        run = forward_backward if torch.compiler.is_compiling() else _forward_backward
+        alpha, beta = run(emissions, lengths, *self._scores(_wide_dtype(emissions.device))).unbind(0)
+        return alpha, beta
+
+    def moves(self, dtype: torch.dtype) -> Tensor:
+        """Return the scores of moves from one tag to the next, (C, C), with what is forbidden filled in."""
+        return self._scores(dtype)[2]
+
 
 class _LogPartition(torch.autograd.Function):
     """The forward algorithm, whose gradients are marginals: of tags for emissions, of neighbours for transitions.
@@ -177,13 +198,9 @@ def _max_marginals(emissions: Tensor, lengths: Tensor, start: Tensor, end: Tenso
 
 def _search(emissions: Tensor, lengths: Tensor, start: Tensor, end: Tensor, transitions: Tensor) -> Tensor:
     batch_size, width, _ = emissions.shape
-    places = torch.arange(width, device=emissions.device)
-    mask = places < lengths[:, None]
-    scores = emissions.to(transitions.dtype).masked_fill(~mask.unsqueeze(2), 0.0)
-    # (B, W, 1): of each position its mirror image in its own row
-    mirror = (lengths[:, None] - 1 - places).clamp(min=0).unsqueeze(2).expand_as(scores)
-    # (W, 2, B, C): each row forwards and backwards, so that both searches are one, and what is behind a row comes last
-    both = torch.stack([scores, scores.gather(1, mirror)]).permute(2, 0, 1, 3)
+    # each row forwards and backwards, so that both searches are one
+    both, mirror = _both_ways(emissions, lengths, transitions.dtype)
+    mask = torch.arange(width, device=emissions.device) < lengths[:, None]
     # (2, 1, C, C): to a tag from those that come before it in reading
     moves = torch.stack([transitions.T, transitions]).unsqueeze(1)
     # best score of what is read before each tag: (2, B, C)
@@ -192,7 +209,7 @@ def _search(emissions: Tensor, lengths: Tensor, start: Tensor, end: Tensor, tran
         reached.append((moves + (reached[-1] + step).unsqueeze(2)).amax(3))
     # (B, W, C)
     forwards, backwards = torch.stack(reached, 2)
-    alpha = forwards + scores
+    alpha = forwards + both[:, 0].transpose(0, 1)
     marginal = alpha + backwards.gather(1, mirror)
     peak = marginal.amax(2, keepdim=True)
     viterbi = marginal.argmax(2)
@@ -213,9 +230,38 @@ def _follow(alpha: Tensor, best: Tensor, lengths: Tensor, transitions: Tensor) -
     return torch.stack(path[::-1], 1)
 
 
-# a graph holds the search as one node: as loops it would be unrolled over a fixed number of steps
+def _forward_backward(emissions: Tensor, lengths: Tensor, start: Tensor, end: Tensor, transitions: Tensor) -> Tensor:
+    batch_size, width, _ = emissions.shape
+    if width == 0 or batch_size == 0:
+        return torch.stack([emissions, emissions]).to(transitions.dtype)
+    both, mirror = _both_ways(emissions, lengths, transitions.dtype)
+    highest, tiny = transitions.amax(), torch.finfo(transitions.dtype).tiny
+    # (2, C, C)
+    factors = (torch.stack([transitions, transitions.T]) - highest).exp()
+    # log-sum of what is read before each tag: (2, B, C)
+    reached = [torch.stack([start, end]).unsqueeze(1).expand(-1, batch_size, -1)]
+    for step in both[:-1].unbind(0):
+        ends = reached[-1] + step
+        peak = ends.amax(2, keepdim=True)
+        reached.append((ends - peak).exp_().bmm(factors).clamp_(min=tiny).log_() + (peak + highest))
+    forwards, backwards = torch.stack(reached, 2)
+    return torch.stack([forwards + both[:, 0].transpose(0, 1), backwards.gather(1, mirror)])
+
+
+def _both_ways(emissions: Tensor, lengths: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Return scores read forwards and backwards (W, 2, B, C), what is behind a row last, and the mirror image of positions (B, W, C)."""
+    places = torch.arange(emissions.shape[1], device=emissions.device)
+    mask = places < lengths[:, None]
+    scores = emissions.to(dtype).masked_fill(~mask.unsqueeze(2), 0.0)
+    mirror = (lengths[:, None] - 1 - places).clamp(min=0).unsqueeze(2).expand_as(scores)
+    return torch.stack([scores, scores.gather(1, mirror)]).permute(2, 0, 1, 3), mirror
+
+
+# a graph holds a search as one node: as loops it would be unrolled over a fixed number of steps
 max_marginals = torch.library.custom_op("hf_rnn::max_marginals", _max_marginals, mutates_args=())
 max_marginals.register_fake(lambda emissions, *_: torch.empty_like(emissions))
+forward_backward = torch.library.custom_op("hf_rnn::forward_backward", _forward_backward, mutates_args=())
+forward_backward.register_fake(lambda emissions, *scores: scores[2].new_empty(2, *emissions.shape))
 
 
 def dense_positions(mask: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from torch import Tensor
 
 from .crf import LinearChainCRF, dense_positions
 from .masked import Compaction, take_positions
+from .posteriors import span_scores
 
 
 def crf_loss(
@@ -23,8 +24,10 @@ def crf_loss(
     return total / (labelled.sum().clamp(min=1) if num_items is None else num_items)
 
 
-def decode(crf: LinearChainCRF, emissions: Tensor, starts: Tensor, special: Tensor, is_masked: bool) -> Tensor:
-    """Replace the emissions (B, T, C) of words by max-marginals; those of special tokens and padding stay.
+def decode(
+    crf: LinearChainCRF, emissions: Tensor, starts: Tensor, special: Tensor, is_masked: bool, goes_on: Tensor | None = None
+) -> Tensor:
+    """Replace the emissions (B, T, C) of words by scores of the best path; those of special tokens and padding stay.
 
     Args:
         crf (`LinearChainCRF`): Holds the scores of moves.
@@ -32,16 +35,19 @@ def decode(crf: LinearChainCRF, emissions: Tensor, starts: Tensor, special: Tens
         starts (`Tensor`): Where a word or special token starts, (B, T).
         special (`Tensor`): Where there is a special token or nothing, (B, T).
         is_masked (`bool`): Whether to use the mask-only form.
+        goes_on (`Tensor`, *optional*): Which tag goes on with the span of the one before, (C, C); the softmax of scores is the probability
+            of spans then, see `span_scores`. Max-marginals without.
     """
     words = starts & ~special
     dense = Compaction.from_mask(words).order if is_masked else dense_positions(words)
-    marginals = crf.max_marginals(take_positions(emissions, dense), words.sum(1))
-    if marginals.shape[1] == 0:
+    of_words, lengths = take_positions(emissions, dense), words.sum(1)
+    scores = crf.max_marginals(of_words, lengths) if goes_on is None else span_scores(crf, of_words, lengths, goes_on)
+    if scores.shape[1] == 0:
         return emissions
     # (B, T): the word of each position
     word_of = (words.cumsum(1) - 1).clamp(min=0)
     is_word = (word_of < words.sum(1, keepdim=True)) & ~special
-    return torch.where(is_word.unsqueeze(2), take_positions(marginals, word_of), emissions)
+    return torch.where(is_word.unsqueeze(2), take_positions(scores, word_of), emissions)
 
 
 def next_labels(labels: Tensor, mask: Tensor) -> Tensor:

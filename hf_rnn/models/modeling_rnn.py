@@ -32,6 +32,7 @@ from .piece_tags import PieceTags, WordTags
 from .pieces import BYTE_MARK, SPACE, WORD_MARK
 from .pieces import piece_types as read_piece_types  # noqa: F401
 from .pooling import Pooling
+from .posteriors import going_on
 from .prepared import prepared  # noqa: F401
 from .pretrained import RnnHeadOutput, RnnModelOutput, RnnPreTrainedModel, wants_dict
 from .recurrence import Recurrence  # noqa: F401
@@ -199,6 +200,8 @@ class RnnForTokenClassification(RnnPreTrainedModel):
         if config.use_crf:
             self.crf = LinearChainCRF(config.num_labels)
         labels = [config.id2label[index] for index in range(config.num_labels)]
+        # which tag goes on with the span of the one before, (C x C)
+        self.goes_on = going_on(labels) if config.use_crf and config.span_scores else None
         if config.units == "raw":
             self.piece_tags = PieceTags(labels)
         self.word_tags = WordTags(labels)
@@ -223,8 +226,9 @@ class RnnForTokenClassification(RnnPreTrainedModel):
     ) -> RnnHeadOutput | tuple:
         """Tag positions: logits (B, T, C).
 
-        With a CRF the logits are emissions while training and max-marginals in evaluation: at each word's first piece, and
-        repeated on its other pieces, their arg max is the Viterbi path over the words of the row. With `config.units="raw"` other
+        With a CRF the logits are emissions while training and max-marginals in evaluation, or with `config.span_scores` what has the
+        probabilities of spans for a softmax: at each word's first piece, and repeated on its other pieces, their arg max is the
+        Viterbi path over the words of the row. With `config.units="raw"` other
         pieces say that they go on with a span, and white space whether it is inside one; so do, with `config.word_mark_id` or
         `config.unk_token_id`, pieces at which the stock pipeline takes words apart.
 
@@ -253,7 +257,8 @@ class RnnForTokenClassification(RnnPreTrainedModel):
                 weights = None if sample_weights is None else sample_weights.repeat_interleave(labels.shape[1])
                 loss = cross_entropy(logits.flatten(0, 1), labels.flatten(), num_items_in_batch, weights)
         if self.config.use_crf and not self.training:
-            logits = decode(self.crf, logits, *words, self._is_masked)
+            goes_on = None if self.goes_on is None else torch.tensor(self.goes_on, device=logits.device)
+            logits = decode(self.crf, logits, *words, self._is_masked, goes_on)
         if self.config.units == "raw" and not self.training:
             logits = self.piece_tags.spread(logits, *words, self.model.spaces(input_ids, mask))
         elif self._is_taken_apart and input_ids is not None and not self.training:

@@ -159,6 +159,49 @@ def onnx_max_marginals(emissions: FLOAT, lengths: INT64, start: DOUBLE, end: DOU
     return op.Where(op.Unsqueeze(mask, [2]), op.Where(is_best, zero, shortfall), zero)
 
 
+@script(default_opset=op)
+def onnx_forward_backward(emissions: FLOAT, lengths: INT64, start: DOUBLE, end: DOUBLE, transitions: DOUBLE) -> DOUBLE:
+    """Write `hf_rnn::forward_backward`: a scan over the positions and one back."""
+    # (W,), (W, B, 1), (W, B, C)
+    positions = op.Range(0, op.Squeeze(op.Shape(emissions, start=1, end=2)), 1)
+    exists = op.Unsqueeze(op.Less(op.Unsqueeze(positions, [1]), op.Unsqueeze(lengths, [0])), [2])
+    scores = op.Transpose(op.CastLike(emissions, transitions), perm=[1, 0, 2])
+    scores = op.Where(exists, scores, op.CastLike(0.0, transitions))
+    # (B, C)
+    first = start + op.Gather(scores, 0, axis=0)
+
+    @graph()
+    def forward(alpha, score, is_move):  # type: ignore[no-untyped-def]
+        moved = op.ReduceLogSumExp(op.Unsqueeze(alpha, [2]) + transitions, [1], keepdims=0) + score
+        reached = op.Where(is_move, moved, alpha)
+        return reached, op.Identity(reached)
+
+    # a scan needs a position: at the first one nothing moves
+    moves = op.And(exists, op.Unsqueeze(op.Greater(positions, 0), [1, 2]))
+    _, alphas = op.Scan(first, scores, moves, body=forward, num_scan_inputs=2)
+    # what a position needs of the next one; the last gets the first one's, where nothing moves
+    after = op.Mod(positions + 1, op.Shape(emissions, start=1, end=2))
+
+    @graph()
+    def backward(beta, next_score, has_next):  # type: ignore[no-untyped-def]
+        following = op.ReduceLogSumExp(transitions + op.Unsqueeze(beta + next_score, [1]), [2], keepdims=0)
+        onward = op.Where(has_next, following, end)
+        return onward, op.Identity(onward)
+
+    _, betas = op.Scan(
+        op.Expand(end, op.Shape(first)),
+        op.Gather(scores, after, axis=0),
+        op.Gather(moves, after, axis=0),
+        body=backward,
+        num_scan_inputs=2,
+        scan_input_directions=[1, 1],
+        scan_output_directions=[1],
+    )
+    # (2, B, W, C)
+    both = op.Concat(op.Unsqueeze(alphas, [0]), op.Unsqueeze(betas, [0]), axis=0)
+    return op.Transpose(both, perm=[0, 2, 1, 3])
+
+
 def onnx_searchsorted(keys: Any, values: Any, **options: Any) -> Any:
     """Write `aten::searchsorted`: how many of sorted keys (V,) are below each value, by bisection."""
     count = keys.shape[0]
@@ -177,5 +220,6 @@ TRANSLATIONS = {
     torch.ops.hf_rnn.recurrence.default: onnx_recurrence,
     torch.ops.hf_rnn.word_recurrence.default: onnx_word_recurrence,
     torch.ops.hf_rnn.max_marginals.default: onnx_max_marginals,
+    torch.ops.hf_rnn.forward_backward.default: onnx_forward_backward,
     torch.ops.aten.searchsorted.Tensor: onnx_searchsorted,
 }

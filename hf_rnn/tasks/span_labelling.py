@@ -124,7 +124,7 @@ class SpanLabelling(Task):
         if not options.training.do_train:
             return fields
         has_crf = options.model.use_crf in (None, True)
-        fields |= {"units": "raw", "use_crf": has_crf, "crf_constraints": "bio" if has_crf else None}
+        fields |= {"units": "raw", "use_crf": has_crf, "crf_constraints": "bio" if has_crf else None, "span_scores": has_crf}
         if options.model.ngram_vocab_size is not None or options.model.model_name_or_path:
             return fields
         # words of several letters tell more by themselves than characters do

@@ -142,7 +142,8 @@ class TokenClassification(Task):
         if self.intents is not None:
             fields["intents"] = list(self.intents)
         is_free = options.model.use_crf is None and not options.training.label_smoothing_factor and not options.goes_on
-        return {**fields, "use_crf": True} if is_free and self.scheme is not None else fields
+        has_crf = options.model.use_crf or (is_free and self.scheme is not None)
+        return {**fields, "use_crf": True, "span_scores": True} if has_crf and not options.goes_on else fields
 
     def words(self, rows: AnyDataset, encoded: AnyDataset) -> Iterable[list[str]]:
         """Return the tokens of each training row."""

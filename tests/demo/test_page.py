@@ -240,7 +240,7 @@ def test_spans_are_those_of_python(archives, tmp_path):
     """A tagger with a CRF and a class of the sentence: the same tags, spans with the same characters, the same class."""
     sentences = [" ".join(row["form"]) for row in read_rows(str(SAMPLES / "ewt_test.conllu"))]
     tokenizer = train_tokenizer(sentences, "bpe", 800)
-    model = tiny_tagger(tokenizer, intents=["x", "y"])
+    model = tiny_tagger(tokenizer, intents=["x", "y"], span_scores=True)
     model.save_pretrained(tmp_path / "model")
     tokenizer.save_pretrained(tmp_path / "model")
     write_page(model, tokenizer, tmp_path / "page", "tags")

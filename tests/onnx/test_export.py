@@ -51,16 +51,19 @@ def test_equals_pytorch(kind, settings, cell, tmp_path):
 
 @pytest.mark.parametrize("constraints", ["bio", "bioes"])
 def test_constrained_paths(constraints, tmp_path):
-    """A CRF that forbids moves finds the same path in the graph."""
+    """A CRF that forbids moves finds the same path in the graph, and the same probabilities of spans."""
     labels = ["O", *(f"{prefix}-{kind}" for kind in "XY" for prefix in ("BI" if constraints == "bio" else "BIES"))]
     maps = {"id2label": dict(enumerate(labels)), "label2id": {label: index for index, label in enumerate(labels)}}
-    model = RnnForTokenClassification(RnnConfig(vocab_size=20, hidden_size=8, use_crf=True, crf_constraints=constraints, **maps)).eval()
+    crf = {"use_crf": True, "crf_constraints": constraints, "span_scores": constraints == "bioes"}
+    model = RnnForTokenClassification(RnnConfig(vocab_size=20, hidden_size=8, **crf, **maps)).eval()
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.5)
     export.export_onnx(model, tmp_path)
     exported = runtime.OnnxRnnForTokenClassification.from_pretrained(tmp_path)
     ids = torch.randint(20, (50, 12))
-    assert torch.equal(exported(ids).logits.argmax(-1), model(ids).logits.argmax(-1))
+    found, expected = exported(ids).logits, model(ids).logits
+    assert torch.equal(found.argmax(-1), expected.argmax(-1))
+    assert torch.allclose(found.softmax(-1), expected.softmax(-1), atol=1e-5)
 
 
 def cut(*values, **options):

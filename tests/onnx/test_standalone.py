@@ -29,9 +29,18 @@ MODELS = {
     "several labels": {"problem_type": "multi_label_classification", "labels": [f"label {index}" for index in range(12)]},
     "regression": {"problem_type": "regression", "labels": ["value"]},
     "spans of tokens": {"labels": BIOES, "use_crf": True, "crf_constraints": "bioes", "word_pooling": "rnn", "intents": ["x", "y"]},
+    "sure spans of tokens": {"labels": BIO, "use_crf": True, "span_scores": True, "seed": 3},
     "tags of tokens": {"labels": POS},
     "raw text": {"labels": BIO, "units": "raw", "word_pooling": "mean", "promise": {"threshold": 0.3}},
-    "raw text with intents": {"labels": BIO, "units": "raw", "word_pooling": "rnn", "use_crf": True, "intents": ["x", "y", "z"], "seed": 8},
+    "raw text with intents": {
+        "labels": BIO,
+        "units": "raw",
+        "word_pooling": "rnn",
+        "use_crf": True,
+        "span_scores": True,
+        "intents": ["x", "y"],
+        "seed": 8,
+    },
 }
 # what may be loaded in a process that runs `predictor.py`, beside the standard library
 ALLOWED = {"numpy", "onnxruntime", "tokenizers", "predictor"}
