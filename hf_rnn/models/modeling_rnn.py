@@ -32,7 +32,7 @@ from .piece_tags import PieceTags, WordTags
 from .pieces import BYTE_MARK, SPACE, WORD_MARK
 from .pieces import piece_types as read_piece_types  # noqa: F401
 from .pooling import Pooling
-from .posteriors import going_on
+from .posteriors import going_on, span_kinds
 from .prepared import prepared  # noqa: F401
 from .pretrained import RnnHeadOutput, RnnModelOutput, RnnPreTrainedModel, wants_dict
 from .recurrence import Recurrence  # noqa: F401
@@ -200,8 +200,7 @@ class RnnForTokenClassification(RnnPreTrainedModel):
         if config.use_crf:
             self.crf = LinearChainCRF(config.num_labels)
         labels = [config.id2label[index] for index in range(config.num_labels)]
-        # which tag goes on with the span of the one before, (C x C)
-        self.goes_on = going_on(labels) if config.use_crf and config.span_scores else None
+        self.span_kinds = span_kinds(labels) if config.use_crf and config.span_scores else None
         if config.units == "raw":
             self.piece_tags = PieceTags(labels)
         self.word_tags = WordTags(labels)
@@ -257,7 +256,7 @@ class RnnForTokenClassification(RnnPreTrainedModel):
                 weights = None if sample_weights is None else sample_weights.repeat_interleave(labels.shape[1])
                 loss = cross_entropy(logits.flatten(0, 1), labels.flatten(), num_items_in_batch, weights)
         if self.config.use_crf and not self.training:
-            goes_on = None if self.goes_on is None else torch.tensor(self.goes_on, device=logits.device)
+            goes_on = None if self.span_kinds is None else going_on(torch.tensor(self.span_kinds, device=logits.device))
             logits = decode(self.crf, logits, *words, self._is_masked, goes_on)
         if self.config.units == "raw" and not self.training:
             logits = self.piece_tags.spread(logits, *words, self.model.spaces(input_ids, mask))

@@ -18,10 +18,17 @@ LEAST = 1e-30
 LEAD = 0.999
 
 
-def going_on(labels: Sequence[str]) -> list[list[bool]]:
-    """Return whether a tag goes on with the span of the one before, (C x C, from row to column), as spans are read from tags."""
+def span_kinds(labels: Sequence[str]) -> list[list[int]]:
+    """Return for each of C tags the kind of span that it leaves open, -1 for none, and that which it goes on with, -2 for none, (2 x C)."""
     parts = [split_tag(label) for label in labels]
-    return [[after[0] in ("I", "E") and before in (("B", after[1]), ("I", after[1])) for after in parts] for before in parts]
+    number = {kind: place for place, kind in enumerate(dict.fromkeys(kind for _, kind in parts))}
+    opened = [number[kind] if prefix in ("B", "I") else -1 for prefix, kind in parts]
+    return [opened, [number[kind] if prefix in ("I", "E") else -2 for prefix, kind in parts]]
+
+
+def going_on(kinds: Tensor) -> Tensor:
+    """Return whether a tag goes on with the span of the one before, (C, C), from row to column, from `span_kinds` (2, C)."""
+    return kinds[0].unsqueeze(1) == kinds[1]
 
 
 @torch.no_grad()

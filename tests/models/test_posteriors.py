@@ -5,7 +5,7 @@ import torch
 from test_crf import LABELS, paths_of, random_crf
 
 from hf_rnn import RnnConfig, RnnForTokenClassification
-from hf_rnn.models.posteriors import LEAD, going_on, span_scores
+from hf_rnn.models.posteriors import LEAD, going_on, span_kinds, span_scores
 
 
 def spans_on(path: tuple[int, ...], goes_on: list[list[bool]]) -> list[tuple[int, int]]:
@@ -18,7 +18,7 @@ def spans_on(path: tuple[int, ...], goes_on: list[list[bool]]) -> list[tuple[int
 def test_probabilities_equal_enumeration(labels):
     """That of a span is the share of the paths that have it, with these tags and these borders; the best path stays the best."""
     torch.manual_seed(1)
-    goes_on = going_on(labels)
+    goes_on = going_on(torch.tensor(span_kinds(labels))).tolist()
     for turn in range(40):
         crf = random_crf(len(labels), "bio" if labels is LABELS and turn % 2 else None, scale=0.7)
         emissions, lengths = torch.randn(3, 5, len(labels), dtype=torch.float64), torch.tensor([5, 3, 1])
@@ -42,9 +42,18 @@ def test_probabilities_equal_enumeration(labels):
                 assert found[first:end].tolist() == pytest.approx([expected] * (end - first), abs=1e-9)
 
 
+def test_who_goes_on():
+    """As spans are read from tags: inside and end after begin and inside of their own kind, in any order of labels."""
+    labels = ["S-X", "I-Y", "O", "B-X", "E-X", "B-Y", "I-X", "NOUN"]
+    goes_on = going_on(torch.tensor(span_kinds(labels)))
+    found = {(before, after) for row, before in enumerate(labels) for column, after in enumerate(labels) if goes_on[row, column]}
+    inside = {(f"{letter}-X", after) for letter in "BI" for after in ("I-X", "E-X")}
+    assert found == inside | {("B-Y", "I-Y"), ("I-Y", "I-Y")}
+
+
 def test_a_row_alone_and_beside_others():
     """The same to the last bits of what rows in a batch, padded or not, share; nothing behind a row counts."""
-    crf, labels = random_crf(3, "bio"), torch.tensor(going_on(LABELS))
+    crf, labels = random_crf(3, "bio"), going_on(torch.tensor(span_kinds(LABELS)))
     emissions, lengths = torch.randn(4, 9, 3, dtype=torch.float64), torch.tensor([9, 0, 4, 1])
     together = span_scores(crf, emissions, lengths, labels)
     assert not together[1].any() and not together[2, 4:].any()
@@ -65,7 +74,7 @@ def test_forwards_and_backwards_sum_over_all_paths():
 
 def test_long_rows_and_sure_ones():
     """Neither 2,000 words nor scores that leave nothing to others make a number that is none; in half precision too."""
-    crf, goes_on = random_crf(3, "bio"), torch.tensor(going_on(LABELS))
+    crf, goes_on = random_crf(3, "bio"), going_on(torch.tensor(span_kinds(LABELS)))
     for scale in (1, 200):
         scores = span_scores(crf, torch.randn(1, 2000, 3, dtype=torch.float64) * scale, torch.tensor([2000]), goes_on)
         assert scores.isfinite().all() and (scores.softmax(2).amax(2) <= 1).all()
