@@ -62,6 +62,11 @@ try {
     while (wanted !== null) {
       const text = wanted;
       wanted = null;
+      if (!text.trim()) {
+        element("answer").replaceChildren();
+        status.textContent = "";
+        continue;
+      }
       const start = performance.now();
       const found = await answer(text);
       if (timed.text !== text) timed = { text, times: [] };
@@ -70,7 +75,7 @@ try {
       else showScores(found);
       const times = timed.times.toSorted((one, other) => one - other);
       const told = times.length > 1 ? ` (median of ${times.length})` : "";
-      status.textContent = `${found.tokens} tokens in ${times[times.length >> 1].toFixed(1)} ms${told}, in this browser`;
+      status.textContent = `${found.tokens} ${found.tokens === 1 ? "token" : "tokens"} in ${times[times.length >> 1].toFixed(1)} ms${told}, in this browser`;
     }
     running = false;
   }
