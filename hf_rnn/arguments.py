@@ -185,6 +185,15 @@ class DataArguments:
         )
 
 
+# options of commands that read texts without labels
+TEXT_READING = ("text_column_name", "encoding", "separator")
+
+
+def text_reading(arguments: Any) -> ReadingOptions:
+    """Return how rows are read by a command that has those options of `DataArguments`."""
+    return DataArguments(**{name: getattr(arguments, name) for name in TEXT_READING}).reading
+
+
 @dataclass
 class DistillationArguments:
     """Whose answers to learn from, and how."""

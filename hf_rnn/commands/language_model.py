@@ -26,7 +26,7 @@ from transformers import (
 from transformers.trainer_utils import EvalLoopOutput
 from transformers.utils import logging
 
-from ..arguments import CONFIG_DEFAULTS, CardArguments, DataArguments, ModelArguments, RnnTrainingArguments
+from ..arguments import CONFIG_DEFAULTS, TEXT_READING, CardArguments, DataArguments, ModelArguments, RnnTrainingArguments, text_reading
 from ..data.files.cells import as_text, place
 from ..data.files.locations import Places
 from ..data.files.readers import DataError
@@ -97,9 +97,7 @@ WITHOUT = {
     **dict.fromkeys(("word_pooling", "word_vocab_size", "ngram_vocab_size"), "A language model predicts pieces, not words."),
     **dict.fromkeys(("pooling", "classifier_dropout", "linear_size"), "It is of classifiers: pass it when one starts from the body."),
 }
-# how files are read, and which rows of them
-FILES = ("text_column_name", "encoding", "separator")
-READ = ("dataset_name", "dataset_config_name", "max_train_samples", "streaming", "preprocessing_num_workers", "split_seed", *FILES)
+READ = ("dataset_name", "dataset_config_name", "max_train_samples", "streaming", "preprocessing_num_workers", "split_seed", *TEXT_READING)
 KINDS = (TextArguments, pick(DataArguments, *READ, max_length=256), ModelArguments, PretrainingArguments, CardArguments)
 
 
@@ -282,7 +280,7 @@ def load_texts(arguments: SimpleNamespace, training: RnnTrainingArguments) -> An
     if arguments.streaming and (training.max_steps <= 0 or training.do_eval):
         raise ValueError("`streaming` needs --max_steps, as a stream has no length, and cannot hold rows out: leave --do_eval out.")
     sources: list[dict[str, str] | None] = [{"train": path} for path in arguments.train_files or ()] or [None]
-    parts, reading = [], DataArguments(**{name: getattr(arguments, name) for name in FILES}).reading
+    parts, reading = [], text_reading(arguments)
     for files in sources:
         splits = load_splits(arguments.dataset_name, arguments.dataset_config_name, files, arguments.streaming, reading)
         if "train" not in splits:

@@ -6,7 +6,7 @@ Example:
 
 from dataclasses import dataclass
 
-from ..arguments import DataArguments, LabelledTrainingArguments, ModelArguments
+from ..arguments import TEXT_READING, DataArguments, LabelledTrainingArguments, ModelArguments, text_reading
 from ..data.files.locations import Places
 from ..data.files.rows import TEXT_COLUMNS, TOKEN_COLUMNS
 from ..data.locking import locked
@@ -24,11 +24,9 @@ class TokenizerArguments:
     model_max_length: int = option("Tokens to which pipelines truncate.", 256, within="[1, inf)")
 
 
-# how a file is read
-FILES = ("text_column_name", "encoding", "separator")
 KINDS = (
     TokenizerArguments,
-    pick(DataArguments, "train_file", "dataset_name", "dataset_config_name", *FILES),
+    pick(DataArguments, "train_file", "dataset_name", "dataset_config_name", *TEXT_READING),
     pick(ModelArguments, "lowercase", "split_punctuation", "decompose", tokenizer_type="unigram", vocab_size=16000),
     pick(LabelledTrainingArguments, output_dir="tokenizer"),
 )
@@ -38,7 +36,7 @@ def main(argv: list[str] | None = None) -> None:
     """Run the command."""
     arguments = read_arguments(argv, __doc__, *KINDS)
     check_output_dir(arguments.output_dir)
-    files, reading = {"train": arguments.train_file or ""}, DataArguments(**{name: getattr(arguments, name) for name in FILES}).reading
+    files, reading = {"train": arguments.train_file or ""}, text_reading(arguments)
     splits = load_splits(arguments.dataset_name, arguments.dataset_config_name, files, streaming=True, reading=reading)
     column = choose_column(splits["train"], "train", arguments.text_column_name, (*TEXT_COLUMNS, *TOKEN_COLUMNS), "text_column_name")
     with Places({"train": arguments.train_file}).named():

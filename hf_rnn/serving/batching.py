@@ -150,12 +150,13 @@ def _compute(engine: Engine, jobs: list[_Job]) -> list[list[Answer] | RequestErr
 
 def _pieces(texts: list[str]) -> Iterator[list[str]]:
     """Yield texts in their order, so many at a time as make up a piece."""
-    piece: list[str] = []
+    piece, size = list[str](), 0
     for text in texts:
-        if piece and sum(map(len, piece)) + len(text) > PIECE:
+        if piece and size + len(text) > PIECE:
             yield piece
-            piece = []
+            piece, size = [], 0
         piece.append(text)
+        size += len(text)
     if piece:
         yield piece
 
