@@ -18,9 +18,11 @@ from hf_rnn.serving.alone import main
 sys.exit(main(home=Path(__file__).resolve().parents[1]))
 """
 REQUIREMENTS = """-r requirements.txt
+anyio>=4,<5
 httptools>=0.6,<1
 starlette>=0.45,<2
 uvicorn>=0.34,<1
+uvloop>=0.21,<1; sys_platform != 'win32'
 """
 
 

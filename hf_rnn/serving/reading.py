@@ -1,10 +1,10 @@
 """Read requests: bodies within bounds, JSON, and the texts in them."""
 
-import asyncio
 import json
 import re
 from typing import Any, NoReturn
 
+import anyio
 from starlette.requests import Request
 
 from .limits import Limits, RequestError
@@ -30,8 +30,9 @@ async def read_object(request: Request, limits: Limits) -> dict[str, Any]:
     if not declared.isdecimal() or len(declared) > 18 or int(declared) > READ_ANYWAY * limits.max_request_bytes:
         _refuse_size(limits)
     try:
-        body = await asyncio.wait_for(_read_body(request, limits), limits.request_timeout)
-    except asyncio.TimeoutError:
+        with anyio.fail_after(limits.request_timeout):
+            body = await _read_body(request, limits)
+    except TimeoutError:
         raise RequestError(408, f"The request did not arrive within {limits.request_timeout:g} seconds.") from None
     return parse_object(body)
 

@@ -1,6 +1,7 @@
 """Listen: connections within bounds, models loaded anew on a signal, and an end that waits for answers."""
 
 import asyncio
+import gc
 import json
 import logging
 import os
@@ -8,7 +9,7 @@ import signal
 import socket
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 from starlette.applications import Starlette
@@ -28,6 +29,31 @@ MAX_HEAD = 2**15
 KEEP_ALIVE = 60
 
 
+class Outlet:
+    """A transport on which what comes too late is lost without an error, as with asyncio's own, whichever loop it belongs to.
+
+    Args:
+        transport (`Transport`): What is written to while it is open.
+    """
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self.is_closing = transport.is_closing
+        self.close = transport.close
+        self.pause_reading = transport.pause_reading
+        self.get_extra_info = transport.get_extra_info
+
+    def write(self, data: bytes) -> None:
+        """Send data, unless nobody is there any more."""
+        if not self.is_closing():
+            self._transport.write(data)
+
+    def resume_reading(self) -> None:
+        """Read on, unless nobody is there any more."""
+        if not self.is_closing():
+            self._transport.resume_reading()
+
+
 class BoundedProtocol(HttpToolsProtocol):
     """A connection on which the head of each request has to arrive soon, and is of a size."""
 
@@ -37,7 +63,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: Any) -> None:
         """Wait for a head."""
-        super().connection_made(transport)
+        super().connection_made(cast(asyncio.Transport, Outlet(transport)))
         self._await_head()
 
     def data_received(self, data: bytes) -> None:
@@ -138,13 +164,15 @@ def serve(service: Service, host: str, port: int) -> None:
     protocol = type("Protocol", (BoundedProtocol,), {"head_timeout": service.limits.request_timeout})
     config = uvicorn.Config(
         _with_signal(service),
-        # that of uvloop raises errors where an answer comes too late for who asked
-        loop="asyncio",
+        # that of uvloop where there is one
+        loop="auto",
         http=protocol,
         ws="none",
         access_log=False,
         log_config=None,
         server_header=False,
+        # nothing depends on where a request comes from
+        proxy_headers=False,
         timeout_keep_alive=KEEP_ALIVE,
         timeout_graceful_shutdown=round(service.limits.request_timeout) + 5,
         limit_concurrency=service.limits.max_connections,
@@ -153,6 +181,8 @@ def serve(service: Service, host: str, port: int) -> None:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.create_server((host, port), family=family, backlog=2048) as listener:
         shown = f"[{host}]" if family == socket.AF_INET6 else host
+        # what is loaded stays, and need not be searched for garbage again and again
+        gc.freeze()
         print(f"Listening on http://{shown}:{listener.getsockname()[1]} ({', '.join(service.models)}); Ctrl+C ends it.", flush=True)
         uvicorn.Server(config).run(sockets=[listener])
 
