@@ -89,6 +89,7 @@ class ModelArguments(LoadArguments):
     )
     ngram_vocab_size: int | None = option("Pairs and triples of neighbouring words with a vector of their own.", within="[0, inf)")
     use_crf: bool | None = option("Whether a tagger ends in a CRF.")
+    lookahead: int | None = option("Words that a tagger which reads one way reads beyond the one that it tags.", within="[0, inf)")
     crf_constraints: str | None = option("bio or bioes: forbid tag sequences that break the scheme.")
     vectors_file: str | None = option("word2vec, GloVe or fastText vectors as text (plain or .gz) to start embeddings from.")
     embeddings_from: str | None = option(

@@ -65,6 +65,8 @@ SETTINGS = [
     ("tagger", {"linear_size": 1, "use_crf": True}),
     ("tagger", {"use_crf": True, "word_pooling": "rnn"}),
     ("tagger", {"use_crf": True}),
+    ("tagger", {"bidirectional": False, "lookahead": 2}),
+    ("tagger", {"units": "raw", "bidirectional": False, "lookahead": 1, "use_crf": True, "word_pooling": "rnn"}),
     ("classifier", {"word_pooling": "mean", "ngram_vocab_size": 6}),
     ("tagger", {"units": "raw", "word_pooling": "rnn", "word_vocab_size": 4, "ngram_vocab_size": 6}),
     ("tagger", {"units": "raw", "use_crf": True, "crf_constraints": "bio", "word_pooling": "rnn", "linear_size": 1}),

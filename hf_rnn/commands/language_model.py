@@ -94,6 +94,7 @@ class PretrainingArguments(RnnTrainingArguments):
 # options of models that a language model makes nothing of
 WITHOUT = {
     **dict.fromkeys(("use_crf", "crf_constraints"), "A CRF tags words: pass it when a tagger starts from the body."),
+    "lookahead": "It is of taggers: pass it when one starts from the body.",
     **dict.fromkeys(("word_pooling", "word_vocab_size", "ngram_vocab_size"), "A language model predicts pieces, not words."),
     **dict.fromkeys(("pooling", "classifier_dropout", "linear_size"), "It is of classifiers: pass it when one starts from the body."),
 }

@@ -12,7 +12,7 @@ from ..data.files.reading import ReadingOptions
 from ..data.files.rows import TEXT_COLUMNS, TOKEN_COLUMNS
 from ..data.rows.annotated import annotated_texts, holds_spans
 from ..data.rows.label_columns import read_labels
-from ..data.rows.labels import labelled_texts
+from ..data.rows.labelled import labelled_texts
 from ..data.rows.spans import Span, unit_tags
 from ..data.rows.splits import LABEL_COLUMNS, TAG_COLUMNS, Splits, choose_column, column_names, load_splits
 from ..data.rows.tag_columns import read_lists, read_tags, read_words

@@ -13,7 +13,7 @@ from ..data.files.locations import Places
 from ..data.files.readers import DataError
 from ..data.files.rows import TEXT_COLUMNS, TOKEN_COLUMNS
 from ..data.rows.annotated import annotated_texts
-from ..data.rows.labels import labelled_texts
+from ..data.rows.labelled import labelled_texts
 from ..data.rows.splits import LABEL_COLUMNS, TAG_COLUMNS, choose_column, load_splits
 from ..data.rows.tag_columns import read_lists, read_tags
 from ..inference.predictor import Predictor

@@ -2,6 +2,7 @@
 
 import re
 from abc import ABC, abstractmethod
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,7 +12,6 @@ from torch import Tensor
 from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
 from ..data.tokenizers.words import encode_words, first_pieces
-from ..models.pieces import SPACE
 from ..models.tags import split_tag
 from ..tasks.decoding import Decoder, SpanDecoder, TagDecoder, TextDecoder, keep_sure
 from ..tasks.grouping import group_spans
@@ -20,6 +20,8 @@ from ..tasks.grouping import group_spans
 LONGEST_RUN, KEPT_BACK = 256, 64
 # cuts that are tried
 TRIES = 4
+# a token
+NO_SPACE = re.compile(r"\S+")
 
 
 def check_reads_along(config: PreTrainedConfig) -> None:
@@ -205,7 +207,47 @@ class Seen:
         return model.classifier((self.total / self.weight).unsqueeze(0).to(model.dtype))
 
 
-class TokenReader(Reader):
+class TaggerReader(Reader):
+    """Keeps pieces that are read until as many words stand behind them as the model looks ahead."""
+
+    def __init__(self, decoder: Decoder) -> None:
+        super().__init__(decoder)
+        self.state: Tensor | None = None
+        self.lookahead = self.model.config.lookahead
+        # pieces, and what the recurrence says of them, (T, H)
+        self.ids: list[int] = []
+        self.hidden = torch.zeros(0, self.model.config.hidden_size, dtype=self.model.dtype, device=self.model.device)
+
+    def read(self, ids: list[int]) -> None:
+        """Read more pieces, which end a word."""
+        output = self.model.model(self._batch(ids), state=self.state)
+        self.state = output.state
+        self.ids, self.hidden = [*self.ids, *ids], torch.cat([self.hidden, output.last_hidden_state[0]])
+
+    def logits(self) -> Tensor:
+        """Return what the model says of the pieces, (1, T, C), of the last ones as at the end of a text."""
+        return self.model.emit(self.hidden.unsqueeze(0), *self.words()).float().cpu()
+
+    def words(self) -> tuple[Tensor, Tensor]:
+        """Return where words start among the pieces, and where there is something special, (1, T) each."""
+        batch = self._batch(self.ids)
+        return self.model.model.words(batch, torch.ones_like(batch).bool())
+
+    def starts(self) -> list[int]:
+        """Return where words start among the pieces."""
+        starts, special = self.words()
+        return (starts & ~special)[0].nonzero().flatten().tolist()
+
+    def drop(self, count: int) -> None:
+        """Let go of the first pieces, which are told of."""
+        self.ids, self.hidden = self.ids[count:], self.hidden[count:]
+
+    def _batch(self, ids: list[int]) -> Tensor:
+        # (1, T)
+        return torch.tensor([ids], device=self.model.device)
+
+
+class TokenReader(TaggerReader):
     """Tags tokens, those between white space, once they have ended; a span is told once it has."""
 
     decoder: TagDecoder
@@ -214,28 +256,45 @@ class TokenReader(Reader):
     def answers(self, chunks: Iterable[str]) -> Iterator[dict[str, Any]]:
         """Yield `tokens`, `tags` and `spans` that became sure by each chunk, and at the end those that remain."""
         spans = OpenSpans(self.decoder)
-        held, place, state = "", 0, None
+        # what is not told of: text from a place on, up to where it is read, and of each token start, end and first piece
+        held, place, reach = "", 0, 0
+        waiting: list[tuple[int, int, int]] = []
         for chunk in with_end(chunks):
             held += chunk or ""
             # a token that nothing stands behind may go on
-            found = [match for match in re.finditer(r"\S+", held) if chunk is None or match.end() < len(held)]
-            tokens = [match.group() for match in found]
-            tags: list[str] = []
-            if tokens:
-                encoding = encode_words(self.tokenizer, [tokens])
-                ids = encoding["input_ids"][0]
-                firsts = first_pieces(encoding.word_ids(0), len(tokens))
-                # special tokens stand at the beginning of a text alone
-                start = firsts[0] if state is not None else 0
-                stop = len(ids) - len(self.behind)
-                output = self.model(torch.tensor([ids[start:stop]], device=self.model.device), state=state)
-                state = output.state
-                scores, best = output.logits[0][[first - start for first in firsts]].float().softmax(-1).max(-1)
+            found = [match for match in NO_SPACE.finditer(held, reach - place) if chunk is None or match.end() < len(held)]
+            if found:
+                firsts = self._read_tokens([match.group() for match in found])
+                waiting += [(place + match.start(), place + match.end(), first) for match, first in zip(found, firsts, strict=True)]
+                reach = waiting[-1][1]
+            done = waiting if chunk is None else waiting[: self._sure(waiting)]
+            tokens, tags = [held[start - place : end - place] for start, end, _ in done], list[str]()
+            if done:
+                scores, best = self.logits()[0, [first for _, _, first in done]].softmax(-1).max(-1)
                 tags = [self.decoder.labels[tag] for tag in best.tolist()]
-                offsets = [(place + match.start(), place + match.end()) for match in found]
-                spans.add(held[: found[-1].end()], place, offsets, tags, scores.tolist())
-                held, place = held[found[-1].end() :], place + found[-1].end()
+                end = done[-1][1]
+                spans.add(held[: end - place], place, [(start, end) for start, end, _ in done], tags, scores.tolist())
+                held, place, waiting = held[end - place :], end, waiting[len(done) :]
+                told = waiting[0][2] if waiting else len(self.ids)
+                self.drop(told)
+                waiting = [(start, end, first - told) for start, end, first in waiting]
             yield {"end": place + len(held), "tokens": tokens, "tags": tags, "spans": spans.take(is_end=chunk is None)}
+
+    def _read_tokens(self, tokens: list[str]) -> list[int]:
+        """Read tokens; return where the first piece of each is among those that are kept."""
+        encoding = encode_words(self.tokenizer, [tokens])
+        firsts = first_pieces(encoding.word_ids(0), len(tokens))
+        ids = encoding["input_ids"][0]
+        # special tokens stand at the beginning of a text alone
+        start = 0 if self.state is None else firsts[0]
+        kept = len(self.ids)
+        self.read(ids[start : len(ids) - len(self.behind)])
+        return [kept + first - start for first in firsts]
+
+    def _sure(self, waiting: list[tuple[int, int, int]]) -> int:
+        """Return of how many tokens all is read that the model looks ahead at."""
+        starts = self.starts() if self.lookahead and waiting else []
+        return sum(len(starts) - bisect_right(starts, first) >= self.lookahead for _, _, first in waiting)
 
 
 class OpenSpans:
@@ -266,50 +325,47 @@ class OpenSpans:
         return keep_sure(spans, self.decoder.least_score)
 
 
-class UnitReader(Reader):
-    """Finds spans of raw text; a unit is sure once the next one is read, as white space between them may belong to a span."""
+class UnitReader(TaggerReader):
+    """Finds spans of raw text; a unit is sure once the next one is, as white space between them may belong to a span."""
 
     decoder: SpanDecoder
 
     @torch.inference_mode()
     def answers(self, chunks: Iterable[str]) -> Iterator[dict[str, Any]]:
         """Yield the `spans` that became sure by each chunk, and at the end those that remain."""
-        spans, state = OpenSpans(self.decoder), None
-        # of the last unit: pieces, their offsets, and what the model says of them before it is spread
-        ids: list[int] = []
+        spans = OpenSpans(self.decoder)
         offsets: list[tuple[int, int]] = []
-        raw = torch.zeros(0, len(self.decoder.labels))
         for chunk in with_end(chunks):
             part = self.feed.add(chunk) if chunk is not None else self.feed.rest()
             if part.ids:
-                # special tokens before a text have no tags
-                new = [*self.before, *part.ids] if state is None else part.ids
-                output = self.model.model(torch.tensor([new], device=self.model.device), state=state)
-                state = output.state
-                raw = torch.cat([raw, self.model.classifier(output.last_hidden_state[0, -len(part.ids) :]).float().cpu()])
-                ids, offsets = [*ids, *part.ids], [*offsets, *part.offsets]
+                if self.state is None:
+                    # special tokens before a text have no tags
+                    self.read([*self.before, *part.ids])
+                    self.drop(len(self.before))
+                else:
+                    self.read(part.ids)
+                offsets += part.offsets
             spans.text += part.text
-            if ids and (part.ids or chunk is None):
-                done = len(ids) if chunk is None else self._last_unit(ids)
-                scores, best = self._spread(ids, raw).softmax(-1).max(-1)
+            if self.ids and (part.ids or chunk is None):
+                done = len(self.ids) if chunk is None else self._sure()
+                scores, best = self._spread().softmax(-1).max(-1)
                 tags = [self.decoder.labels[tag] for tag in best[:done].tolist()]
                 spans.add("", spans.place, offsets[:done], tags, scores[:done].tolist())
-                ids, offsets, raw = ids[done:], offsets[done:], raw[done:]
+                offsets = offsets[done:]
+                self.drop(done)
             yield {"end": self.feed.end, "spans": spans.take(is_end=chunk is None) if spans.items else []}
 
-    def _spread(self, ids: list[int], raw: Tensor) -> Tensor:
+    def _spread(self) -> Tensor:
         """Return what pieces say, (T, C), from what units say."""
-        # (1, T)
-        batch = torch.tensor([ids], device=self.model.device)
-        starts, special = self.model.model.words(batch, torch.ones_like(batch).bool())
+        batch = self._batch(self.ids)
+        starts, special = self.words()
         spaces = self.model.model.spaces(batch, torch.ones_like(batch).bool())
-        return self.model.piece_tags.spread(raw.unsqueeze(0), starts.cpu(), special.cpu(), spaces.cpu())[0]
+        return self.model.piece_tags.spread(self.logits(), starts.cpu(), special.cpu(), spaces.cpu())[0]
 
-    def _last_unit(self, ids: list[int]) -> int:
-        """Return where the last unit begins."""
-        batch = torch.tensor([ids], device=self.model.device)
-        starts = self.model.model.words(batch, torch.ones_like(batch).bool())[0][0].nonzero().flatten().tolist()
-        return starts[-1] if starts and self.model.model.embeddings.piece_types[ids[starts[-1]]] != SPACE else 0
+    def _sure(self) -> int:
+        """Return how many pieces stand before the units whose tags what comes may change."""
+        starts = self.starts()
+        return starts[-1 - self.lookahead] if len(starts) > self.lookahead else 0
 
 
 def stream(decoder: Decoder, chunks: Iterable[str]) -> Iterator[dict[str, Any]]:

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging
 
+from ..data.rows.shares import SHARES
 from ..models.features import piece_characters
 from ..models.linear import LinearPath
 from ..models.modeling_rnn import RnnForSequenceClassification
@@ -81,12 +82,17 @@ def fit_regression(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return weights (K, C) and biases (C,) of a logistic regression; a class that no row has is never the answer.
 
+    Labels are class ids (N,) or shares of the classes (N, C).
     Its losses are those of scikit-learn: the sum of the cross entropies, each times the weight of its row (N,) if there are weights, and
     half the squares of the weights, over `penalty`.
     """
     weight = np.zeros((design.shape[1], num_labels), dtype=np.float32)
     bias: np.ndarray = np.full(num_labels, ABSENT, dtype=np.float32)
-    present, targets = np.unique(labels, return_inverse=True)
+    if labels.ndim == 2:
+        present = np.flatnonzero(labels.any(0))
+        targets = labels[:, present[1]] if len(present) == 2 else labels[:, present]
+    else:
+        present, targets = np.unique(labels, return_inverse=True)
     if len(present) == 1:
         bias[present] = 0.0
         return weight, bias
@@ -103,10 +109,15 @@ def fit_regression(
 def regression_loss(
     design: csr_matrix, targets: np.ndarray, penalty: float, classes: int, sample_weights: np.ndarray | None = None
 ) -> Objective:
-    """Return the loss of a logistic regression by its weights and biases, ((K + 1) C,), with its gradient; one class is one of two."""
+    """Return the loss of a logistic regression by its weights and biases, ((K + 1) C,), with its gradient; one class is one of two.
+
+    Targets are class ids (N,), shares of the classes (N, C), or of two classes the share of the second (N,).
+    """
     design = hstack([design, np.ones((len(targets), 1))], format="csr", dtype=np.float32)
     rows, columns = sparse_tensor(design), sparse_tensor(design.T.tocsr())
-    wanted = torch.tensor(targets)[:, None]
+    # (N, 1), of shares (N, C)
+    wanted = torch.tensor(targets if targets.dtype.kind == "i" else targets.astype(np.float32))
+    wanted = wanted if wanted.dim() == 2 else wanted[:, None]
     # (N, 1)
     counts = None if sample_weights is None else torch.tensor(sample_weights, dtype=torch.float32)[:, None]
 
@@ -116,6 +127,10 @@ def regression_loss(
         if classes == 1:
             losses = nn.functional.softplus(logits) - wanted * logits
             errors = logits.sigmoid() - wanted
+        elif wanted.is_floating_point():
+            logs = logits.log_softmax(1)
+            losses = -(wanted * logs).sum(1, keepdim=True)
+            errors = logs.exp_() - wanted
         else:
             logs = logits.log_softmax(1)
             losses = -logs.gather(1, wanted)
@@ -146,7 +161,7 @@ def choose_penalty(
 
     Args:
         kinds (`list`): Values of features, (N, K) each; what they tell, each fold finds out by itself.
-        labels (`np.ndarray`): Class ids, (N,).
+        labels (`np.ndarray`): Class ids, (N,), or shares of the classes, (N, C).
         num_labels (`int`): Number of classes.
         folds (`int`): How many of them.
         sample_weights (`np.ndarray`, *optional*): Weights of rows, (N,).
@@ -158,7 +173,7 @@ def choose_penalty(
     for train, held_out in list(KFold(min(FOLDS, len(rows))).split(rows))[:folds] if len(rows) > 1 else []:
         own, theirs = (None, None) if counts is None else (counts[train], counts[held_out])
         known = [kind[train] for kind in kinds]
-        weights = telling_weights(known, labels[train])
+        weights = telling_weights(known, class_ids(labels[train]))
         design, asked = weigh_columns(known, weights), weigh_columns([kind[held_out] for kind in kinds], weights)
         for penalty in PENALTIES:
             weight, bias = fit_regression(design, labels[train], penalty, num_labels, sample_weights=own)
@@ -167,9 +182,24 @@ def choose_penalty(
 
 
 def cross_entropy(logits: np.ndarray, labels: np.ndarray, sample_weights: np.ndarray | None = None) -> float:
-    """Return the summed cross entropy of logits (N, C), of rows with weights (N,) if there are any."""
-    losses = -log_softmax(logits, axis=1)[np.arange(len(labels)), labels]
+    """Return the summed cross entropy of logits (N, C) to class ids (N,) or shares (N, C), of rows with weights (N,) if there are any."""
+    logs = log_softmax(logits, axis=1)
+    losses = -(logs * labels).sum(1) if labels.ndim == 2 else -logs[np.arange(len(labels)), labels]
     return float((losses if sample_weights is None else losses * sample_weights).sum())
+
+
+def labels_of(rows: Dataset) -> np.ndarray:
+    """Return the class ids of rows (N,), or where they have soft labels the shares of the classes (N, C)."""
+    ids = np.array(rows["labels"])
+    if SHARES not in rows.column_names:
+        return ids
+    width = max(len(each) for each in rows[SHARES] if each is not None)
+    return np.array([np.eye(width)[label] if each is None else each for label, each in zip(ids, rows[SHARES], strict=True)])
+
+
+def class_ids(labels: np.ndarray) -> np.ndarray:
+    """Return class ids (N,), the likeliest ones of shares (N, C)."""
+    return labels.argmax(1) if labels.ndim == 2 else labels
 
 
 def weights_of(rows: Dataset) -> np.ndarray | None:
@@ -260,7 +290,7 @@ class ClassifierFit:
         factors = self.prior.factors
         if validation is not None:
             linear = design_matrix(path, validation["input_ids"]) @ path.weight[1:].numpy() + path.bias.numpy()
-            recurrent, labels = logits_of(self.model, validation["input_ids"]), np.array(validation["labels"])
+            recurrent, labels = logits_of(self.model, validation["input_ids"]), labels_of(validation)
             factors = choose_factors(lambda pair: cross_entropy(pair[0] * linear + pair[1] * recurrent, labels), self.prior)
         self.factor = float(factors[0])
         with torch.no_grad():
@@ -279,7 +309,7 @@ class ClassifierFit:
         """Return the path for some rows; None if that would take too long."""
         if self.is_left_out:
             return None
-        classes, labels, counts = self.model.config.num_labels, np.array(rows["labels"]), weights_of(rows)
+        classes, labels, counts = self.model.config.num_labels, labels_of(rows), weights_of(rows)
         path, kinds = self._features(rows)
         if self.penalty is None:
             values, features = sum(kind.nnz for kind in kinds), len(path.keys)
@@ -291,11 +321,11 @@ class ClassifierFit:
                 path, kinds = self._features(rows)
             folds = self._folds(len(rows), values, features)
             self.penalty = choose_penalty(kinds, labels, classes, folds, counts) if folds else USUAL_PENALTY
-        weights = telling_weights(kinds, labels)
+        weights = telling_weights(kinds, class_ids(labels))
         design = weigh_columns(kinds, weights)
         path.telling[1:] = torch.tensor(weights)
         weight, bias = fit_regression(design, labels, self.penalty, classes, sample_weights=counts)
-        if (shift := class_shift(labels, classes, self.adjustment)) is not None:
+        if (shift := class_shift(class_ids(labels), classes, self.adjustment)) is not None:
             bias = (bias - shift).astype(np.float32)
         path.weight[1:], path.bias[:] = torch.tensor(weight), torch.tensor(bias)
         return path

@@ -188,9 +188,8 @@ class TaggerFit:
 
     def _emit(self, ids: Tensor, mask: Tensor) -> Tensor:
         """Return what the recurrence alone makes of each position, (B, T, C)."""
-        device = self.model.device
-        encoded = self.model.eval().model(ids.to(device), mask.to(device))
-        return self.model.classifier(encoded.last_hidden_state).float().cpu()
+        ids, mask, encoder = ids.to(self.model.device), mask.to(self.model.device), self.model.eval().model
+        return self.model.emit(encoder(ids, mask).last_hidden_state, *encoder.words(ids, mask)).float().cpu()
 
     def _batches(self, rows: Dataset, describe: Callable[[Tensor, Tensor], Tensor]) -> Iterator[TaggedBatch]:
         """Yield batches of rows with what is known of each labelled position, (B, T, F), in an order of their lengths."""

@@ -11,7 +11,7 @@ from torch import nn
 from transformers import PreTrainedModel
 from transformers.utils import logging
 
-from .classifier import cross_entropy, logits_of
+from .classifier import cross_entropy, labels_of, logits_of
 
 logger = logging.get_logger(__name__)
 
@@ -24,16 +24,17 @@ def binary_cross_entropy(logits: np.ndarray, labels: np.ndarray) -> float:
     return float(-(labels * log_expit(logits) + (1 - labels) * log_expit(-logits)).sum())
 
 
-def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
+def fit_temperature(logits: np.ndarray, labels: np.ndarray, has_several: bool = False) -> float:
     """Return what logits are to be divided by for the likeliest labels (Guo et al. 2017), with a log-normal prior around 1.
 
     The prior keeps few rows from spoiling scores that are as they should be; many rows overrule it.
 
     Args:
         logits (`np.ndarray`): Of rows that the model was not trained on, (N, C).
-        labels (`np.ndarray`): Class ids (N,), or 0 and 1 of several labels (N, C).
+        labels (`np.ndarray`): Class ids (N,), shares of the classes (N, C), or 0 and 1 of several labels (N, C).
+        has_several (`bool`): Whether a row may have several labels.
     """
-    loss = cross_entropy if labels.ndim == 1 else binary_cross_entropy
+    loss = binary_cross_entropy if has_several else cross_entropy
 
     def posterior(logarithm: float) -> float:
         return loss(logits * np.exp(-logarithm), labels) + 0.5 * (logarithm / WIDTH) ** 2
@@ -57,7 +58,8 @@ class TemperatureFit:
         if not isinstance(validation, Dataset) or len(validation) < FEWEST_ROWS:
             return
         logits, num_labels = logits_of(self.model, validation["input_ids"]), self.model.config.num_labels
-        temperature = fit_temperature(logits.astype(float), np.array(validation["labels"]))
+        has_several = self.model.config.problem_type == "multi_label_classification"
+        temperature = fit_temperature(logits.astype(float), labels_of(validation), has_several)
         layers = [layer for layer in self.model.modules() if isinstance(layer, nn.Linear) and layer.out_features == num_labels]
         for parameter in layers[-1].parameters():
             parameter /= temperature

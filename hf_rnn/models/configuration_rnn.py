@@ -82,6 +82,8 @@ class RnnConfig(PreTrainedConfig):
         crf_constraints (`str`, *optional*): Forbid tag sequences that break the scheme of the label names: `"bio"` or `"bioes"`.
         span_scores (`bool`): Whether scores of a CRF's tags are probabilities of spans, among all sequences of tags, as trainings ask for;
             else they are max-marginals, by which the thresholds of older models were found.
+        lookahead (`int`): Words, or units of raw text, that a unidirectional tagger reads beyond the one that it tags; the output layer
+            sees the states at their starts beside that of the word (a lookahead convolution, Wang et al. 2016).
         units (`str`, *optional*): `"raw"` for a tagger of raw text, whose spans are to be grouped from the tags of pieces.
         intents (`list`, *optional*): Names of the classes of whole rows, for a tagger that classifies them too.
         columns (`dict`, *optional*): Names of the columns that it was trained on, by what they hold: `"text"`, `"labels"`, `"intents"`.
@@ -128,6 +130,7 @@ class RnnConfig(PreTrainedConfig):
     use_crf: bool = False
     crf_constraints: str | None = None
     span_scores: bool = False
+    lookahead: int = 0
     units: str | None = None
     intents: list[str] | tuple[str, ...] | None = None
     columns: dict[str, str] | None = None
@@ -207,6 +210,12 @@ class RnnConfig(PreTrainedConfig):
                     f"`{name}` must be 0, or positive with `word_pooling`, got {getattr(self, name)} with "
                     f"word_pooling={self.word_pooling!r}. Pass --word_pooling rnn or --{name} 0."
                 )
+        if self.lookahead < 0 or (self.lookahead and self.bidirectional):
+            raise ValueError(
+                f"`lookahead` must be 0, or positive with `bidirectional` false, got {self.lookahead} with "
+                f"bidirectional={self.bidirectional}. A model that reads both ways sees all that comes: leave it out, or pass "
+                "--bidirectional false."
+            )
         if self.linear_size < 0:
             raise ValueError(f"`linear_size` must be at least 0, got {self.linear_size}. Set it in RnnConfig or pass --linear_size.")
         if self.pad_token_id is not None and not 0 <= self.pad_token_id < self.vocab_size:

@@ -59,6 +59,25 @@ def take_positions(values: Tensor, index: Tensor) -> Tensor:
     return values.gather(1, index.unsqueeze(2).expand(-1, -1, values.shape[2]))
 
 
+def look_ahead(values: Tensor, starts: Tensor, special: Tensor, count: int) -> Tensor:
+    """Return at each piece of a word what stands at the start of the next words (B, T, count * M), 0 where there are not so many.
+
+    Args:
+        values (`Tensor`): Of all positions, (B, T, M).
+        starts (`Tensor`): True at the first piece of a word, (B, T), and perhaps of what is special.
+        special (`Tensor`): True at special tokens and where there is nothing, (B, T), which have no next words.
+        count (`int`): How many words.
+    """
+    words = Compaction.from_mask(starts & ~special)
+    last, seen = (words.lengths[:, None] - 1).clamp(min=0), []
+    for step in range(1, count + 1):
+        # (B, T)
+        ahead = words.rank + step
+        is_there = ((ahead <= last) & ~special).unsqueeze(2)
+        seen.append(take_positions(values, take_positions(words.order, torch.minimum(ahead, last))) * is_there)
+    return torch.cat(seen, 2)
+
+
 def _run_rows(
     x: Tensor, lengths: Tensor, state: list[Tensor], weights: list[Tensor], cell_type: str, training: bool
 ) -> tuple[Tensor, Tensor]:

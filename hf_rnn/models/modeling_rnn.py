@@ -24,7 +24,7 @@ from .layer import RnnLayer, split_state
 from .layouts import Layout, Packed, Padded
 from .linear import LinearEmissions, LinearPath
 from .losses import cross_entropy, sequence_loss
-from .masked import take_positions  # noqa: F401
+from .masked import look_ahead
 from .onednn import onednn_lstm  # noqa: F401
 from .outside import outside_numbers, outside_score
 from .packing import Packing  # noqa: F401
@@ -161,7 +161,8 @@ class RnnForSequenceClassification(RnnPreTrainedModel):
 
         Args:
             labels (`Tensor`, *optional*): Class ids (B,), floats (B, C) for several labels at once, floats (B,) or (B, C) for
-                regression. `config.problem_type` says which and is set from the labels on first use, as in transformers.
+                regression. `config.problem_type` says which and is set from the labels on first use, as in transformers. With that of
+                single labels floats (B, C) are shares of the classes, soft labels.
             num_items_in_batch (`int`, *optional*): Divide the summed loss by this rather than by the labels of this batch; the
                 Trainer passes it so that accumulated gradients equal those of one large batch.
             sample_weights (`Tensor`, *optional*): How much each row counts in the loss, (B,), or each of its several labels, (B, C).
@@ -194,7 +195,7 @@ class RnnForTokenClassification(RnnPreTrainedModel):
         self.num_labels = config.num_labels
         self.model = RnnModel(config)
         self.dropout = nn.Dropout(config.classifier_dropout)
-        self.classifier = nn.Linear(config.hidden_size, config.num_labels)
+        self.classifier = nn.Linear(config.hidden_size * (1 + config.lookahead), config.num_labels)
         if config.linear_size:
             self.linear = LinearEmissions(config.vocab_size, config.linear_size, config.num_labels)
         if config.use_crf:
@@ -241,10 +242,10 @@ class RnnForTokenClassification(RnnPreTrainedModel):
         """
         mask = check_inputs(input_ids, inputs_embeds, attention_mask)
         encoded = self.model(input_ids, attention_mask, inputs_embeds, state, output_hidden_states, return_dict=True)
-        # (B, T, C)
-        logits = self.classifier(self.dropout(encoded.last_hidden_state))
         # (B, T) each, found once
         words = self.model.words(input_ids, mask) if self._reads_words else (mask, ~mask)
+        # (B, T, C)
+        logits = self.emit(encoded.last_hidden_state, *words)
         if hasattr(self, "linear"):
             logits = logits + self.linear(input_ids, *words, self.model.blanks(input_ids, mask)).to(logits.dtype)
         loss = None
@@ -276,6 +277,12 @@ class RnnForTokenClassification(RnnPreTrainedModel):
         )
         return output if wants_dict(return_dict, self.config) else output.to_tuple()
 
+    def emit(self, hidden: Tensor, starts: Tensor, special: Tensor) -> Tensor:
+        """Return what states (B, T, H) say of each position (B, T, C), with those of the next words where `config.lookahead` says so."""
+        if self.config.lookahead:
+            hidden = torch.cat([hidden, look_ahead(hidden, starts, special, self.config.lookahead)], 2)
+        return self.classifier(self.dropout(hidden))
+
     def set_piece_types(self, piece_types: list[int] | PreTrainedTokenizerBase) -> None:
         """Say of each piece whether it starts a word, and which ones the stock pipeline takes words apart at."""
         super().set_piece_types(piece_types)
@@ -287,9 +294,8 @@ class RnnForTokenClassification(RnnPreTrainedModel):
     @property
     def _reads_words(self) -> bool:
         """Return whether logits depend on where words start."""
-        return hasattr(self, "linear") or (
-            not self.training and (self.config.use_crf or self.config.units == "raw" or self._is_taken_apart)
-        )
+        is_read = hasattr(self, "linear") or self.config.lookahead > 0
+        return is_read or (not self.training and (self.config.use_crf or self.config.units == "raw" or self._is_taken_apart))
 
     @property
     def _is_taken_apart(self) -> bool:

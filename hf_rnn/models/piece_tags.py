@@ -15,8 +15,8 @@ LOW = -30.0
 class PieceTags:
     """Spread scores of units over their pieces so that grouping `B-` and `I-` pieces gives the spans of the units.
 
-    The first piece of a unit says what the unit says. Others say `I-X` where it says `B-X` or `I-X`. White space is `O`, but `I-X`
-    between two units of one span.
+    The first piece of a unit says what the unit says. Others say `I-X` where it says `B-X` or `I-X`, with the same probability. White
+    space is `O`, but `I-X` between two units of one span.
 
     Args:
         labels (`Sequence`): Names of the C tags, of the BIO scheme, "O" among them.
@@ -35,10 +35,9 @@ class PieceTags:
             )
         self.outside = index["O"]
         self.nothing = [0.0 if label == "O" else LOW for label in labels]
-        # of each tag, the one that begins a span of its type and the one that goes on with it
-        self.begin = [index[f"B-{split_tag(label)[1]}"] if label.startswith("I-") else place for place, label in enumerate(labels)]
-        self.inside = [index[f"I-{split_tag(label)[1]}"] if label.startswith("B-") else place for place, label in enumerate(labels)]
-        self.begins = [label.startswith("B-") for label in labels]
+        self.partner, self.begins = partners(labels)
+        # of each tag, the one that goes on with a span of its type
+        self.inside = [other if begins else place for place, (other, begins) in enumerate(zip(self.partner, self.begins, strict=True))]
 
     def spread(self, scores: Tensor, starts: Tensor, special: Tensor, spaces: Tensor) -> Tensor:
         """Return scores of all positions.
@@ -52,12 +51,10 @@ class PieceTags:
         Returns:
             `Tensor`: (B, T, C).
         """
-        begin, inside = (torch.tensor(values, device=scores.device) for values in (self.begin, self.inside))
-        begins = torch.tensor(self.begins, device=scores.device)
+        inside = torch.tensor(self.inside, device=scores.device)
         nothing = torch.tensor(self.nothing, device=scores.device, dtype=scores.dtype)
         # (B, T, C)
-        lowest = scores.amin(2, keepdim=True) + LOW
-        continued = torch.where(begins, lowest, torch.maximum(scores, scores.index_select(2, begin)))
+        continued = go_on(scores, self.partner, self.begins)
         # (B, T): units up to here, the tag that would go on, the tag of the next unit
         starts = starts & ~special
         count, tags = starts.cumsum(1), scores.argmax(2)
@@ -65,6 +62,23 @@ class PieceTags:
         goes_on = (count > 0) & (count < starts.sum(1, keepdim=True)) & (inside[tags] == following) & (following != self.outside)
         spread = torch.where((starts | special).unsqueeze(2), scores, continued)
         return torch.where((spaces & ~goes_on).unsqueeze(2), nothing, spread)
+
+
+def partners(labels: Sequence[str]) -> tuple[list[int], list[bool]]:
+    """Return of each tag that begins a span the one that goes on with it and the other way round, of others themselves; and which begin."""
+    index = {label: place for place, label in enumerate(labels)}
+    begins = [label.startswith("B-") and f"I-{label[2:]}" in index for label in labels]
+    partner = list(range(len(labels)))
+    for label in (label for label, is_begin in zip(labels, begins, strict=True) if is_begin):
+        inside = index[f"I-{label[2:]}"]
+        partner[index[label]], partner[inside] = inside, index[label]
+    return partner, begins
+
+
+def go_on(scores: Tensor, partner: list[int], begins: list[bool]) -> Tensor:
+    """Return scores (B, T, C) in which `I-X` is as likely as `B-X` was where that is the best, and the other way round."""
+    is_begin = torch.tensor(begins, device=scores.device)[scores.argmax(2)]
+    return torch.where(is_begin.unsqueeze(2), scores.index_select(2, torch.tensor(partner, device=scores.device)), scores)
 
 
 class WordTags:
@@ -78,13 +92,7 @@ class WordTags:
     """
 
     def __init__(self, labels: Sequence[str]) -> None:
-        index = {label: place for place, label in enumerate(labels)}
-        # of each tag that begins a span the one that goes on with it, and the other way round; of others themselves
-        self.partner = list(range(len(labels)))
-        self.begins = [label.startswith("B-") and f"I-{label[2:]}" in index for label in labels]
-        for label in (label for label, begins in zip(labels, self.begins, strict=True) if begins):
-            inside = index[f"I-{label[2:]}"]
-            self.partner[index[label]], self.partner[inside] = inside, index[label]
+        self.partner, self.begins = partners(labels)
 
     def join(self, scores: Tensor, ids: Tensor, starts: Tensor, special: Tensor, mark: int | None, unknown: int | None) -> Tensor:
         """Return scores of all positions, (B, T, C).
@@ -105,9 +113,5 @@ class WordTags:
         is_unknown = ids == unknown if unknown is not None else torch.zeros_like(starts)
         broken = ((after_mark | is_unknown) & ~starts & ~special & (count > 0)).cumsum(1)
         is_after = (broken > take_positions(broken, first)) & ~special
-        # (B, T, C)
-        of_word = take_positions(scores, first)
-        begins = torch.tensor(self.begins, device=scores.device)[of_word.argmax(2)]
-        partner = torch.tensor(self.partner, device=scores.device)
-        told = torch.where(begins.unsqueeze(2), of_word.index_select(2, partner), of_word)
+        told = go_on(take_positions(scores, first), self.partner, self.begins)
         return torch.where(is_after.unsqueeze(2), told, scores)

@@ -69,6 +69,7 @@ def check_goes_along(config: RnnConfig, head: str) -> None:
         "word_pooling": config.word_pooling,
         "linear_size": config.linear_size,
         "use_crf": config.use_crf,
+        "lookahead": config.lookahead,
         "intents": config.intents,
         "pooling": task_of(head) == "text-classification" and config.pooling != "last",
     }

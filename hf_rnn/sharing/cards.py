@@ -228,7 +228,7 @@ def versions() -> dict[str, str]:
 
 def _settings(config: Any, settings: dict[str, Any]) -> list[tuple[str, str]]:
     """Return the fields of the config, the settings of the training and the versions of libraries, as far as there are any."""
-    fields = {name: getattr(config, name, None) for name in FIELDS}
+    fields = {name: getattr(config, name, None) for name in FIELDS} | {"lookahead": getattr(config, "lookahead", 0) or None}
     environment = ", ".join(f"{name} {version}" for name, version in versions().items() if name != "hf_rnn")
     shown = {**fields, **settings, "environment": environment}
     return [(escape(name), escape(getattr(value, "value", value))) for name, value in shown.items() if value is not None]

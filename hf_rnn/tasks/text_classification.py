@@ -18,7 +18,8 @@ from ..data.files.readers import DataError
 from ..data.files.rows import TEXT_COLUMNS
 from ..data.rows.encoding import drop_truncated, encode_texts, map_splits
 from ..data.rows.label_columns import JOINED, read_labels
-from ..data.rows.labels import collect_labels, feature_names
+from ..data.rows.labels import collect_labels, feature_names, order_labels
+from ..data.rows.shares import SHARES, read_shares, shared_labels
 from ..data.rows.splits import LABEL_COLUMNS, AnyDataset, Splits, check_columns, choose_column, column_names, iterate_cells
 from .defaults import Size, classifier_defaults, student_defaults
 from .metrics import ClassificationMetric, MultiLabelMetric, RegressionMetric, load_metric
@@ -50,6 +51,7 @@ class TextClassification(Task):
     has_tags = False
     without: ClassVar[dict[str, str]] = {
         **dict.fromkeys(("use_crf", "crf_constraints"), "A CRF tags words: run hf-rnn token-classification."),
+        "lookahead": "It is of taggers: run hf-rnn token-classification.",
         **dict.fromkeys(("from_text", "overlapping_spans", "sentence_column_name"), "Texts are read as they are."),
         "intent_column_name": "Pass --label_column_name.",
     }
@@ -84,6 +86,10 @@ class TextClassification(Task):
     def read_labels(cls, splits: Splits, columns: Columns, options: TaskOptions, places: Places) -> Splits:
         """Return the splits with names of labels, or lists of them, however cells spell them."""
         column = None if options.data.label_columns else columns.labels
+        if column is not None and problem_of(options.data) == "single_label_classification":
+            splits = read_shares(splits, column)
+            if options.training.label_smoothing_factor and any(SHARES in column_names(rows) for rows in splits.values()):
+                raise ValueError("`label_smoothing_factor` smooths labels, and those of the rows are soft already. Leave it out.")
         return read_labels(splits, column, problem_of(options.data), options.data.reading, known_labels(options.model), places)
 
     @classmethod
@@ -235,7 +241,9 @@ def _collect(splits: Splits, column: str, data: DataArguments, known: Collection
     if not labelled:
         raise DataError(f"No split has the label column {column!r}. Pass --label_column_name.")
     names = {split: feature_names(rows, column) for split, rows in labelled.items()}
-    return collect_labels(labelled, column, names, data.unknown_labels == "wrong", known)
+    found = collect_labels(labelled, column, names, data.unknown_labels == "wrong", known)
+    more = shared_labels(labelled["train"]) if "train" in labelled else set()
+    return order_labels({*found} | more) if more else found
 
 
 def _check_numbers(splits: Splits, column: str) -> None:

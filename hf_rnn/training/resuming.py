@@ -22,7 +22,7 @@ TOLD = (
 # what weights depend on, and what they are read as
 SHAPES = (
     *("cell_type", "embedding_size", "hidden_size", "num_hidden_layers", "bidirectional", "word_pooling", "word_vocab_size"),
-    *("ngram_vocab_size", "pooling", "use_crf", "crf_constraints", "units", "vocab_size", "id2label", "intents"),
+    *("ngram_vocab_size", "pooling", "use_crf", "crf_constraints", "lookahead", "units", "vocab_size", "id2label", "intents"),
 )
 # of those, what no option names
 FROM_ROWS = {"id2label": "labels", "intents": "intents", "units": "units"}

@@ -16,6 +16,7 @@ from transformers.trainer_callback import ExportableState
 from transformers.trainer_utils import HubStrategy, TrainOutput, get_last_checkpoint
 from transformers.utils import logging
 
+from ..data.rows.shares import SHARES
 from ..sharing import hub
 from .checkpoints import checkpoint_problem, last_complete_checkpoint, order_times, write_checksums
 from .regularization import AdversarialEmbeddings
@@ -297,7 +298,9 @@ class RnnTrainer(Trainer):
 
     def compute_loss(self, model: nn.Module, inputs: dict[str, Any], return_outputs: bool = False, **kwargs: Any) -> Any:
         """Return the loss, counting right answers on the way while training."""
-        labels, count = inputs.get("labels"), kwargs.get("num_items_in_batch")
+        labels, shares, count = inputs.get("labels"), inputs.pop(SHARES, None), kwargs.get("num_items_in_batch")
+        if shares is not None and model.training:
+            inputs["labels"] = shares
         if count is not None:
             # where no row of the batch has a label, a teacher's alone count, or none do
             kwargs["num_items_in_batch"] = count.clamp(min=1) if isinstance(count, Tensor) else max(count, 1)
@@ -313,6 +316,11 @@ class RnnTrainer(Trainer):
             counts = torch.stack([((logits.detach().argmax(-1) == labels) & counted).sum(), counted.sum()])
             self._train_counts = counts if self._train_counts is None else self._train_counts + counts
         return (loss, outputs) if return_outputs else loss
+
+    def _set_signature_columns_if_needed(self) -> None:
+        super()._set_signature_columns_if_needed()
+        if SHARES not in self._signature_columns:
+            self._signature_columns.append(SHARES)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Log, with the training accuracy since the last time, if there is one, beside the training loss."""

@@ -19,7 +19,7 @@ from ..data.files.locations import Places
 from ..data.files.readers import DataError
 from ..data.files.rows import TEXT_COLUMNS, TOKEN_COLUMNS
 from ..data.rows.annotated import annotated_texts, holds_spans
-from ..data.rows.labels import labelled_texts
+from ..data.rows.labelled import labelled_texts
 from ..data.rows.splits import LABEL_COLUMNS, TAG_COLUMNS, Splits, choose_column, load_splits
 from ..data.writing import check_output_dir, write_whole, written_whole
 from ..distillation.training import train_by_options

@@ -47,10 +47,11 @@ def test_classifiers(tmp_path, pooling, cell):
         assert not answers or answers[-1]["end"] == len(text)
 
 
-@pytest.mark.parametrize(("units", "fields"), [("raw", {"word_pooling": "rnn"}), (None, {"word_pooling": "mean"})])
-def test_taggers(tmp_path, units, fields):
+@pytest.mark.parametrize("lookahead", [0, 1, 3])
+@pytest.mark.parametrize(("units", "fields"), [("raw", {"word_pooling": "rnn"}), (None, {"word_pooling": "mean"}), (None, {})])
+def test_taggers(tmp_path, units, fields, lookahead):
     """What is told chunk by chunk is together what is told of the whole text."""
-    random_checkpoint(tmp_path, BIO, units=units, bidirectional=False, seed=4, **fields)
+    random_checkpoint(tmp_path, BIO, units=units, bidirectional=False, seed=4 if lookahead < 3 else 6, lookahead=lookahead, **fields)
     predictor = hf_rnn.load(str(tmp_path))
     found = 0
     for seed, text in enumerate(TEXTS):
@@ -66,6 +67,14 @@ def test_taggers(tmp_path, units, fields):
         assert "語" in text or len(whole["spans"]) < 20 or sum(bool(answer["spans"]) for answer in answers) > 5
         found += len(spans)
     assert found > 5
+
+
+def test_no_more_waits_than_the_model_looks_ahead_at(tmp_path):
+    """A token is told of once so many have ended behind it, and those that remain at the end."""
+    for lookahead in (0, 2):
+        random_checkpoint(tmp_path / str(lookahead), BIO, bidirectional=False, lookahead=lookahead)
+        answers = list(hf_rnn.load(str(tmp_path / str(lookahead))).stream(f"{word} " for word in "a b c d e".split()))
+        assert [len(answer["tokens"]) for answer in answers] == [*[0] * lookahead, *[1] * (5 - lookahead), lookahead]
 
 
 def test_cost_does_not_grow(tmp_path, monkeypatch):

@@ -50,6 +50,16 @@ def test_fit_and_refit(use_crf):
         assert fit.model.config.linear_size == len(fit.model.linear.keys)
 
 
+def test_what_the_recurrence_says_is_what_the_model_says_without_a_linear_part():
+    """Also where it looks ahead."""
+    for fields in ({}, {"bidirectional": False, "lookahead": 2}):
+        fit, rows = make_fit(False)
+        fit.model = RnnForTokenClassification(RnnConfig(**{**fit.model.config.to_dict(), **fields})).eval()
+        fit.model.set_piece_types(fit.model.model.embeddings.piece_types.tolist())
+        for ids, mask in pad_batches(rows["input_ids"], 4):
+            assert torch.equal(fit._emit(ids, mask), fit.model.train(False)(ids, mask).logits)
+
+
 def test_the_fit_is_a_minimum():
     """Without rows no weight is left; with rows the gradient of loss and penalty vanishes where the fit ends."""
     fit, rows = make_fit(True)

@@ -23,6 +23,8 @@ from hf_rnn import RnnConfig
         ({"word_vocab_size": 5}, r"`word_vocab_size` must be 0, or positive with `word_pooling`, got 5 with word_pooling=None"),
         ({"promise": {"precision": 0.9}}, r"`promise` must hold a `threshold`"),
         ({"promise": {"threshold": 2}}, r"`promise` must hold a `threshold`, and .* in \[0, 1\], got .*2.*Train with --promise"),
+        ({"lookahead": -1, "bidirectional": False}, r"`lookahead` must be 0, or positive with `bidirectional` false, got -1"),
+        ({"lookahead": 1}, r"got 1 with bidirectional=True. .* or pass --bidirectional false"),
         ({"initializer_range": -1.0}, r"`initializer_range` must not be negative"),
     ],
 )

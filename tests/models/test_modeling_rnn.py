@@ -57,6 +57,36 @@ def test_tagger_row_alone_equals_row_in_batch(cell_type, bidirectional, word_poo
             assert_close(gradients(together.loss, model), gradients(total, model))
 
 
+@pytest.mark.parametrize(("lookahead", "word_pooling"), [(1, None), (2, "mean"), (9, "rnn")])
+def test_tagger_that_looks_ahead_equals_a_loop(lookahead, word_pooling):
+    """The output layer sees the state of each piece, and those at the starts of the words behind its own, 0 where there are none."""
+    model = build(RnnForTokenClassification, bidirectional=False, lookahead=lookahead, word_pooling=word_pooling)
+    for _, ids, mask, *_ in rows_and_batches():
+        hidden = model.model(ids, mask).last_hidden_state
+        starts, special = model.model.words(ids, mask.bool())
+        logits = model(ids, mask).logits
+        for row in range(len(ids)):
+            heads = [place for place in range(ids.shape[1]) if starts[row, place] and not special[row, place]]
+            for place in mask[row].nonzero().flatten().tolist():
+                word = sum(head <= place for head in heads) - 1
+                next_words = [] if special[row, place] else heads[word + 1 : word + 1 + lookahead]
+                seen = [hidden[row, place], *[hidden[row, head] for head in next_words]]
+                seen += [torch.zeros_like(seen[0])] * (1 + lookahead - len(seen))
+                assert_close(logits[row, place], model.classifier(torch.cat(seen)))
+
+
+def test_tagger_that_looks_ahead_is_the_same_alone_and_in_a_batch():
+    """Logits and gradients, wherever the rows lie."""
+    model = build(RnnForTokenClassification, bidirectional=False, lookahead=1)
+    for rows, ids, mask, order, places in rows_and_batches():
+        alone = [model(row[None]).logits[0] for row in rows]
+        together = model(ids, mask).logits
+        for index, row in enumerate(order):
+            assert_close(together[index, places[index]], alone[row])
+        kept = torch.cat([together[index, places[index]] for index in range(len(order))])
+        assert_close(gradients(kept.square().sum(), model), gradients(torch.cat(alone).square().sum(), model))
+
+
 def test_encoder_equals_loop_over_cells():
     """Hidden states of every layer and the final state equal a loop over cells; masked positions are zero."""
     model = build(RnnModel)

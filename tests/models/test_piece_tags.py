@@ -67,6 +67,9 @@ def test_pieces_group_into_the_spans_of_units():
         spread = PieceTags(RAW_LABELS).spread(scores[:, unit_of], starts, torch.zeros_like(starts), spaces)
         assert group([RAW_LABELS[index] for index in spread[0].argmax(1)]) == spans_by_hand(tags)
         assert torch.equal(spread[0, starts[0]], scores[0])
+        # every piece of a span is as likely as its unit
+        likely, said = (each.softmax(-1).amax(-1)[0] for each in (scores[:, unit_of], spread))
+        assert torch.allclose(said[~spaces[0]], likely[~spaces[0]], atol=1e-6)
 
 
 @pytest.mark.parametrize("use_crf", [False, True])

@@ -49,6 +49,7 @@ def test_chunks_equal_the_whole(kind, cell, settings, tmp_path):
         ("tagger", {}, "bidirectional=True"),
         ("tagger", {**ONE_WAY, "use_crf": True}, "use_crf=True"),
         ("tagger", {**ONE_WAY, "word_pooling": "mean"}, "word_pooling='mean'"),
+        ("tagger", {**ONE_WAY, "lookahead": 1}, "lookahead=1"),
         ("classifier", {**ONE_WAY, "pooling": "max"}, "pooling='max'"),
     ],
 )

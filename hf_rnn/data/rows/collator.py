@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .shares import SHARES
+
 
 @dataclass
 class RnnCollator:
@@ -28,7 +30,8 @@ class RnnCollator:
     def __call__(self, rows: list[dict[str, Any]]) -> dict[str, Tensor]:
         """Return `input_ids` and `attention_mask` (B, T), and what there is beside them.
 
-        That is `labels` (B,), (B, T) or (B, C), `sample_weights` (B,) or (B, C), and `teacher_logits` (B, C) or (B, T, C).
+        That is `labels` (B,), (B, T) or (B, C), `label_shares` (B, C), `sample_weights` (B,) or (B, C), and `teacher_logits` (B, C) or
+        (B, T, C).
         """
         ids = [row["input_ids"] for row in rows]
         lengths = torch.tensor([len(sequence) for sequence in ids])
@@ -44,6 +47,8 @@ class RnnCollator:
             batch["labels"] = self._fill(labels, mask, self.label_pad_token_id) if along_row else torch.tensor(labels)
         if "intents" in rows[0]:
             batch["intents"] = torch.tensor([row["intents"] for row in rows])
+        if SHARES in rows[0]:
+            batch[SHARES] = torch.tensor([row[SHARES] for row in rows])
         if "sample_weights" in rows[0]:
             batch["sample_weights"] = torch.tensor([row["sample_weights"] for row in rows])
         if "teacher_logits" in rows[0]:

@@ -12,6 +12,7 @@ from ..files.cells import as_number, as_text, as_tokens, place, shown
 from ..files.errors import DataError, Place
 from ..tokenizers.words import encode_words, first_pieces
 from .labels import label_ids, named_cell, one_label
+from .shares import SHARES, encode_shares
 from .splits import Splits, column_names
 
 # before the names of columns that are not encoded yet
@@ -31,7 +32,7 @@ def encode_texts(
     max_length: int,
     split: str,
 ) -> dict[str, list]:
-    """Tokenise a batch of rows for classification: `input_ids`, `labels` and whether a row was `truncated`.
+    """Tokenise a batch of rows for classification: `input_ids`, `labels`, `label_shares` if there are any, and whether it was `truncated`.
 
     With a teacher's logits a row may lack a label; its `labels` are then -100.
     """
@@ -60,6 +61,8 @@ def encode_texts(
                 ]
             else:
                 encoded["labels"] = [one_label(found, str(label_column), split, row) for found, row in zip(ids_of, rows, strict=True)]
+                if SHARES in batch:
+                    encoded[SHARES] = encode_shares(batch[SHARES], encoded["labels"], label2id, str(label_column), split, rows)
     return {**encoded, "teacher_logits": batch["teacher_logits"]} if "teacher_logits" in batch else encoded
 
 

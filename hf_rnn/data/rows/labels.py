@@ -11,7 +11,7 @@ from unicodedata import category, normalize
 import numpy as np
 from datasets import ClassLabel, Dataset, List
 
-from ..files.cells import WRITTEN, as_text, as_tokens, place, shown
+from ..files.cells import WRITTEN, place, shown
 from ..files.errors import DataError
 from ..files.json_files import whole_text
 from .splits import AnyDataset, Splits
@@ -226,20 +226,3 @@ def label_ids(cell: Any, column: str, split: str, row: int, label2id: dict[str, 
         if label not in label2id:
             raise DataError(f"unknown label {shown(label)}; known are {list(label2id)[:20]}.", place(split, row, column))
     return [label2id[label] for label in labels]
-
-
-def labelled_texts(rows: Dataset, split: str, text_column: str, label_column: str, has_tags: bool) -> list[tuple[Any, Any]]:
-    """Return each text with its label, or each list of tokens with its tags, however cells spell them.
-
-    Raises:
-        DataError: A row has no text or not one label, or no tokens or not a tag for each; names it.
-    """
-    names, read = feature_names(rows, label_column), []
-    for row, (cell, given) in enumerate(zip(rows[text_column], rows[label_column], strict=True)):
-        where = place(split, row, text_column)
-        text = as_tokens(cell, where) if has_tags else as_text(cell, where)
-        labels = label_values(named_cell(given, names), label_column, split, row)
-        if has_tags and len(text) != len(labels):
-            raise DataError(f"{len(text)} tokens but {len(labels)} tags. Give every token one tag.", where)
-        read.append((text, labels if has_tags else one_label(labels, label_column, split, row)))
-    return read
