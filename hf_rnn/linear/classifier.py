@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging
 
-from ..data.rows.shares import SHARES
+from ..data.rows.collator import SHARES
 from ..models.features import piece_characters
 from ..models.linear import LinearPath
 from ..models.modeling_rnn import RnnForSequenceClassification

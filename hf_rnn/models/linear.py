@@ -120,8 +120,9 @@ class LinearPath(LinearTable):
         for keys in self.features(input_ids, mask):
             found = self.look_up(keys)
             features, values, rarity = self._weigh(found)
-            # not as a product of matrices, which autocast would round: (B, N, C) -> (B, C)
-            logits = logits + (values.unsqueeze(2) * self.weight[features]).sum(1)
+            # not as a product of matrices, which autocast would round; of rows without features too, as a bag must not be empty
+            features, values = (nn.functional.pad(each, (0, 1)) for each in (features, values))
+            logits = logits + nn.functional.embedding_bag(features, self.weight.to(self._dtype), mode="sum", per_sample_weights=values)
             if is_judged:
                 surprises.append(self._surprise(rarity.sum(1), (found != 0).sum(1), (keys != UNUSED_KEY).sum(1)))
         return logits, torch.stack(surprises, dim=1) if is_judged else None

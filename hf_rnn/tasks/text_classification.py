@@ -16,10 +16,11 @@ from ..data.files.cells import as_number, place
 from ..data.files.locations import Places
 from ..data.files.readers import DataError
 from ..data.files.rows import TEXT_COLUMNS
+from ..data.rows.collator import SHARES
 from ..data.rows.encoding import drop_truncated, encode_texts, map_splits
 from ..data.rows.label_columns import JOINED, read_labels
 from ..data.rows.labels import collect_labels, feature_names, order_labels
-from ..data.rows.shares import SHARES, read_shares, shared_labels
+from ..data.rows.shares import read_shares, shared_labels
 from ..data.rows.splits import LABEL_COLUMNS, AnyDataset, Splits, check_columns, choose_column, column_names, iterate_cells
 from .defaults import Size, classifier_defaults, student_defaults
 from .metrics import ClassificationMetric, MultiLabelMetric, RegressionMetric, load_metric

@@ -16,7 +16,7 @@ from transformers.trainer_callback import ExportableState
 from transformers.trainer_utils import HubStrategy, TrainOutput, get_last_checkpoint
 from transformers.utils import logging
 
-from ..data.rows.shares import SHARES
+from ..data.rows.collator import SHARES
 from ..sharing import hub
 from .checkpoints import checkpoint_problem, last_complete_checkpoint, order_times, write_checksums
 from .regularization import AdversarialEmbeddings

@@ -14,8 +14,9 @@ import hf_rnn
 from hf_rnn import RnnForSequenceClassification
 from hf_rnn.commands import text_classification
 from hf_rnn.data.files.errors import DataError
+from hf_rnn.data.rows.collator import SHARES
 from hf_rnn.data.rows.labelled import labelled_texts
-from hf_rnn.data.rows.shares import SHARES, read_shares
+from hf_rnn.data.rows.shares import read_shares
 from hf_rnn.linear.classifier import cross_entropy, fit_regression
 
 SHARE = torch.tensor([[0.5, 0.5, 0.0], [0.0, 1.0, 0.0], [0.2, 0.3, 0.5]])

@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .shares import SHARES
+# column of the shares that labels have in a row
+SHARES = "label_shares"
 
 
 @dataclass

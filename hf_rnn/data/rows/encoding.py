@@ -11,8 +11,9 @@ from transformers import PreTrainedTokenizerBase
 from ..files.cells import as_number, as_text, as_tokens, place, shown
 from ..files.errors import DataError, Place
 from ..tokenizers.words import encode_words, first_pieces
+from .collator import SHARES
 from .labels import label_ids, named_cell, one_label
-from .shares import SHARES, encode_shares
+from .shares import encode_shares
 from .splits import Splits, column_names
 
 # before the names of columns that are not encoded yet

@@ -9,12 +9,11 @@ from datasets import Dataset, List, Value
 
 from ..files.cells import place, shown
 from ..files.errors import DataError
+from .collator import SHARES
 from .labels import is_missing
 from .splits import Splits
 from .truths import with_column
 
-# column of raw rows, and of encoded ones
-SHARES = "label_shares"
 FEATURE = List({"label": Value("string"), "share": Value("float64")})
 
 
