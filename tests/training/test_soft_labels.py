@@ -107,7 +107,9 @@ def test_rows_of_python(tmp_path):
 @pytest.mark.parametrize(
     ("cell", "message"),
     [
-        ({"pos": -1, "neg": 2}, r"row 1, column 'label': the share of a label must be a number of at least 0, got -1.* of 'pos'"),
+        ({"pos": -1, "neg": 2}, r"row 1, column 'label': a label must have a number from 0 to 1e\+09, got -1.* of 'pos'. Correct it"),
+        ({"pos": 10**400}, r"row 1, column 'label': a label must have a number from 0 to 1e\+09"),
+        ({" ": 1, "pos": 2}, r"row 1, column 'label': a label must have a number .* of ''"),
         ({"pos": 0, "neg": 0}, r"row 1, column 'label': no label has a share above 0"),
         ("pos", r"row 1, column 'label': other rows have shares of labels.*got 'pos'. Write all in one form"),
     ],
@@ -121,6 +123,7 @@ def test_cells_that_are_no_shares(cell, message):
 
 def test_shares_are_of_one_and_ties_are_the_first(tmp_path):
     """Votes are divided by their number; what no row names has none."""
+    assert read_shares(DatasetDict(train=Dataset.from_dict({"label": ['{"a ": 2, "a": 1, "b": 2}']})), "label")["train"]["label"] == ["a"]
     rows = Dataset.from_list([{"label": {"b": 2, "a": 2}}, {"label": {"a": 1, "c": 3}}])
     read = read_shares(DatasetDict(train=rows), "label")["train"]
     assert [{each["label"]: each["share"] for each in cell} for cell in read[SHARES]] == [{"b": 0.5, "a": 0.5}, {"a": 0.25, "c": 0.75}]

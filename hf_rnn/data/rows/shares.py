@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterable
-from math import isfinite
 from typing import Any
 
 from datasets import Dataset, List, Value
@@ -14,6 +13,8 @@ from .labels import is_missing
 from .splits import Splits
 from .truths import with_column
 
+# votes of a label in a cell
+MOST = 1e9
 FEATURE = List({"label": Value("string"), "share": Value("float64")})
 
 
@@ -58,11 +59,15 @@ def _shares(cell: Any, column: str, split: str, row: int) -> dict[str, float]:
         raise DataError(
             f'other rows have shares of labels, such as {{"pos": 2, "neg": 1}}, got {shown(cell)}. Write all in one form.', where
         )
-    # rows of one table have all of its labels, with nothing where a row names none
-    given = {str(name).strip(): share for name, share in cell.items() if share is not None}
-    for name, share in given.items():
-        if isinstance(share, bool) or not isinstance(share, (int, float)) or not isfinite(share) or share < 0:
-            raise DataError(f"the share of a label must be a number of at least 0, got {shown(share)} of {shown(name)}. Correct it.", where)
+    given: dict[str, float] = {}
+    for spelled, share in cell.items():
+        name = str(spelled).strip()
+        # rows of one table have all of its labels, with nothing where a row names none
+        if share is None:
+            continue
+        if not name or isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 <= share < MOST:
+            raise DataError(f"a label must have a number from 0 to {MOST:g}, got {shown(share)} of {shown(name)}. Correct it.", where)
+        given[name] = given.get(name, 0.0) + share
     total = sum(given.values())
     if not total > 0:
         raise DataError(f"no label has a share above 0, got {shown(cell)}. Correct it or remove the row.", where)
