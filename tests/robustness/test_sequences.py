@@ -29,7 +29,7 @@ class StandIn:
 
     def __init__(self, folder, *_, **__):
         self.weights = (Path(folder) / "model.safetensors").read_text()
-        self.decoder = SimpleNamespace(kind="label", text_column=None, more_columns=(), labels=["a", "b"])
+        self.decoder = SimpleNamespace(kind="label", usual_columns=("text",), labels=["a", "b"])
         self.model = SimpleNamespace(device=torch.device("cpu"))
 
     def predict(self, texts, *_, **options):
