@@ -1,11 +1,14 @@
 """The `hf-rnn` command."""
 
+import errno
 import os
 import sys
 from contextlib import suppress
 from importlib import import_module
 from io import TextIOWrapper
+from pathlib import Path
 
+from huggingface_hub.constants import HF_HOME
 from huggingface_hub.errors import StrictDataclassError
 
 from hf_rnn.data.visible import visible
@@ -57,7 +60,7 @@ def run(module: str, argv: list[str] | None = None) -> int:
     try:
         _run_whole(module, argv)
     except ModuleNotFoundError as error:
-        extra = {"onnx": "onnx", "optu": "tune", "pycr": "baselines", **dict.fromkeys(("star", "uvic", "http"), "serve")}.get(
+        extra = {"onnx": "onnx", "optu": "tune", "pycr": "baselines", **dict.fromkeys(("star", "uvic", "http", "anyi"), "serve")}.get(
             str(error.name)[:4], "train"
         )
         print(
@@ -78,7 +81,7 @@ def run(module: str, argv: list[str] | None = None) -> int:
         # what libraries say runs over lines; ours does where it shows a difference of files
         lines = [visible(line) for line in str(error).splitlines()]
         text = "\n".join(lines) if getattr(error, "runs_over_lines", False) else " ".join(filter(None, map(str.strip, lines)))
-        print(f"error: {text}", file=sys.stderr)
+        print(f"error: {text}{_about_cache(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt as error:
         print(" ".join(["error: interrupted.", *map(str, error.args)]), file=sys.stderr)
@@ -91,6 +94,17 @@ def run(module: str, argv: list[str] | None = None) -> int:
         print(f"error: {type(error).__name__}: {reason} (HF_RNN_TRACEBACK=1 shows where)", file=sys.stderr)
         return 1
     return 0
+
+
+def _about_cache(error: BaseException) -> str:
+    """Return what to do where a cache of the libraries belongs to somebody else; nothing of other errors."""
+    path = getattr(error, "filename", None)
+    if getattr(error, "errno", None) not in (errno.EACCES, errno.EPERM, errno.EROFS) or not isinstance(path, str):
+        return ""
+    for name, folder in (("HF_DATASETS_CACHE", os.environ.get("HF_DATASETS_CACHE")), ("HF_HOME", HF_HOME)):
+        if folder is not None and Path(path).is_relative_to(folder):
+            return f". The cache of the Hugging Face libraries cannot be written: set {name} to a folder that is yours."
+    return ""
 
 
 def _run_whole(module: str, argv: list[str] | None) -> None:

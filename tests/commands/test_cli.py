@@ -1,6 +1,7 @@
 """The command reports what is missing, and its options have the names that example scripts use."""
 
 import builtins
+import errno
 import re
 import sys
 
@@ -30,6 +31,23 @@ def test_missing_packages_are_named(monkeypatch, capsys):
     monkeypatch.setattr(builtins, "__import__", without_datasets)
     assert cli.main(["train-tokenizer"]) == 1
     assert "needs the package 'datasets'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("place", "variable"), [("home", "HF_HOME"), ("sets", "HF_DATASETS_CACHE"), ("elsewhere", None)])
+def test_a_cache_of_somebody_else(place, variable, tmp_path, monkeypatch, capsys):
+    """The line says which variable names another one; what is not of a cache is told as it is."""
+    monkeypatch.setattr(cli, "HF_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "sets"))
+
+    def refuse(*_):
+        raise OSError(errno.EROFS, "Read-only file system", str(tmp_path / place / "some.lock"))
+
+    monkeypatch.setattr(cli, "_run_whole", refuse)
+    assert cli.main(["predict"]) == 1
+    said = capsys.readouterr().err
+    assert "Read-only file system" in said and said.endswith(
+        f"cannot be written: set {variable} to a folder that is yours.\n" if variable else ".lock'\n"
+    )
 
 
 def test_defaults_suit_a_model_from_scratch(tmp_path):
