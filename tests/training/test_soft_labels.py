@@ -16,8 +16,8 @@ from hf_rnn.commands import text_classification
 from hf_rnn.data.files.errors import DataError
 from hf_rnn.data.rows.collator import SHARES
 from hf_rnn.data.rows.labelled import labelled_texts
-from hf_rnn.data.rows.shares import read_shares
-from hf_rnn.linear.classifier import cross_entropy, fit_regression
+from hf_rnn.data.rows.shares import encode_shares, read_shares
+from hf_rnn.linear.classifier import cross_entropy, fit_regression, labels_of
 
 SHARE = torch.tensor([[0.5, 0.5, 0.0], [0.0, 1.0, 0.0], [0.2, 0.3, 0.5]])
 SMALL = [
@@ -131,6 +131,17 @@ def test_shares_are_of_one_and_ties_are_the_first(tmp_path):
     rows = rows.add_column("text", ["x", "y"])
     # what checks labels and the other models of a learning curve read
     assert labelled_texts(rows, "train", "text", "label", has_tags=False) == list(zip("xy", read["label"], strict=True))
+
+
+def test_rows_without_shares():
+    """Those that others add are of their class alone, or of none where a teacher alone answers; unknown classes are named."""
+    label2id, told = {"a": 0, "b": 1}, [{"label": "a", "share": 0.25}, {"label": "b", "share": 0.75}]
+    assert encode_shares([told, None, None], [1, 0, -100], label2id, "label", "train", [0, 1, 2]) == [[0.25, 0.75], [1.0, 0.0], [0.0, 0.0]]
+    with pytest.raises(DataError, match=r"train row 4.*unknown label 'b'; known are \['a'\]"):
+        encode_shares([told], [0], {"a": 0}, "label", "train", [4])
+    rows = Dataset.from_dict({"labels": [1, 0], SHARES: [[0.25, 0.75], None]})
+    assert labels_of(rows).tolist() == [[0.25, 0.75], [1.0, 0.0]]
+    assert labels_of(rows.remove_columns(SHARES)).tolist() == [1, 0]
 
 
 def test_smoothing_is_refused(tmp_path, capsys):
