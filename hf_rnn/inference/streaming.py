@@ -214,33 +214,31 @@ class TaggerReader(Reader):
         super().__init__(decoder)
         self.state: Tensor | None = None
         self.lookahead = self.model.config.lookahead
-        # pieces, and what the recurrence says of them, (T, H)
+        # pieces, what the recurrence says of them, (1, T, H), and where words start and something special is, (1, T) each
         self.ids: list[int] = []
-        self.hidden = torch.zeros(0, self.model.config.hidden_size, dtype=self.model.dtype, device=self.model.device)
+        self.hidden = torch.zeros(1, 0, self.model.config.hidden_size, dtype=self.model.dtype, device=self.model.device)
+        self.starts = self.special = torch.zeros(1, 0, dtype=torch.bool, device=self.model.device)
 
     def read(self, ids: list[int]) -> None:
         """Read more pieces, which end a word."""
         output = self.model.model(self._batch(ids), state=self.state)
         self.state = output.state
-        self.ids, self.hidden = [*self.ids, *ids], torch.cat([self.hidden, output.last_hidden_state[0]])
+        self.ids, self.hidden = [*self.ids, *ids], torch.cat([self.hidden, output.last_hidden_state], 1)
+        batch = self._batch(self.ids)
+        self.starts, self.special = self.model.model.words(batch, torch.ones_like(batch).bool())
 
     def logits(self) -> Tensor:
         """Return what the model says of the pieces, (1, T, C), of the last ones as at the end of a text."""
-        return self.model.emit(self.hidden.unsqueeze(0), *self.words()).float().cpu()
+        return self.model.emit(self.hidden, self.starts, self.special).float().cpu()
 
-    def words(self) -> tuple[Tensor, Tensor]:
-        """Return where words start among the pieces, and where there is something special, (1, T) each."""
-        batch = self._batch(self.ids)
-        return self.model.model.words(batch, torch.ones_like(batch).bool())
-
-    def starts(self) -> list[int]:
-        """Return where words start among the pieces."""
-        starts, special = self.words()
-        return (starts & ~special)[0].nonzero().flatten().tolist()
+    def heads(self) -> list[int]:
+        """Return the places where words start."""
+        return (self.starts & ~self.special)[0].nonzero().flatten().tolist()
 
     def drop(self, count: int) -> None:
         """Let go of the first pieces, which are told of."""
-        self.ids, self.hidden = self.ids[count:], self.hidden[count:]
+        self.ids, self.hidden = self.ids[count:], self.hidden[:, count:]
+        self.starts, self.special = self.starts[:, count:], self.special[:, count:]
 
     def _batch(self, ids: list[int]) -> Tensor:
         # (1, T)
@@ -293,8 +291,8 @@ class TokenReader(TaggerReader):
 
     def _sure(self, waiting: list[tuple[int, int, int]]) -> int:
         """Return of how many tokens all is read that the model looks ahead at."""
-        starts = self.starts() if self.lookahead and waiting else []
-        return sum(len(starts) - bisect_right(starts, first) >= self.lookahead for _, _, first in waiting)
+        heads = self.heads()
+        return sum(len(heads) - bisect_right(heads, first) >= self.lookahead for _, _, first in waiting)
 
 
 class OpenSpans:
@@ -358,14 +356,13 @@ class UnitReader(TaggerReader):
     def _spread(self) -> Tensor:
         """Return what pieces say, (T, C), from what units say."""
         batch = self._batch(self.ids)
-        starts, special = self.words()
         spaces = self.model.model.spaces(batch, torch.ones_like(batch).bool())
-        return self.model.piece_tags.spread(self.logits(), starts.cpu(), special.cpu(), spaces.cpu())[0]
+        return self.model.piece_tags.spread(self.logits(), self.starts.cpu(), self.special.cpu(), spaces.cpu())[0]
 
     def _sure(self) -> int:
         """Return how many pieces stand before the units whose tags what comes may change."""
-        starts = self.starts()
-        return starts[-1 - self.lookahead] if len(starts) > self.lookahead else 0
+        heads = self.heads()
+        return heads[-1 - self.lookahead] if len(heads) > self.lookahead else 0
 
 
 def stream(decoder: Decoder, chunks: Iterable[str]) -> Iterator[dict[str, Any]]:

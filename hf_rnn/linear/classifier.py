@@ -193,8 +193,9 @@ def labels_of(rows: Dataset) -> np.ndarray:
     ids = np.array(rows["labels"])
     if SHARES not in rows.column_names:
         return ids
-    width = max(len(each) for each in rows[SHARES] if each is not None)
-    return np.array([np.eye(width)[label] if each is None else each for label, each in zip(ids, rows[SHARES], strict=True)])
+    shares = list(rows[SHARES])
+    one_class = np.eye(max(len(each) for each in shares if each is not None))
+    return np.array([one_class[label] if each is None else each for label, each in zip(ids, shares, strict=True)])
 
 
 def class_ids(labels: np.ndarray) -> np.ndarray:

@@ -42,10 +42,12 @@ def cross_entropy(logits: Tensor, labels: Tensor, num_items: Tensor | int | None
     Labels are ids (M,), -100 where there is none, or shares of the classes (M, C), all 0 where there are none.
     """
     logits = logits.float() if logits.dtype.itemsize < 4 else logits
-    is_there = labels.any(1) if labels.is_floating_point() else labels != -100
-    labels = labels.to(logits.dtype) if labels.is_floating_point() else labels
+    is_soft = labels.is_floating_point()
+    labels = labels.to(logits.dtype) if is_soft else labels
     if weights is None:
         total = nn.functional.cross_entropy(logits, labels, reduction="sum")
     else:
         total = (nn.functional.cross_entropy(logits, labels, reduction="none") * weights.to(logits.dtype)).sum()
-    return total / (is_there.sum().clamp(min=1) if num_items is None else num_items)
+    if num_items is None:
+        num_items = (labels.any(1) if is_soft else labels != -100).sum().clamp(min=1)
+    return total / num_items
