@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+from time import monotonic
 from typing import Any
 
 from tqdm.auto import tqdm
@@ -13,10 +14,12 @@ from ..data.visible import visible
 from ..sharing.cards import NO_SCORES, distinct
 
 NAMES = {"eval": "validation", "test": "test"}
+# seconds without a line, after which a run that nobody watches says how far it is
+SILENCE = 60.0
 
 
-class ProgressLines(ProgressCallback):
-    """One bar on a terminal: of the steps while training, else of the rows to predict; and a line for whatever is logged."""
+class ProgressBar(ProgressCallback):
+    """One bar on a terminal: of the steps while training, else of the rows to predict."""
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Open the bar."""
@@ -29,12 +32,39 @@ class ProgressLines(ProgressCallback):
         if self.training_bar is None and sys.stderr.isatty() and not args.disable_tqdm:
             super().on_prediction_step(args, state, control, **kwargs)
 
+    def on_log(self, *args: Any, **kwargs: Any) -> None:
+        """Write nothing."""
+
+
+class ProgressLines(ProgressBar):
+    """The bar, and a line for whatever is logged.
+
+    Where nobody watches, as in the log of a job, a minute of training without a line ends in one that says how long it still takes.
+    """
+
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Open the bar, and look at the clock."""
+        super().on_train_begin(args, state, control, **kwargs)
+        self.first_step = state.global_step
+        self.began = self.told = monotonic()
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Move the bar on; where there is none, say from time to time how far training is."""
+        super().on_step_end(args, state, control, **kwargs)
+        now = monotonic()
+        if not state.is_world_process_zero or not self.training_bar.disable or now < self.told + SILENCE:
+            return
+        left = (now - self.began) / (state.global_step - self.first_step) * (state.max_steps - state.global_step)
+        tqdm.write(f"epoch {state.epoch or 0:<5.3g} {state.global_step:,} of {state.max_steps:,} steps, {left / 60:,.0f} minutes left")
+        self.told = now
+
     def on_log(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: dict[str, float] | None = None, **kwargs: Any
     ) -> None:
         """Write a line."""
         if not state.is_world_process_zero or not logs:
             return
+        self.told = monotonic()
         if "train_runtime" in logs:
             rate = f"{logs['train_samples_per_second']:,.0f} rows a second"
             tqdm.write(f"Trained for {logs['train_runtime']:,.0f} s, {rate}.")

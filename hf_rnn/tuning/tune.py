@@ -19,7 +19,7 @@ from ..reports.writing import optional
 from ..tasks.task import Task, TaskOptions
 from ..training.building import build_task_model
 from ..training.outputs import SAME_COMMAND, writing_to
-from ..training.progress import ProgressLines
+from ..training.progress import ProgressBar, ProgressLines
 from ..training.rows import files_of
 from ..training.running import set_up
 from ..training.train import Teacher, encode_rows, make_task_trainer, read_rows
@@ -41,13 +41,6 @@ BESIDE = {*FIXED, "output_dir", "test_file", "disable_tqdm", "log_level", "repor
 # parts of the defaults that make a tokenizer, or a model
 TOKENIZER = ("tokenizer_type", "vocab_size")
 TRAINING = ("learning_rate", "per_device_train_batch_size", "num_train_epochs", "validation_share", "linear_size")
-
-
-class RunBar(ProgressLines):
-    """A bar, and no lines: a run is told of when it is over."""
-
-    def on_log(self, *args: Any, **kwargs: Any) -> None:
-        """Write nothing."""
 
 
 @dataclass(frozen=True)
@@ -228,7 +221,7 @@ class _Search:
             tell=lambda trial, *how: _tell(trial, space.options_of(trial), _metric(options), *how),
         )
         trainer.remove_callback(ProgressLines)
-        trainer.add_callback(RunBar())
+        trainer.add_callback(ProgressBar())
         if training.early_stopping_patience:
             trainer.add_callback(studies.RunStopping(training.early_stopping_patience))
         epochs = max(1, round(space.most_epochs or training.num_train_epochs))

@@ -9,6 +9,7 @@ from runs import reviews
 
 from hf_rnn.commands import cli, text_classification
 from hf_rnn.sharing.cards import distinct
+from hf_rnn.training import progress
 from hf_rnn.training.progress import line_of
 
 
@@ -32,6 +33,17 @@ def test_lines_of_a_run(printed):
     assert sum(line.startswith("epoch ") for line in lines) == 4
     assert len(lines) + len(err.splitlines()) < 30
     assert "_micro" not in out
+
+
+def test_a_minute_without_a_line_ends_in_one(tmp_path, capsys, monkeypatch):
+    """A job's log says how far training is and how long it takes, by the steps that this process made."""
+    clock = iter(range(0, 100_000, 25))
+    monkeypatch.setattr(progress, "monotonic", lambda: next(clock))
+    # 25 steps an epoch, each of which takes 25 seconds on that clock, as does what stands between epochs
+    text_classification.main(reviews(tmp_path / "out", "--do_train", "--linear_size", "0", "--per_device_train_batch_size", "32"))
+    told = [line for line in capsys.readouterr().out.splitlines() if line.endswith("minutes left")]
+    assert told[0] == "epoch 0.12  3 of 50 steps, 20 minutes left"
+    assert [int(line.split()[2]) for line in told] == [*range(3, 25, 3), *range(28, 50, 3)]
 
 
 def test_three_lines_end_a_training(printed, capsys):
