@@ -47,7 +47,7 @@ from ..options import again, option, parse_arguments, pick
 from ..reports.plots import plot_curves
 from ..reports.writing import optional
 from ..sharing.cards import code
-from ..training.building import build_model, loaded_tokenizer
+from ..training.building import build_model, loaded_tokenizer, resumed_tokenizer
 from ..training.checkpoints import resume_point
 from ..training.finishing import choose_example, finish
 from ..training.outputs import writing_to
@@ -120,7 +120,7 @@ def _run(texts_args: SimpleNamespace, model_args: ModelArguments, training: Pret
     texts = load_texts(texts_args, training)
     held_out = count_held_out(texts, texts_args.validation_rows) if training.do_eval else 0
     resume = resume_point(training)
-    tokenizer = _make_tokenizer(texts, model_args, texts_args.max_length)
+    tokenizer = _make_tokenizer(texts, model_args, texts_args.max_length, resume)
     objective.prepare(tokenizer)
     encode = partial(objective.encode, tokenizer=tokenizer, max_length=texts_args.max_length)
     encoded = _encode(texts, encode, texts_args, held_out)
@@ -150,14 +150,16 @@ def _run(texts_args: SimpleNamespace, model_args: ModelArguments, training: Pret
     return metrics
 
 
-def _make_tokenizer(texts: AnyDataset, model: ModelArguments, max_length: int) -> PreTrainedTokenizerBase:
-    """Load the tokenizer that the options name, or train one."""
+def _make_tokenizer(texts: AnyDataset, model: ModelArguments, max_length: int, resume: str | None) -> PreTrainedTokenizerBase:
+    """Load the tokenizer that the options name, or train one; a checkpoint to resume from keeps its own."""
     tokenizer = loaded_tokenizer(model, iterate_texts(texts, "text"), max_length)
     if tokenizer is not None:
         return tokenizer
     kind, size = model.tokenizer_type or DEFAULTS["tokenizer_type"], model.vocab_size or DEFAULTS["vocab_size"]
     cases = model.lowercase, model.split_punctuation, model.decompose
-    return train_tokenizer(iterate_texts(texts, "text"), kind, size, *cases, model_max_length=max_length)
+    return resumed_tokenizer(
+        lambda: train_tokenizer(iterate_texts(texts, "text"), kind, size, *cases, model_max_length=max_length), size, max_length, resume
+    )
 
 
 class PretrainingTrainer(RnnTrainer):

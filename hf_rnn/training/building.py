@@ -1,7 +1,7 @@
 """What a run starts from: its tokenizer and its model, loaded or made."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -50,7 +50,6 @@ def loaded_tokenizer(
         tokenizer = cut_vocabulary(load_source_tokenizer(model.embeddings_from), texts, size, model_max_length=max_length)
         logger.warning(f"The tokenizer of {model.embeddings_from}, cut to {len(tokenizer):,} pieces.")
         return tokenizer
-    logger.warning("Training the tokenizer on the training split.")
     return None
 
 
@@ -66,19 +65,30 @@ def make_tokenizer(
             tokenizer.model_max_length = task.max_length
         return tokenizer
     assert rows is not None
-    trained = task.train_tokenizer(rows, options, defaults)
-    return trained if resume is None else _resumed_tokenizer(trained, resume)
+    size = options.model.vocab_size or defaults["vocab_size"]
+    return resumed_tokenizer(lambda: task.train_tokenizer(rows, options, defaults), size, task.max_length, resume)
 
 
-def _resumed_tokenizer(trained: PreTrainedTokenizerBase, checkpoint: str) -> PreTrainedTokenizerBase:
-    """Return the tokenizer that the weights of a checkpoint have learnt with, if it is of the size of the one trained on these rows."""
-    if not (Path(checkpoint) / "tokenizer.json").exists():
-        return trained
-    kept = load_tokenizer(checkpoint)
-    # another size is another model, which is refused with the option that differs
-    if len(kept) != len(trained) or kept.get_vocab() == trained.get_vocab():
-        return trained
-    logger.warning("The pieces of the tokenizer are those of the checkpoint, where these rows would give others.")
+def resumed_tokenizer(
+    train: Callable[[], PreTrainedTokenizerBase], size: int, max_length: int, checkpoint: str | None
+) -> PreTrainedTokenizerBase:
+    """Return the tokenizer that the weights of a checkpoint have learnt with, or a new one if there is no checkpoint.
+
+    Args:
+        train (`Callable`): Trains one on the rows at hand, which takes minutes where they are many.
+        size (`int`): Pieces that it has at most.
+        max_length (`int`): Pieces to which it truncates.
+        checkpoint (`str`, *optional*): Folder to resume from.
+    """
+    kept = None if checkpoint is None or not (Path(checkpoint) / "tokenizer.json").exists() else load_tokenizer(checkpoint)
+    if kept is None or len(kept) != size:
+        logger.warning("Training the tokenizer on the training split.")
+        trained = train()
+        # another size is another model, which is refused with the option that differs
+        if kept is None or len(kept) != len(trained) or kept.get_vocab() == trained.get_vocab():
+            return trained
+    logger.warning("The tokenizer is that of the checkpoint.")
+    kept.model_max_length = max_length
     return kept
 
 

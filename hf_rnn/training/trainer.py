@@ -272,6 +272,11 @@ class RnnTrainer(Trainer):
         if kept is not None:
             kept.restore(self.state.global_step - self._offset)
 
+    def _issue_warnings_after_load(self, load_result: Any) -> None:
+        # weights that are tied to others are stored once, and loaded with those
+        missing = [name for name in load_result.missing_keys if name not in self.model.all_tied_weights_keys]
+        super()._issue_warnings_after_load(load_result._replace(missing_keys=missing))
+
     def _run_epoch(self, **kwargs: Any) -> None:
         # a checkpoint of a run that had stopped early: to train on would end elsewhere than the run itself
         stopping = [callback for callback in self.callback_handler.callbacks if isinstance(callback, EarlyStoppingCallback)]

@@ -12,6 +12,7 @@ import pytest
 import torch
 from datasets import Dataset
 from runs import SAMPLES, TINY
+from safetensors.torch import load_file
 from tiny import assert_close, build, gradients, rows_and_batches
 from torch import nn
 from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForSequenceClassification, AutoTokenizer, pipeline
@@ -159,6 +160,28 @@ def test_the_last_line_generates(causal, capsys):
     exec(code, {})
     prompt = code.partition(")('")[2].partition("'")[0]
     assert prompt and capsys.readouterr().out.startswith(prompt)
+
+
+@pytest.mark.parametrize("objective", ["masked", "causal"])
+def test_a_run_goes_on(objective, tmp_path, caplog, monkeypatch):
+    """It ends as one that nobody broke off, without training the tokenizer again, and says nothing of weights that are tied."""
+    files = ["--train_files", str(SAMPLES / "nsmc_test.tsv"), "--max_length", "20", "--objective", objective, "--do_train", *TINY]
+    run = [*files, "--vocab_size", "800", "--tokenizer_type", "bpe", "--num_train_epochs", "2", "--save_total_limit", "2"]
+    language_model.main([*run, "--output_dir", str(tmp_path / "whole")])
+    (first, _) = sorted((tmp_path / "whole").glob("checkpoint-*"), key=lambda path: int(path.name.partition("-")[2]))
+    (tmp_path / "broken").mkdir()
+    first.rename(tmp_path / "broken" / first.name)
+    monkeypatch.setattr(language_model, "train_tokenizer", None)
+    caplog.clear()
+    language_model.main([*run, "--output_dir", str(tmp_path / "broken"), "--resume_from_checkpoint", "last"])
+    assert "The tokenizer is that of the checkpoint." in caplog.messages
+    assert not [message for message in caplog.messages if "missing keys" in message]
+    whole, broken = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "broken"))
+    assert broken.keys() == whole.keys()
+    for name, weight in whole.items():
+        assert torch.equal(broken[name], weight), name
+    files = [(tmp_path / name / "tokenizer.json").read_text(encoding="utf-8") for name in ("whole", "broken")]
+    assert files[0] == files[1]
 
 
 @pytest.mark.parametrize(("texts", "wanted", "held_out"), [(400, None, 40), (9, None, 1), (90_000, None, 5000), (400, 399, 399)])

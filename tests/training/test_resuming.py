@@ -110,7 +110,19 @@ def test_a_checkpoint_keeps_its_tokenizer(tmp_path, caplog):
         train_tokenizer(texts, "word", size) for texts, size in ((["a b"] * 2, 6), (["c d"] * 2, 6), (["a b c"] * 2, 7))
     )
     first.save_pretrained(tmp_path)
-    assert building._resumed_tokenizer(other, str(tmp_path)).get_vocab() == first.get_vocab() != other.get_vocab()
-    assert "The pieces of the tokenizer are those of the checkpoint" in caplog.text
-    assert building._resumed_tokenizer(larger, str(tmp_path)) is larger
-    assert building._resumed_tokenizer(other, str(tmp_path / "none")) is other
+    made = []
+
+    def resumed(trained, size, checkpoint=str(tmp_path)):
+        return building.resumed_tokenizer(lambda: made.append(trained) or trained, size, 99, checkpoint)
+
+    kept = resumed(other, 6)
+    # minutes of training are not spent on what is there
+    assert not made
+    assert kept.get_vocab() == first.get_vocab() != other.get_vocab()
+    assert kept.model_max_length == 99
+    assert caplog.messages == ["The tokenizer is that of the checkpoint."]
+    # of fewer pieces than there may be, as those of few rows are
+    assert resumed(other, 10).get_vocab() == first.get_vocab()
+    assert resumed(larger, 7) is larger
+    assert resumed(other, 6, str(tmp_path / "none")) is resumed(other, 6, None) is other
+    assert len(made) == 4
