@@ -5,7 +5,7 @@ from transformers.utils import logging
 
 from ..models.modeling_rnn import RnnForSequenceClassification, RnnForTokenClassification
 from ..tasks.decoding import task_of
-from .classifier import FROM_LABELS, TAUGHT, ClassifierFit, LinearFit
+from .classifier import FROM_LABELS, LEARNED, ClassifierFit, LinearFit
 from .tagger import TaggerFit
 from .temperature import TemperatureFit
 
@@ -17,7 +17,7 @@ def choose_linear_fit(
     tokenizer: PreTrainedTokenizerBase,
     size: int | None,
     default: int,
-    is_taught: bool,
+    knows_more: bool,
     is_kept: bool = False,
     adjustment: float | None = None,
 ) -> LinearFit | None:
@@ -30,8 +30,7 @@ def choose_linear_fit(
         tokenizer (`PreTrainedTokenizerBase`): Its tokenizer.
         size (`int`, *optional*): Features that are asked for.
         default (`int`): Features of a new model, where nothing is asked for; a checkpoint goes on with as many as it has.
-        is_taught (`bool`): Whether a teacher taught the recurrence, so that it knows more and is less sure.
-
+        knows_more (`bool`): Whether the recurrence knows more than the labels tell, by a teacher or by text without labels.
         is_kept (`bool`): Whether the rows at hand tell too little to fit the linear model of a checkpoint again, which stays then as it is.
         adjustment (`float`, *optional*): How far logits are adjusted for the shares of classes.
 
@@ -60,7 +59,7 @@ def choose_linear_fit(
         return _temperature(model)
     if is_classifier:
         return ClassifierFit(
-            model, tokenizer, chosen, TAUGHT if is_taught else FROM_LABELS, is_asked=size is not None, adjustment=adjustment
+            model, tokenizer, chosen, LEARNED if knows_more else FROM_LABELS, is_asked=size is not None, adjustment=adjustment
         )
     return TaggerFit(model, tokenizer, chosen)
 

@@ -68,8 +68,8 @@ class Prior:
         return np.exp(np.cumsum(self.centres))
 
 
-# of a recurrence that learnt from the labels alone, and of one that a teacher taught, which knows more and is less sure
-FROM_LABELS, TAUGHT = Prior(), Prior(recurrence=1.0)
+# of a recurrence that learnt from labels alone, and of one that learnt from a teacher or from text too, which knows more and is less sure
+FROM_LABELS, LEARNED = Prior(), Prior(recurrence=1.0)
 
 
 def fit_regression(

@@ -14,6 +14,7 @@ from ..data.loading import load_config
 from ..data.rows.labels import feature_names, named_cell
 from ..data.rows.splits import AnyDataset, Splits, iterate_cells, iterate_texts
 from ..data.tokenizers.training import train_tokenizer
+from ..models.configuration_rnn import RnnConfig
 from .decoding import Text
 from .defaults import Size
 from .report import NO_ANSWERS, Report, ScoredAnswers
@@ -48,6 +49,13 @@ class TaskOptions:
     def goes_on(self) -> bool:
         """Return whether the model, or its config, comes from elsewhere."""
         return bool(self.model.model_name_or_path or self.model.config_name)
+
+    @property
+    def from_body(self) -> bool:
+        """Return whether a new head is put on a body of ours that knows no labels yet, such as a language model's."""
+        name = self.model.model_name_or_path
+        config = load_config(name, self.model.trust_remote_code) if name else None
+        return isinstance(config, RnnConfig) and not any("Classification" in model for model in config.architectures or ())
 
 
 @dataclass(frozen=True)

@@ -61,10 +61,11 @@ class TextClassification(Task):
 
     @classmethod
     def defaults(cls, size: Size, options: TaskOptions) -> dict[str, Any]:
-        """Return those of a classifier; what goes on from a checkpoint, or other problems, has no linear model."""
+        """Return those of a classifier; what goes on from one, or other problems, has no linear model."""
         chosen = student_defaults(size, is_tagger=False) if options.has_teacher else classifier_defaults(size)
         is_plain = problem_of(options.data) == "single_label_classification" and not options.data.streaming
-        return chosen if is_plain and not options.model.model_name_or_path else {**chosen, "linear_size": 0}
+        is_new = options.from_body or not options.model.model_name_or_path
+        return chosen if is_plain and is_new else {**chosen, "linear_size": 0}
 
     @classmethod
     def choose_columns(cls, splits: Splits, data: DataArguments) -> Columns:

@@ -19,15 +19,13 @@ from hf_rnn.data.tokenizers.training import train_tokenizer
 from hf_rnn.distillation import distill as distilling
 from hf_rnn.distillation import teachers
 from hf_rnn.distillation.teaching import Teaching
-from hf_rnn.distillation.training import GROUPS, bundle, task_options
+from hf_rnn.distillation.training import GROUPS, bundle
 from hf_rnn.inference.loading import load
 from hf_rnn.linear.choice import choose_linear_fit
 from hf_rnn.models.hashing import UNUSED_KEY
 from hf_rnn.models.layouts import Packed
 from hf_rnn.options import parse_arguments
-from hf_rnn.tasks.defaults import Size, features_beside
-from hf_rnn.tasks.text_classification import TextClassification
-from hf_rnn.tasks.token_classification import TokenClassification
+from hf_rnn.tasks.defaults import features_beside
 from hf_rnn.training import rows as training_rows
 from hf_rnn.training.train import train_task
 
@@ -308,28 +306,12 @@ def test_a_transformer_is_trained_as_one(data, tmp_path):
     assert (training.learning_rate, training.per_device_train_batch_size, training.num_train_epochs) == (3e-4, 32, 20)
 
 
-@pytest.mark.parametrize(
-    ("task", "options", "has_linear"),
-    [
-        (TextClassification, {}, False),
-        (TextClassification, {"problem_type": "multi_label_classification"}, False),
-        (TextClassification, {"model_name_or_path": "body"}, False),
-        (TokenClassification, {}, True),
-        (TokenClassification, {"model_name_or_path": "body"}, False),
-    ],
-)
-def test_which_students_have_a_linear_model(task, options, has_linear, tmp_path):
-    """Taggers that start anew."""
-    given, _, _ = task_options({"teacher_name_or_path": ["teacher"], "use_cpu": True, "output_dir": str(tmp_path), **options})
-    assert bool(task.defaults(Size(1000, 10_000, 80), given)["linear_size"]) == has_linear
-
-
 @pytest.mark.parametrize(("asked", "features"), [(None, 2**21 // 72), (90_000, 90_000)])
 def test_the_linear_tagger_of_a_student_stays_small(asked, features):
     """With many labels it has fewer features, unless so many are asked for."""
     model = RnnForTokenClassification(RnnConfig(vocab_size=50, embedding_size=4, hidden_size=4, num_hidden_layers=1, num_labels=72))
     usual = features_beside(2**17, model.config.num_labels)
-    assert choose_linear_fit(model, train_tokenizer(["a b"], "bpe", 50), asked, usual, is_taught=True).size == features
+    assert choose_linear_fit(model, train_tokenizer(["a b"], "bpe", 50), asked, usual, knows_more=True).size == features
 
 
 @pytest.mark.parametrize(

@@ -55,4 +55,4 @@ def test_the_output_layer_carries_it():
 def test_which_models_have_one(problem, has_scores):
     """Classifiers without a linear part; no regression."""
     model = build(RnnForSequenceClassification, problem_type=problem)
-    assert isinstance(choose_linear_fit(model, None, 0, 0, is_taught=False), TemperatureFit) == has_scores
+    assert isinstance(choose_linear_fit(model, None, 0, 0, knows_more=False), TemperatureFit) == has_scores

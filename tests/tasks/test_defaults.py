@@ -4,6 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from hf_rnn import RnnConfig, RnnForMaskedLM, RnnForSequenceClassification, RnnModel
+from hf_rnn.distillation.training import task_options
 from hf_rnn.tasks.defaults import (
     FEWEST_EPOCHS,
     Size,
@@ -16,6 +18,8 @@ from hf_rnn.tasks.defaults import (
     tagger_defaults,
     validation_share,
 )
+from hf_rnn.tasks.text_classification import TextClassification
+from hf_rnn.tasks.token_classification import TokenClassification
 
 
 def test_size_is_measured():
@@ -91,3 +95,36 @@ def test_what_is_given_stays():
     fill(defaults, options)
     assert options.num_train_epochs == 2.0
     assert options.learning_rate == defaults["learning_rate"]
+
+
+@pytest.mark.parametrize(
+    ("task", "start", "has_teacher", "has_linear"),
+    [
+        (TextClassification, None, True, False),
+        (TextClassification, None, False, True),
+        (TextClassification, RnnForMaskedLM, True, False),
+        (TextClassification, RnnForMaskedLM, False, True),
+        (TextClassification, RnnModel, False, True),
+        (TextClassification, RnnForSequenceClassification, False, False),
+        (TokenClassification, None, True, True),
+        (TokenClassification, RnnForMaskedLM, True, False),
+        (TokenClassification, RnnForMaskedLM, False, False),
+    ],
+)
+def test_which_models_have_a_linear_one_beside_them(task, start, has_teacher, has_linear, tmp_path):
+    """Classifiers that learn from labels, on a body too; taggers that start anew."""
+    options = {"use_cpu": True, "output_dir": str(tmp_path / "out"), "do_train": True}
+    if start is not None:
+        start(RnnConfig(vocab_size=50, embedding_size=4, hidden_size=4, num_hidden_layers=1)).save_pretrained(tmp_path / "body")
+        options["model_name_or_path"] = str(tmp_path / "body")
+    if has_teacher:
+        options["teacher_name_or_path"] = ["teacher"]
+    given, _, _ = task_options(options)
+    assert bool(task.defaults(Size(1000, 10_000, 80), given)["linear_size"]) == has_linear
+
+
+def test_numbers_and_several_labels_have_no_linear_model(tmp_path):
+    """It is of one label a row."""
+    for problem in ("multi_label_classification", "regression"):
+        given, _, _ = task_options({"problem_type": problem, "use_cpu": True, "output_dir": str(tmp_path)})
+        assert TextClassification.defaults(Size(1000, 10_000, 80), given)["linear_size"] == 0
