@@ -16,13 +16,13 @@ from huggingface_hub.constants import HF_HOME
 from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
 from sklearn.model_selection import cross_val_predict
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 from transformers import AutoModel
 from transformers.utils.logging import get_logger
 
 from ..data import fingerprints
 from ..data.devices import find_device
 from ..data.loading import load_config, load_tokenizer
+from ..data.progress import Progress
 from ..inference.loading import load
 from ..inference.predictor import Predictor
 from ..linear.convergence import TO_THE_END
@@ -96,12 +96,14 @@ class Store:
         found = self._find(set(keys))
         open_ = {key: text for key, text in zip(keys, texts, strict=True) if key not in found}
         order = sorted(open_, key=lambda key: len(open_[key]))
-        for start in tqdm(range(0, len(order), batch_size), desc="Teacher", disable=None if order else True):
-            chosen = order[start : start + batch_size]
-            for key, value in zip(chosen, self.teacher.answer([open_[key] for key in chosen]), strict=True):
-                found[key] = np.asarray(value, dtype=np.float32)
-            rows = [(key, json.dumps(found[key].shape), found[key].tobytes()) for key in chosen]
-            self._keep(rows)
+        # what is long takes longer, and comes last
+        with Progress(f"{len(order):,} texts for the teacher", sum(len(text) for text in open_.values())) as progress:
+            for start in range(0, len(order), batch_size):
+                chosen = order[start : start + batch_size]
+                for key, value in zip(chosen, self.teacher.answer([open_[key] for key in chosen]), strict=True):
+                    found[key] = np.asarray(value, dtype=np.float32)
+                self._keep([(key, json.dumps(found[key].shape), found[key].tobytes()) for key in chosen])
+                progress.advance(sum(len(open_[key]) for key in chosen))
         return [found[key] for key in keys]
 
     def _keep(self, rows: list[tuple[bytes, str, bytes]]) -> None:

@@ -10,12 +10,11 @@ from transformers import Trainer, TrainerControl, TrainerState, TrainingArgument
 from transformers.trainer_callback import ProgressCallback
 from transformers.trainer_utils import PredictionOutput
 
+from ..data.progress import SILENCE, time_left
 from ..data.visible import visible
 from ..sharing.cards import NO_SCORES, distinct
 
 NAMES = {"eval": "validation", "test": "test"}
-# seconds without a line, after which a run that nobody watches says how far it is
-SILENCE = 60.0
 
 
 class ProgressBar(ProgressCallback):
@@ -54,8 +53,8 @@ class ProgressLines(ProgressBar):
         now = monotonic()
         if not state.is_world_process_zero or not self.training_bar.disable or now < self.told + SILENCE:
             return
-        left = (now - self.began) / (state.global_step - self.first_step) * (state.max_steps - state.global_step)
-        tqdm.write(f"epoch {state.epoch or 0:<5.3g} {state.global_step:,} of {state.max_steps:,} steps, {left / 60:,.0f} minutes left")
+        left = time_left(now - self.began, state.global_step - self.first_step, state.max_steps - self.first_step)
+        tqdm.write(f"epoch {state.epoch or 0:<5.3g} {state.global_step:,} of {state.max_steps:,} steps, {left}")
         self.told = now
 
     def on_log(

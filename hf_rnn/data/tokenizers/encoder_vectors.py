@@ -10,11 +10,11 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional
-from tqdm.auto import tqdm
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedTokenizerBase
 from transformers.utils import cached_file
 
 from ..devices import find_device
+from ..progress import Progress
 
 # where static checkpoints keep their matrix and tokenizer: Model2Vec, and sentence-transformers
 STATIC = (("model.safetensors", "embeddings", ""), ("0_StaticEmbedding/model.safetensors", "embedding.weight", "0_StaticEmbedding"))
@@ -158,14 +158,14 @@ def _encode_alone(name: str, source: PreTrainedTokenizerBase, rows: list[list[in
     # rows of one length together need no padding
     order = sorted(range(len(rows)), key=lambda index: len(rows[index]))
     states = torch.empty(len(rows), encoder.config.hidden_size)
-    with tqdm(total=len(rows), desc=f"Vectors of {Path(name).name}", disable=None) as progress:
+    with Progress(f"{len(rows):,} vectors of {Path(name).name}", len(rows)) as progress:
         for _, group in groupby(order, key=lambda index: len(rows[index])):
             alike = list(group)
             for start in range(0, len(alike), batch_size):
                 chosen = alike[start : start + batch_size]
                 ids = torch.tensor([[*before, *rows[index], *after] for index in chosen])
                 states[chosen] = encoder(input_ids=ids.to(encoder.device)).last_hidden_state.float().mean(1).cpu()
-                progress.update(len(chosen))
+                progress.advance(len(chosen))
     return states
 
 
