@@ -57,6 +57,11 @@ class TaskOptions:
         config = load_config(name, self.model.trust_remote_code) if name else None
         return isinstance(config, RnnConfig) and not any("Classification" in model for model in config.architectures or ())
 
+    @property
+    def knows_more(self) -> bool:
+        """Return whether the recurrence knows more than the labels tell: by a teacher, or by text without labels."""
+        return self.has_teacher or self.from_body
+
 
 @dataclass(frozen=True)
 class Columns:
