@@ -92,7 +92,18 @@ def load_tokenizer(name: str, trust_remote_code: bool = False) -> PreTrainedToke
     with _whole(name):
         # a setting of another type shows when it is used
         tokenizer("a", truncation=True)
+    forget_lengths(tokenizer)
     return tokenizer
+
+
+def forget_lengths(tokenizer: PreTrainedTokenizerBase) -> None:
+    """Let a tokenizer neither truncate nor pad by itself: what it was last called with would be saved, and others would go by it.
+
+    transformers set both at every call, whatever is saved; the tokenizers library does what `tokenizer.json` says.
+    """
+    if tokenizer.is_fast:
+        tokenizer.backend_tokenizer.no_truncation()
+        tokenizer.backend_tokenizer.no_padding()
 
 
 @contextmanager

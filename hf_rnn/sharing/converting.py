@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from transformers.utils.logging import get_logger
 
+from ..data.loading import forget_lengths
 from ..data.writing import check_output_dir
 from ..inference.predictor import Predictor
 from ..models.pretrained import leads_out
@@ -43,4 +44,5 @@ def convert(predictor: Predictor, source: str | Path, folder: str | Path, dtype:
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, folder / path.name)
     copy.deepcopy(predictor.model).to(target).save_pretrained(folder)
+    forget_lengths(predictor.tokenizer)
     predictor.tokenizer.save_pretrained(folder)

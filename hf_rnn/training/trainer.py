@@ -11,11 +11,12 @@ from huggingface_hub.errors import HfHubHTTPError
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, Sampler, SequentialSampler
-from transformers import EarlyStoppingCallback, Trainer
+from transformers import EarlyStoppingCallback, PreTrainedTokenizerBase, Trainer
 from transformers.trainer_callback import ExportableState
 from transformers.trainer_utils import HubStrategy, TrainOutput, get_last_checkpoint
 from transformers.utils import logging
 
+from ..data.loading import forget_lengths
 from ..data.rows.collator import SHARES
 from ..sharing import hub
 from .checkpoints import checkpoint_problem, last_complete_checkpoint, order_times, write_checksums
@@ -225,6 +226,8 @@ class RnnTrainer(Trainer):
             # false for NaN too
             if not (parameter.detach().abs() < LARGEST_WEIGHT).all():
                 raise self._diverged(self.state.global_step + 1, f"weight {name!r} is NaN or beyond {LARGEST_WEIGHT:g}")
+        if isinstance(self.processing_class, PreTrainedTokenizerBase):
+            forget_lengths(self.processing_class)
         super().save_model(output_dir, _internal_call)
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:

@@ -116,6 +116,8 @@ def test_pretraining_learns(pretrained):
     assert json.loads((folder / "eval_results.json").read_text())["eval_perplexity"] == metrics["eval_perplexity"]
     assert 0 < metrics["eval_accuracy"] < 1
     assert (folder / "curves.png").stat().st_size > 1000
+    settings = json.loads((folder / "tokenizer.json").read_text())
+    assert settings["truncation"] is settings["padding"] is None
     answers = pipeline("fill-mask", model=str(folder), device="cpu")("정말 [MASK] 영화")
     assert len(answers) == 5
     assert answers[0]["score"] >= answers[-1]["score"] > 0

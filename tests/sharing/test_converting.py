@@ -23,6 +23,8 @@ def test_convert(classifier, dtype, tmp_path):
     assert {tensor.dtype for tensor in tensors.values() if tensor.is_floating_point()} == {getattr(torch, dtype)}
     assert json.loads((tmp_path / "half" / "config.json").read_text())["dtype"] == dtype
     assert pipeline("text-classification", model=str(tmp_path / "half"))("영화")[0]["label"] in ("negative", "positive")
+    settings = json.loads((tmp_path / "half" / "tokenizer.json").read_text())
+    assert settings["truncation"] is settings["padding"] is None
     included, _ = hub.plan(tmp_path / "half")
     assert "curves.png" in included
     hub.verify(tmp_path / "half")
