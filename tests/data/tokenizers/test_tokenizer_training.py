@@ -1,6 +1,7 @@
 """Trained tokenizers: deterministic, saved and loaded as they are, never without a token, and clear about where words start."""
 
 import random
+import re
 import subprocess
 import sys
 import time
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 from transformers import AutoTokenizer
 
+from hf_rnn.data.tokenizers import training
 from hf_rnn.data.tokenizers.training import TOKENIZER_TYPES, train_tokenizer
 from hf_rnn.models.pieces import CONTINUATION, SPECIAL, WORD_START, piece_types
 
@@ -103,6 +105,28 @@ def test_the_iterator_is_read_once_and_lazily():
 
     train_tokenizer(texts(), "word", 100)
     assert len(read) == len(TEXTS)
+
+
+@pytest.mark.parametrize("decompose", [False, True])
+def test_many_texts_are_drawn_from(decompose, monkeypatch, caplog):
+    """Of many texts a random part is learnt from, of rows in turn too, with no character of the others unknown; few are as they are."""
+    rare = ["각 é ｱ", "밟", "ß ﬁ x̌", "end"]
+    texts = [row for index in range(300) for row in (f"the film {index % 7} was great", f"영화 {index % 5} 정말 최고")] + rare
+    whole = train_tokenizer(texts, "unigram", 150, decompose=decompose).get_vocab()
+    monkeypatch.setattr(training, "MOST_CHARACTERS", sum(map(len, texts)))
+    assert train_tokenizer(texts, "unigram", 150, decompose=decompose).get_vocab() == whole
+    assert not caplog.records
+    monkeypatch.setattr(training, "MOST_CHARACTERS", 1500)
+    tokenizer = train_tokenizer(iter(texts), "unigram", 150, decompose=decompose)
+    assert re.search(r"pieces from \d\d of the 604 texts", caplog.text)
+    assert not any(tokenizer.unk_token_id in ids for ids in tokenizer(texts)["input_ids"])
+    assert tokenizer.get_vocab().keys() == whole.keys()
+    kept = training._some_of(texts, tokenizer.backend_tokenizer.normalizer)[0]
+    assert sum(map(len, kept)) <= 1500
+    assert 30 < sum("film" in text for text in kept) < 70
+    assert train_tokenizer(texts, "unigram", 150, decompose=decompose).get_vocab() == tokenizer.get_vocab()
+    monkeypatch.setattr(training, "MOST_CHARACTERS", 3)
+    assert train_tokenizer(texts, "unigram", 150, decompose=decompose).unk_token_id not in tokenizer("영화 ß").input_ids
 
 
 def test_bad_input_is_refused():
