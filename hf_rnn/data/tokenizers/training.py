@@ -98,7 +98,8 @@ def _some_of(texts: Iterable[str], normalizer: normalizers.Normalizer) -> tuple[
     """Return texts drawn at random, as many as have `MOST_CHARACTERS` or all, and the characters of the others."""
     # the last in order leave first
     drawn: list[tuple[float, int, str]] = []
-    draw, size, letters = random.Random(0), 0, set()
+    letters: set[str] = set()
+    draw, size = random.Random(0), 0
     for index, text in enumerate(texts):
         heappush(drawn, (-draw.random(), index, text))
         size += len(text)
