@@ -55,7 +55,7 @@ class Prior:
 
     linear: float = 1.0
     recurrence: float = 0.1
-    widths: tuple[float, float] = (2.0, 1.0)
+    widths: tuple[float, float] = (0.5, 1.0)
 
     @property
     def centres(self) -> np.ndarray:
@@ -69,7 +69,7 @@ class Prior:
 
 
 # of a recurrence that learnt from labels alone, and of one that learnt from a teacher or from text too, which knows more and is less sure
-FROM_LABELS, LEARNED = Prior(), Prior(recurrence=1.0)
+FROM_LABELS, LEARNED = Prior(), Prior(recurrence=1.0, widths=(2.0, 1.0))
 
 
 def fit_regression(

@@ -108,6 +108,17 @@ def test_factors_follow_the_rows_and_without_many_the_prior():
     assert few[1] / few[0] == pytest.approx(0.2, rel=0.5)
 
 
+def test_rows_that_are_all_right_make_no_model_sure():
+    """Sixty validation rows, each answered rightly and surely, hardly raise the factor of a linear model."""
+    labels = np.arange(60) % 2
+    right, nothing = np.eye(2)[labels] * 4, np.zeros((60, 2))
+
+    def loss(pair):
+        return linear.cross_entropy(pair[0] * right + pair[1] * nothing, labels)
+
+    assert 1 < linear.choose_factors(loss, linear.FROM_LABELS)[0] < 1.5
+
+
 def test_fit_and_refit():
     """The path answers as the regression, its factor stays, and the recurrence counts for little without validation rows."""
     fit, rows = make_fit()
