@@ -18,6 +18,7 @@ from hf_rnn.data.rows.collator import RnnCollator
 from hf_rnn.distillation import teachers
 from hf_rnn.distillation.teaching import Teaching
 from hf_rnn.inference.loading import load
+from hf_rnn.training import running
 
 SMALL = {"vocab_size": 60, "embedding_size": 8, "hidden_size": 8, "num_hidden_layers": 1, "use_cpu": True, "disable_tqdm": True}
 SMALL |= {"per_device_train_batch_size": 8, "validation_share": 0.25, "num_train_epochs": 1, "linear_size": 0}
@@ -304,3 +305,18 @@ def test_the_samples_by_five_lines(tmp_path):
     options = {**SMALL, "vocab_size": 1500, "max_steps": 3}
     result = hf_rnn.train(train=data, text_column_name="document", output_dir=str(tmp_path / "m"), **options)
     assert set(result.metrics) >= {"eval_accuracy", "eval_loss"}
+
+
+def test_a_long_training_hears_of_bf16(monkeypatch, tmp_path, caplog):
+    """Where the processor has it, rows are many and nobody chose it; few rows, and processors without, hear nothing."""
+    monkeypatch.setattr(running, "MANY_ROWS", 10)
+    for has_bf16, rows, chosen, times in (
+        (True, ROWS, False, 1),
+        (False, ROWS, False, 0),
+        (True, ROWS[:10], False, 0),
+        (True, ROWS, True, 0),
+    ):
+        caplog.clear()
+        monkeypatch.setattr(running, "is_available", lambda dtype, has_bf16=has_bf16: has_bf16)
+        hf_rnn.train(train=rows, output_dir=str(tmp_path / f"{has_bf16} {len(rows)} {chosen}"), **{**SMALL, "bf16": chosen})
+        assert caplog.text.count("--bf16 true") == times
