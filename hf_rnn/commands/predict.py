@@ -5,7 +5,6 @@ Example:
 """
 
 import json
-import os
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from ..data.files.cells import as_text
 from ..data.files.rows import Row
 from ..data.files.writers import Rows, check_ending, write_rows
 from ..data.fingerprints import fingerprint
+from ..data.processes import count_processes, process_rank
 from ..data.visible import visible_json
 from ..data.writing import check_output_file
 from ..evaluation.cascading import with_cascade
@@ -99,7 +99,7 @@ def main(argv: list[str] | None = None) -> None:
     predictor = load(arguments.model_name_or_path, arguments.trust_remote_code, **options)
     _check_kind(predictor.decoder.kind, arguments.format, most)
     rows = _input_rows(predictor, arguments)
-    is_alone = int(os.environ.get("WORLD_SIZE", 1)) == 1
+    is_alone = count_processes() == 1
     if arguments.cascade is not None:
         check_cascades(predictor.decoder)
         if not is_alone:
@@ -196,7 +196,7 @@ def _write(answer: Answer, rows: Iterable[InputRow], shape: Shape, arguments: Si
     names = ("batch_size", "keep_columns", "precision", "scores")
     run = {"model": model, "input": arguments.input_file or arguments.text, **{name: getattr(arguments, name) for name in names}}
     run |= {name: getattr(arguments, name) for name in ("threshold", "long_texts", "cascade") if getattr(arguments, name) is not None}
-    rank, world_size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    rank, world_size = process_rank(), count_processes()
     is_as_answered = arguments.format not in SHAPES and Path(arguments.output_file).suffix.lower() in JSON_LINES
 
     def convert(path: str | Path, answered: Rows) -> None:

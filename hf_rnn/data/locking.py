@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from .files.errors import DataError
+from .processes import process_rank
 
 fcntl: Any = None
 with suppress(ImportError):
@@ -65,7 +66,7 @@ def held(path: Path, what: str, option: str) -> Iterator[None]:
         DataError: Another process holds it.
     """
     path = path.resolve()
-    if fcntl is None or path in _held or int(os.environ.get("RANK", 0)) > 0:
+    if fcntl is None or path in _held or process_rank() > 0:
         yield
         return
     _held[path] = _take(path, what, option)

@@ -1,6 +1,5 @@
 """The folder that a command writes to: one process at a time, and where it ends early, how to go on."""
 
-import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,6 +7,7 @@ from pathlib import Path
 
 from ..data.files.readers import DataError
 from ..data.locking import locked
+from ..data.processes import count_processes
 from ..data.writing import check_output_dir, disk_problem
 
 # what libraries say to a process when another one of its run has gone
@@ -48,16 +48,11 @@ def _way_on(folder: str) -> str:
     # needs torch, which a command may not have loaded yet
     from .checkpoints import last_complete_checkpoint
 
-    checkpoint = last_complete_checkpoint(folder, _count_processes())
+    checkpoint = last_complete_checkpoint(folder, count_processes())
     return f"Pass --resume_from_checkpoint last to go on from {checkpoint}." if checkpoint else ""
 
 
 def _gone_process(error: Exception) -> str | None:
     """Return what to say of an error if it is that another process of the same run has ended, else None."""
     is_told = isinstance(error, RuntimeError) and GONE.search(str(error))
-    return "Another process of this run has ended; what it said tells why." if is_told and _count_processes() > 1 else None
-
-
-def _count_processes() -> int:
-    """Return how many processes train together."""
-    return int(os.environ.get("WORLD_SIZE", 1))
+    return "Another process of this run has ended; what it said tells why." if is_told and count_processes() > 1 else None
