@@ -41,4 +41,5 @@ class Progress:
 
 def time_left(seconds: float, done: int, total: int) -> str:
     """Return how long work takes that got so far in some seconds, in words."""
-    return f"{seconds / done * (total - done) / 60:,.0f} minutes left"
+    left = seconds / done * (total - done)
+    return f"{left:.0f} s left" if left < 90 else f"{left / 60:,.0f} min left"

@@ -41,8 +41,8 @@ def test_a_minute_without_a_line_ends_in_one(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(progress, "monotonic", lambda: next(clock))
     # 25 steps an epoch, each of which takes 25 seconds on that clock, as does what stands between epochs
     text_classification.main(reviews(tmp_path / "out", "--do_train", "--linear_size", "0", "--per_device_train_batch_size", "32"))
-    told = [line for line in capsys.readouterr().out.splitlines() if line.endswith("minutes left")]
-    assert told[0] == "epoch 0.12  3 of 50 steps, 20 minutes left"
+    told = [line for line in capsys.readouterr().out.splitlines() if line.endswith(" left")]
+    assert told[0] == "epoch 0.12  3 of 50 steps, 20 min left"
     assert [int(line.split()[2]) for line in told] == [*range(3, 25, 3), *range(28, 50, 3)]
 
 

@@ -17,7 +17,7 @@ def test_lines_of_a_job(capsys, monkeypatch):
             letters.advance(amount)
     out, err = capsys.readouterr()
     # 70 s for 200 are 280 s for 800; 300 s for 900 are 33 s for 100
-    assert out.splitlines() == ["Letters: 20%, 5 minutes left", "Letters: 90%, 1 minutes left"]
+    assert out.splitlines() == ["Letters: 20%, 5 min left", "Letters: 90%, 33 s left"]
     assert err == ""
 
 
@@ -41,7 +41,9 @@ def test_nothing_to_do(capsys):
     assert capsys.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize(("seconds", "done", "total", "told"), [(60, 1, 2, "1 minutes left"), (3600, 1, 25, "1,440 minutes left")])
+@pytest.mark.parametrize(
+    ("seconds", "done", "total", "told"), [(60, 1, 2, "60 s left"), (100, 1, 2, "2 min left"), (3600, 1, 25, "1,440 min left")]
+)
 def test_time_left(seconds, done, total, told):
     """As much again for as much again."""
     assert time_left(seconds, done, total) == told
