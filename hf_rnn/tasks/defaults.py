@@ -76,25 +76,26 @@ def _rows_a_step(size: Size, sentences: int) -> int:
     return max(1, min(sentences, round(sentences * SENTENCE * max(size.rows, 1) / max(size.words, 1))))
 
 
-def classifier_defaults(size: Size) -> dict[str, Any]:
-    """Return the options of a classifier."""
+def classifier_defaults(size: Size, is_alone: bool = False) -> dict[str, Any]:
+    """Return the options of a classifier; of many rows a recurrence without a linear model beside it is deeper, and learns longer."""
     is_large = size.rows > 20_000
+    is_deep, is_quick = is_large and is_alone, is_large and not is_alone
     return {
         "tokenizer_type": "unigram",
         # every character needs an entry
         "vocab_size": max(2000, min(16_000, round(0.8 * size.rows)), 2 * size.characters),
         "embedding_size": 256 if is_large else 128,
         "hidden_size": 512 if is_large else 256,
-        "num_hidden_layers": 1,
+        "num_hidden_layers": 2 if is_deep else 1,
         "embedding_dropout": 0.2,
         "input_dropout": 0.5,
         "hidden_dropout": 0.5,
         "classifier_dropout": 0.5,
-        "linear_size": 2**20 if is_large else 2**18,
+        "linear_size": 0 if is_alone else 2**20 if is_large else 2**18,
         "learning_rate": 2e-3,
-        "per_device_train_batch_size": 128 if is_large else 32,
-        # three of 150,000 rows
-        "num_train_epochs": _epochs(size, 25, 0.43 if is_large else 0.32, 30),
+        "per_device_train_batch_size": 128 if is_quick else 64 if is_deep else 32,
+        # of 150,000 rows three and five
+        "num_train_epochs": _epochs(size, 25, 0.43 if is_quick else 0.32, 30),
         **(BY_SCHEDULE if size.rows < ROWS_TO_STOP_BY else BY_PATIENCE),
         "validation_share": validation_share(size.rows),
     }
@@ -146,7 +147,7 @@ def student_defaults(size: Size, is_tagger: bool) -> dict[str, Any]:
     A classifier has no linear model, which costs a third of its speed: made-up rows with similar words have told it as much.
     """
     return {
-        **(tagger_defaults(size) if is_tagger else classifier_defaults(size)),
+        **(tagger_defaults(size) if is_tagger else classifier_defaults(size, is_alone=True)),
         "embedding_size": 256,
         "hidden_size": 384,
         "num_hidden_layers": 1,
@@ -154,7 +155,6 @@ def student_defaults(size: Size, is_tagger: bool) -> dict[str, Any]:
         "input_dropout": 0.2,
         "hidden_dropout": 0.2,
         "classifier_dropout": 0.2,
-        **({} if is_tagger else {"linear_size": 0}),
         "per_device_train_batch_size": _rows_a_step(size, 32) if is_tagger else 64,
         "num_train_epochs": _epochs(size, 16, 0.32, 30),
     }

@@ -62,10 +62,10 @@ class TextClassification(Task):
     @classmethod
     def defaults(cls, size: Size, options: TaskOptions) -> dict[str, Any]:
         """Return those of a classifier; what goes on from one, or other problems, has no linear model."""
-        chosen = student_defaults(size, is_tagger=False) if options.has_teacher else classifier_defaults(size)
         is_plain = problem_of(options.data) == "single_label_classification" and not options.data.streaming
         is_new = options.from_body or not options.model.model_name_or_path
-        return chosen if is_plain and is_new else {**chosen, "linear_size": 0}
+        is_alone = not (is_plain and is_new) or options.model.linear_size == 0
+        return student_defaults(size, is_tagger=False) if options.has_teacher else classifier_defaults(size, is_alone)
 
     @classmethod
     def choose_columns(cls, splits: Splits, data: DataArguments) -> Columns:

@@ -53,6 +53,25 @@ def test_more_rows_mean_fewer_epochs_and_larger_models(choose):
     assert all(defaults["vocab_size"] >= 6000 for defaults in found)
 
 
+@pytest.mark.parametrize(
+    ("options", "is_alone"),
+    [
+        ({}, False),
+        ({"linear_size": 0}, True),
+        ({"linear_size": 9}, False),
+        ({"problem_type": "regression"}, True),
+        ({"streaming": True}, True),
+    ],
+)
+def test_without_a_linear_model_many_rows_need_a_deeper_one(options, is_alone, tmp_path):
+    """Where none stands beside it, by what is asked or by the problem, the recurrence has two layers and more epochs."""
+    given, _, _ = task_options({**options, "use_cpu": True, "output_dir": str(tmp_path)})
+    many, few = (TextClassification.defaults(Size(rows, 10 * rows, 80), given) for rows in (150_000, 1000))
+    assert (many["num_hidden_layers"], many["num_train_epochs"]) == ((2, 5.0) if is_alone else (1, 3.0))
+    assert few["num_hidden_layers"] == 1
+    assert (many["linear_size"] == 0) == is_alone
+
+
 @pytest.mark.parametrize(("is_tagger", "untaught"), [(False, classifier_defaults), (True, tagger_defaults)])
 def test_a_student_stays_small(is_tagger, untaught):
     """However many rows a teacher answers, the recurrence of the student is one size, and less of it is dropped than of labels alone."""
