@@ -55,7 +55,7 @@ class Prior:
 
     linear: float = 1.0
     recurrence: float = 0.1
-    widths: tuple[float, float] = (0.5, 1.0)
+    widths: tuple[float, float] = (2.0, 1.0)
 
     @property
     def centres(self) -> np.ndarray:
@@ -68,8 +68,9 @@ class Prior:
         return np.exp(np.cumsum(self.centres))
 
 
-# of a recurrence that learnt from labels alone, and of one that learnt from a teacher or from text too, which knows more and is less sure
-FROM_LABELS, LEARNED = Prior(), Prior(recurrence=1.0, widths=(2.0, 1.0))
+# of a recurrence that learnt from labels alone, whose few validation rows must not make a model sure that has them all right, and of one
+# that learnt from a teacher or from text too, which knows more and is less sure
+FROM_LABELS, LEARNED = Prior(widths=(0.5, 1.0)), Prior(recurrence=1.0)
 
 
 def fit_regression(

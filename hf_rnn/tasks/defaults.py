@@ -12,6 +12,8 @@ WORDS_READ = 30_000_000
 FEWEST_EPOCHS = 3
 # characters of a word with the white space behind it, and words of a usual sentence, by which a tagger's batches are measured
 LETTERS, SENTENCE = 6, 24
+# from which on a classifier is large, and a training so long that its precision is worth a word
+MANY_ROWS = 20_000
 # of fewer rows, the 150 or fewer held out cannot tell one epoch of a classifier from another
 ROWS_TO_STOP_BY = 2000
 # of the linear tagger beside a student, which stays small however many tags there are
@@ -78,24 +80,24 @@ def _rows_a_step(size: Size, sentences: int) -> int:
 
 def classifier_defaults(size: Size, is_alone: bool = False) -> dict[str, Any]:
     """Return the options of a classifier; of many rows a recurrence without a linear model beside it is deeper, and learns longer."""
-    is_large = size.rows > 20_000
-    is_deep, is_quick = is_large and is_alone, is_large and not is_alone
+    is_large = size.rows > MANY_ROWS
+    # epochs of 150,000 rows: five alone, three beside a linear model
+    layers, rows_a_step, power = (1, 32, 0.32) if not is_large else (2, 64, 0.32) if is_alone else (1, 128, 0.43)
     return {
         "tokenizer_type": "unigram",
         # every character needs an entry
         "vocab_size": max(2000, min(16_000, round(0.8 * size.rows)), 2 * size.characters),
         "embedding_size": 256 if is_large else 128,
         "hidden_size": 512 if is_large else 256,
-        "num_hidden_layers": 2 if is_deep else 1,
+        "num_hidden_layers": layers,
         "embedding_dropout": 0.2,
         "input_dropout": 0.5,
         "hidden_dropout": 0.5,
         "classifier_dropout": 0.5,
         "linear_size": 0 if is_alone else 2**20 if is_large else 2**18,
         "learning_rate": 2e-3,
-        "per_device_train_batch_size": 128 if is_quick else 64 if is_deep else 32,
-        # of 150,000 rows three and five
-        "num_train_epochs": _epochs(size, 25, 0.43 if is_quick else 0.32, 30),
+        "per_device_train_batch_size": rows_a_step,
+        "num_train_epochs": _epochs(size, 25, power, 30),
         **(BY_SCHEDULE if size.rows < ROWS_TO_STOP_BY else BY_PATIENCE),
         "validation_share": validation_share(size.rows),
     }

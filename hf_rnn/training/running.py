@@ -20,6 +20,7 @@ from ..data.rows.splits import AnyDataset, Splits
 from ..data.writing import check_output_dir
 from ..linear.classifier import LinearFit
 from ..models.onednn import is_available
+from ..tasks.defaults import MANY_ROWS
 from .progress import ProgressLines, line_of
 from .quiet import hide_library_bars
 from .stopping import Patience
@@ -27,8 +28,6 @@ from .trainer import RnnTrainer
 
 logger = logging.get_logger(__name__)
 
-# from which on a training takes so long that its precision is worth a word
-MANY_ROWS = 20_000
 # files of a run that are no part of the model, and that data may be called
 WRITTEN = ("predictions.jsonl", "report.txt", "report.html")
 
