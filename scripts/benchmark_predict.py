@@ -21,7 +21,7 @@ import hf_rnn
 from hf_rnn.commands import predict
 from hf_rnn.data.files.readers import read_rows
 
-MODULE = ["-m", "hf_rnn.commands.predict"]
+MODULE = ["-m", "hf_rnn", "predict"]
 SAMPLES = Path(hf_rnn.__file__).parent / "samples"
 SIZES = {
     "1 x 128": {"embedding_size": 128, "hidden_size": 256, "num_hidden_layers": 1},

@@ -116,7 +116,3 @@ def _run_whole(module: str, argv: list[str] | None) -> None:
         sys.stdout.flush()
         raise
     sys.stdout.flush()
-
-
-if __name__ == "__main__":
-    sys.exit(main())

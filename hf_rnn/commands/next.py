@@ -4,7 +4,6 @@ Example:
     hf-rnn next --model_name_or_path outputs/messages --pool_file pool.jsonl --number 100 --output_file next.json --format prodigy
 """
 
-import sys
 from dataclasses import dataclass
 from types import SimpleNamespace
 
@@ -62,9 +61,3 @@ def _choose(arguments: SimpleNamespace) -> list[Row]:
     write_rows(arguments.output_file, lambda: rows)
     print(f"{len(rows):,} of {len(pool):,} texts to label next are in {arguments.output_file}, the most telling first.")
     return rows
-
-
-if __name__ == "__main__":
-    from .cli import run
-
-    sys.exit(run("next"))

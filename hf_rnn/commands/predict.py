@@ -207,9 +207,3 @@ def _write(answer: Answer, rows: Iterable[InputRow], shape: Shape, arguments: Si
             answers.sizes.append(len(window))
             if index % world_size == rank and not answers.has(window):
                 answers.add(answer(window))
-
-
-if __name__ == "__main__":
-    from .cli import run
-
-    sys.exit(run("predict"))

@@ -286,7 +286,7 @@ def test_two_processes_and_a_kill(classifier, tmp_path):
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     launch = "-m accelerate.commands.launch --multi_gpu --num_processes 2 --num_machines 1 --mixed_precision no --dynamo_backend no"
     arguments = ["--model_name_or_path", str(classifier[0]), "--input_file", str(tmp_path / "in.jsonl")]
-    command = [sys.executable, *launch.split(), "--main_process_port", "0", "-m", "hf_rnn.commands.predict", *arguments]
+    command = [sys.executable, *launch.split(), "--main_process_port", "0", "-m", "hf_rnn", "predict", *arguments]
     command += ["--output_file", str(tmp_path / "two.jsonl")]
     process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, start_new_session=True)
     while process.poll() is None and not any(path.stat().st_size for path in tmp_path.glob("two.jsonl.part-1-of-2")):

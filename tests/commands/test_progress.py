@@ -18,7 +18,7 @@ def printed(tmp_path_factory):
     """Return the folder of a run and all that it printed, to a pipe."""
     folder = tmp_path_factory.mktemp("run") / "my reviews"
     arguments = reviews(folder, "--do_train", "--do_eval", "--do_predict", "--disable_tqdm", "false")
-    command = [sys.executable, "-m", "hf_rnn.commands.cli", "text-classification", *arguments]
+    command = [sys.executable, "-m", "hf_rnn", "text-classification", *arguments]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
     return folder, run.stdout, run.stderr

@@ -38,7 +38,7 @@ TAGGER = {"labels": ["O", "B-PER", "I-PER"], "units": "raw", "word_pooling": "me
 TOKEN = "a-token-of-this-test"
 
 
-SERVE = [sys.executable, "-m", "hf_rnn.commands.cli", "serve"]
+SERVE = [sys.executable, "-m", "hf_rnn", "serve"]
 # runs an archive where no module but those of its requirements is there
 ALONE = """
 import runpy, sys
