@@ -4,7 +4,7 @@ The measurements behind the numbers are in docs/small-data.md. The sizes of mode
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 # a run reads about so many words at most, so that long rows do not take hours
@@ -16,6 +16,8 @@ LETTERS, SENTENCE = 6, 24
 MANY_ROWS = 20_000
 # of fewer rows, the 150 or fewer held out cannot tell one epoch of a classifier from another
 ROWS_TO_STOP_BY = 2000
+# read of each class, of how few rows they may be
+ROWS_OF_A_CLASS = 1400
 # of the linear tagger beside a student, which stays small however many tags there are
 STUDENT_WEIGHTS = 2**21
 
@@ -29,12 +31,14 @@ class Size:
         words (`int`): Words in them, as white space parts them; where it parts few, one in `LETTERS` characters.
         characters (`int`): Different characters.
         empty (`int`): Rows with nothing but white space.
+        classes (`int`): Different labels of rows; 0 where there are none to count: tags of words, numbers, a stream.
     """
 
     rows: int
     words: int
     characters: int
     empty: int = 0
+    classes: int = 0
 
     @classmethod
     def of(cls, texts: Iterable[str]) -> "Size":
@@ -51,7 +55,7 @@ class Size:
     def grown(self, rows: int) -> "Size":
         """Return what there is with so many more rows of the same kind."""
         total = self.rows + rows
-        return Size(total, round(self.words * total / max(self.rows, 1)), self.characters)
+        return replace(self, rows=total, words=round(self.words * total / max(self.rows, 1)))
 
 
 # training ends where its evaluations get no better, with the weights of the best one; or where its rate has fallen to zero, with the last
@@ -68,9 +72,11 @@ def validation_share(rows: int) -> float:
 
 
 def _epochs(size: Size, at_thousand: float, power: float, most: float) -> float:
-    """Return epochs that fall with a power of the thousands of rows, within what there is time for."""
+    """Return epochs that fall with a power of the thousands of rows, more if few are of each class, within what there is time for."""
     wanted = min(most, at_thousand * (max(size.rows, 1) / 1000) ** -power)
-    return float(round(max(FEWEST_EPOCHS, min(wanted, WORDS_READ / max(size.words, 1)))))
+    # three times as long at most
+    of_classes = min(3 * wanted, ROWS_OF_A_CLASS * size.classes / max(size.rows, 1))
+    return float(round(max(FEWEST_EPOCHS, min(max(wanted, of_classes), WORDS_READ / max(size.words, 1)))))
 
 
 def _rows_a_step(size: Size, sentences: int) -> int:
@@ -106,14 +112,16 @@ def classifier_defaults(size: Size, is_alone: bool = False) -> dict[str, Any]:
 def fine_tuning_defaults(size: Size, width: int, is_tagger: bool) -> dict[str, Any]:
     """Return the options of a pretrained transformer whose states have `width` numbers: few epochs, more of few rows (Mosbach et al. 2021).
 
-    Narrow ones need higher rates, and so do taggers, as many tags a sentence make gradients less noisy.
+    More of many classes too, as there are few rows of each. Narrow ones need higher rates, and so do taggers, as many tags a sentence
+    make gradients less noisy.
     """
     rate, fewest = (1e-4, 5) if is_tagger else (5e-5, 3)
+    rows_read = max(9000, 1000 * size.classes)
     return {
         "linear_size": 0,
         "learning_rate": min(3e-4, rate * 768 / width),
         "per_device_train_batch_size": 32,
-        "num_train_epochs": float(max(fewest, min(20, round(9000 / max(size.rows, 1))))),
+        "num_train_epochs": float(max(fewest, min(20, round(rows_read / max(size.rows, 1))))),
         **BY_PATIENCE,
         "validation_share": validation_share(size.rows),
     }

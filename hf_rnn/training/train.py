@@ -17,7 +17,7 @@ from ..arguments import CardArguments, DataArguments, LabelledTrainingArguments,
 from ..data.files.locations import Places
 from ..data.rows.collator import RnnCollator
 from ..data.rows.label_columns import say_labels
-from ..data.rows.splits import AnyDataset, Splits, iterate_cells, iterate_texts, load_splits
+from ..data.rows.splits import AnyDataset, Splits, iterate_cells, load_splits
 from ..evaluation.calibration import measure_calibration, reliability
 from ..inference.predictor import Predictor
 from ..linear.choice import choose_linear_fit
@@ -25,12 +25,13 @@ from ..options import make_options
 from ..reports.diagnosis import diagnose
 from ..reports.plots import plot_curves, plot_reliability
 from ..reports.writing import optional, write_report
-from ..tasks.defaults import UNKNOWN, Size, describe, features_beside, fill, fine_tuning_defaults, validation_share
+from ..tasks.defaults import features_beside
 from ..tasks.registry import TASKS, find_task
 from ..tasks.task import Task, TaskOptions
-from .building import build_task_model, foreign_width, make_tokenizer
+from .building import build_task_model, make_tokenizer
 from .checkpoints import resume_point
 from .classes import tell_rare, usual_metric
+from .filling import fill_defaults
 from .finishing import choose_example, finish
 from .folding import train_folds
 from .going_on import check_replay, labels_without_rows, mix_replay
@@ -249,7 +250,7 @@ def read_rows(name: str, options: TaskOptions, places: Places, given: Splits | N
     splits = kind.prepare(splits, options)
     columns = kind.choose_columns(splits, data)
     splits = mix_replay(kind.read_labels(splits, columns, options, places), columns)
-    defaults = _fill_defaults(kind, splits.get("train"), columns.text, options, teacher.count_more() if teacher else 0)
+    defaults = fill_defaults(kind, splits.get("train"), columns, options, teacher.count_more() if teacher else 0)
     own = frozenset(splits)
     splits = add_validation(splits, kind.drawn_by(columns, data), data, training, places)
     task = kind.of_rows(splits, columns, options)
@@ -259,21 +260,6 @@ def read_rows(name: str, options: TaskOptions, places: Places, given: Splits | N
     if task.label_columns:
         training.label_names = task.label_columns
     return TaskRows(task, splits, defaults, own, tuple(labels_without_rows(task, splits, options)))
-
-
-def _fill_defaults(kind: type[Task], rows: AnyDataset | None, column: str, options: TaskOptions, more: int) -> dict[str, Any]:
-    """Let what the options leave out follow from the training rows; return it, and say so before training."""
-    size = Size.of(iterate_texts(rows, column)) if isinstance(rows, Dataset) else UNKNOWN
-    if size.empty:
-        logger.warning(f"{size.empty:,} of {size.rows:,} training rows have no text in column {column!r}: remove them if they should.")
-    # rows for a teacher are rows to learn from, but none to hold out
-    grown, width = size.grown(more), foreign_width(options.model)
-    chosen = kind.defaults(grown, options) if width is None else fine_tuning_defaults(grown, width, kind.has_tags)
-    defaults = {**chosen, "validation_share": validation_share(size.rows)}
-    if options.training.do_train:
-        logger.warning(describe(size, defaults, options.goes_on, options.model, options.data, options.training))
-    fill(defaults, options.data, options.training)
-    return defaults
 
 
 def encode_rows(

@@ -81,6 +81,15 @@ def test_a_student_stays_small(is_tagger, untaught):
     assert small["num_train_epochs"] > large["num_train_epochs"]
 
 
+@pytest.mark.parametrize(
+    ("rows", "classes", "epochs"),
+    [(3000, 2, 18), (3000, 77, 36), (1000, 77, 75), (300, 77, 90), (10_003, 77, 12), (200_000, 77, 3), (100_000, 5000, 10)],
+)
+def test_a_classifier_sees_each_of_many_classes_often_enough(rows, classes, epochs):
+    """Else it knows few of them when training ends; three times as long at most."""
+    assert classifier_defaults(Size(rows, 10 * rows, 80, classes=classes))["num_train_epochs"] == epochs
+
+
 def test_a_linear_tagger_beside_a_student_stays_small():
     """With 72 labels fewer features than with 17, so that the weights are two million at most; never more than are asked for."""
     assert features_beside(1000, 72) == 1000
@@ -93,6 +102,12 @@ def test_a_transformer_sees_few_rows_more_often(rows, epochs):
     size = Size(rows, 10 * rows, 80)
     assert fine_tuning_defaults(size, 768, False)["num_train_epochs"] == epochs
     assert fine_tuning_defaults(size, 768, True)["num_train_epochs"] == max(epochs, 5)
+
+
+@pytest.mark.parametrize(("rows", "classes", "epochs"), [(3000, 9, 3), (10_000, 77, 8), (3000, 77, 20), (1_000_000, 1000, 3)])
+def test_a_transformer_sees_each_of_many_classes_often_enough(rows, classes, epochs):
+    """A thousand rows of each class where there is time for it."""
+    assert fine_tuning_defaults(Size(rows, 10 * rows, 80, classes=classes), 768, False)["num_train_epochs"] == epochs
 
 
 @pytest.mark.parametrize(
