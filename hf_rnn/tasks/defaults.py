@@ -166,7 +166,7 @@ def student_defaults(size: Size, is_tagger: bool) -> dict[str, Any]:
         "hidden_dropout": 0.2,
         "classifier_dropout": 0.2,
         "per_device_train_batch_size": _rows_a_step(size, 32) if is_tagger else 64,
-        "num_train_epochs": _epochs(size, 16, 0.32, 30),
+        "num_train_epochs": _epochs(size, 32, 0.32, 30),
     }
 
 

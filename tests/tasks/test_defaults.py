@@ -79,6 +79,8 @@ def test_a_student_stays_small(is_tagger, untaught):
     assert small["hidden_size"] == large["hidden_size"] and small["num_hidden_layers"] == large["num_hidden_layers"] == 1
     assert small["hidden_dropout"] < untaught(Size(1000, 10_000, 80))["hidden_dropout"]
     assert small["num_train_epochs"] > large["num_train_epochs"]
+    # a teacher's answers are worth more passes than labels are
+    assert student_defaults(Size(70_000, 10**6, 80), is_tagger)["num_train_epochs"] == 8
 
 
 @pytest.mark.parametrize(
