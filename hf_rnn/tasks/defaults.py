@@ -16,8 +16,8 @@ LETTERS, SENTENCE = 6, 24
 MANY_ROWS = 20_000
 # of fewer rows, the 150 or fewer held out cannot tell one epoch of a classifier from another
 ROWS_TO_STOP_BY = 2000
-# read of each class, of how few rows they may be
-ROWS_OF_A_CLASS = 1400
+# of more classes than that each is read so often, of how few rows it may be
+MANY_CLASSES, ROWS_OF_A_CLASS = 10, 1400
 # of the linear tagger beside a student, which stays small however many tags there are
 STUDENT_WEIGHTS = 2**21
 
@@ -72,11 +72,12 @@ def validation_share(rows: int) -> float:
 
 
 def _epochs(size: Size, at_thousand: float, power: float, most: float) -> float:
-    """Return epochs that fall with a power of the thousands of rows, more if few are of each class, within what there is time for."""
-    wanted = min(most, at_thousand * (max(size.rows, 1) / 1000) ** -power)
-    # three times as long at most
-    of_classes = min(3 * wanted, ROWS_OF_A_CLASS * size.classes / max(size.rows, 1))
-    return float(round(max(FEWEST_EPOCHS, min(max(wanted, of_classes), WORDS_READ / max(size.words, 1)))))
+    """Return epochs that fall with a power of the thousands of rows, more of many classes, within what there is time for."""
+    rows = max(size.rows, 1)
+    wanted = min(most, at_thousand * (rows / 1000) ** -power)
+    if size.classes > MANY_CLASSES:
+        wanted = max(wanted, min(3 * wanted, ROWS_OF_A_CLASS * size.classes / rows))
+    return float(round(max(FEWEST_EPOCHS, min(wanted, WORDS_READ / max(size.words, 1)))))
 
 
 def _rows_a_step(size: Size, sentences: int) -> int:
