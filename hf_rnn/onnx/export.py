@@ -221,6 +221,14 @@ def _share_weights(path: Path) -> None:
         weight.name = name
         if names[name] != name:
             model.graph.initializer.remove(weight)
-    for node in model.graph.node:
+    for node in _nodes(model.graph):
         node.input[:] = [names.get(name, name) for name in node.input]
     onnx.save(model, path)
+
+
+def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
+    """Yield the nodes of a graph and of the bodies of its loops, which read its weights by their names."""
+    for node in graph.node:
+        yield node
+        for attribute in node.attribute:
+            yield from _nodes(attribute.g)
