@@ -12,6 +12,8 @@ from huggingface_hub.utils import validate_repo_id
 from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase
 from transformers.utils import cached_file
 
+# `model_type` of exported folders, which `hf_rnn.onnx` knows and `hf_rnn` does not
+EXPORTED = "hf_rnn_onnx"
 # characters that one character may become: unicode's own forms make at most 18
 MOST_GROWTH = 2000
 FORMS = ("NFKC", "NFKD", "NFC", "NFD", "Precompiled", "BertNormalizer")
@@ -59,6 +61,11 @@ def load_config(name: str, trust_remote_code: bool = False, is_config: bool = Fa
     check_source(name, is_config)
     try:
         config = AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code, **fields)
+    except ValueError as error:
+        if EXPORTED in str(error):
+            told = "holds a graph of `hf-rnn export`, which is there to be run. Pass the checkpoint that it was made from."
+            raise ValueError(f"{name!r} {told}") from error
+        raise
     except (TypeError, KeyError, AttributeError, RecursionError) as error:
         # what the library raises on a file that is not what its name says
         reason = " ".join(str(error).split())[:300]

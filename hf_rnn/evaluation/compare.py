@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from importlib import import_module
 from pathlib import Path
 from statistics import stdev
 from typing import Any
@@ -93,8 +92,6 @@ def open_model(name: str, folder: str, trust_remote_code: bool = False, long_tex
     files = _onnx_files(Path(folder))
     if not files:
         return {name: load(folder, **options)}
-    # makes exported folders known to the Auto classes
-    import_module("hf_rnn.onnx")
     titles = [name] if len(files) == 1 else [f"{name}/{file.name}" for file in files]
     loaded = (load(str(file.parent), **options, file_name=file.name) for file in files)
     return dict(zip(titles, loaded, strict=True))

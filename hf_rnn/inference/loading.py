@@ -1,14 +1,16 @@
 """Load a trained model, whichever head it has."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from importlib import import_module
 from typing import Any
 
 from safetensors import SafetensorError
+from transformers import PreTrainedConfig
 from transformers.utils import logging
 
 from ..data.devices import find_device
-from ..data.loading import load_config, load_tokenizer
+from ..data.loading import EXPORTED, load_config, load_tokenizer
 from ..tasks.decoding import HEADS, task_of
 from ..tasks.long_texts import check_long_texts
 from .predictor import Predictor
@@ -28,7 +30,7 @@ def load(
     """Load a classifier or tagger, whichever the checkpoint holds, in evaluation mode, and its tokenizer.
 
     Args:
-        name (`str`): Folder or Hub name.
+        name (`str`): Folder or Hub name; an exported folder is run by ONNX Runtime.
         trust_remote_code (`bool`): Whether to run model code that comes with the checkpoint.
         device (`str`): Where it runs: "auto" for the accelerator if there is one, or "cpu", "cuda" and the like.
         threshold (`float`, *optional*): Score below which no answer is given; see `Predictor`.
@@ -42,6 +44,9 @@ def load(
         ValueError: The checkpoint is broken or holds a model without such a head, or `long_texts` is neither.
     """
     check_long_texts(long_texts)
+    if _is_exported(name):
+        # makes such folders known to the Auto classes
+        import_module("hf_rnn.onnx")
     options: dict[str, Any] = {"trust_remote_code": trust_remote_code}
     try:
         head = (load_config(name, trust_remote_code).architectures or [""])[0]
@@ -63,6 +68,13 @@ def load(
         if found and (kind != "unexpected" or model.config.model_type == "hf_rnn"):
             raise ValueError(f"{name!r} is no whole checkpoint: it {problem} the weights {found[:5]}. Save or download it again.")
     return Predictor(model.to(find_device(device)).eval(), tokenizer, threshold, long_texts)
+
+
+def _is_exported(name: str) -> bool:
+    """Return whether a folder or repository holds a graph; what is wrong with a config is told where it is loaded."""
+    with suppress(OSError, TypeError, AttributeError, ValueError, RecursionError):
+        return PreTrainedConfig.get_config_dict(name)[0].get("model_type") == EXPORTED
+    return False
 
 
 @contextmanager

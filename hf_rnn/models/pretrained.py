@@ -94,6 +94,14 @@ def wants_dict(return_dict: bool | None, config: RnnConfig) -> bool:
     return bool(config.return_dict if return_dict is None else return_dict)
 
 
+def let_read(folder: str | Path) -> None:
+    """Let whoever may read the config of a folder read its weights, which safetensors 0.8 writes for their owner alone."""
+    config = Path(folder) / "config.json"
+    if config.is_file():
+        for weights in Path(folder).glob("*.safetensors"):
+            shutil.copymode(config, weights)
+
+
 class RnnPreTrainedModel(PreTrainedModel):
     """Initialisation, loading and saving shared by all models."""
 
@@ -152,6 +160,7 @@ class RnnPreTrainedModel(PreTrainedModel):
         """Save weights and config as transformers does, with the code that `trust_remote_code=True` runs elsewhere."""
         self.config.auto_map = dict(AUTO_MAP)
         super().save_pretrained(save_directory, *args, **kwargs)
+        let_read(save_directory)
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: Any, *args: Any, **kwargs: Any) -> Any:

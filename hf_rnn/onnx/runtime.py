@@ -19,6 +19,7 @@ from transformers import (
 from transformers.modeling_utils import PreTrainedModel
 from transformers.utils import cached_file
 
+from ..data.loading import EXPORTED
 from ..models.configuration_rnn import RnnConfig
 from ..models.embeddings import check_inputs
 from ..models.pretrained import RnnHeadOutput, RnnModelOutput
@@ -32,7 +33,7 @@ GROUP_POSITIONS = 8192
 class OnnxRnnConfig(RnnConfig):
     """The config of an exported model: that of the model it comes from."""
 
-    model_type = "hf_rnn_onnx"
+    model_type = EXPORTED
 
     def validate_cell_type(self) -> None:
         """Take any name: a graph holds what its cell does."""

@@ -10,7 +10,7 @@ from transformers.utils.logging import get_logger
 from ..data.loading import forget_lengths
 from ..data.writing import check_output_dir
 from ..inference.predictor import Predictor
-from ..models.pretrained import leads_out
+from ..models.pretrained import leads_out, let_read
 
 logger = get_logger(__name__)
 
@@ -29,9 +29,11 @@ def convert(predictor: Predictor, source: str | Path, folder: str | Path, dtype:
         dtype (`str`): One of `DTYPES`.
 
     Raises:
-        ValueError: The folders are the same, or a weight is beyond the range of the dtype.
+        ValueError: The folders are the same, the model is an exported graph, or a weight is beyond the range of the dtype.
     """
     check_output_dir(str(folder), "output_dir", str(source))
+    if next(predictor.model.parameters(), None) is None:
+        raise ValueError(f"{str(source)!r} holds a graph of `hf-rnn export`. Pass the checkpoint that it was made from.")
     source, folder = Path(source), Path(folder)
     target = getattr(torch, dtype)
     for name, parameter in predictor.model.named_parameters():
@@ -44,5 +46,6 @@ def convert(predictor: Predictor, source: str | Path, folder: str | Path, dtype:
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, folder / path.name)
     copy.deepcopy(predictor.model).to(target).save_pretrained(folder)
+    let_read(folder)
     forget_lengths(predictor.tokenizer)
     predictor.tokenizer.save_pretrained(folder)

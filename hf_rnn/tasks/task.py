@@ -58,6 +58,11 @@ class TaskOptions:
         return isinstance(config, RnnConfig) and not any("Classification" in model for model in config.architectures or ())
 
     @property
+    def has_new_head(self) -> bool:
+        """Return whether nothing of the model knows labels yet: it is built, or its body alone is ours."""
+        return self.from_body or not self.model.model_name_or_path
+
+    @property
     def knows_more(self) -> bool:
         """Return whether the recurrence knows more than the labels tell: by a teacher, or by text without labels."""
         return self.has_teacher or self.from_body

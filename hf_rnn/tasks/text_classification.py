@@ -63,8 +63,7 @@ class TextClassification(Task):
     def defaults(cls, size: Size, options: TaskOptions) -> dict[str, Any]:
         """Return those of a classifier; what goes on from one, or other problems, has no linear model."""
         is_plain = problem_of(options.data) == "single_label_classification" and not options.data.streaming
-        is_new = options.from_body or not options.model.model_name_or_path
-        is_alone = not (is_plain and is_new) or options.model.linear_size == 0
+        is_alone = not (is_plain and options.has_new_head) or options.model.linear_size == 0
         return student_defaults(size, is_tagger=False) if options.has_teacher else classifier_defaults(size, is_alone)
 
     @classmethod

@@ -63,9 +63,9 @@ class TokenClassification(Task):
 
     @classmethod
     def defaults(cls, size: Size, options: TaskOptions) -> dict[str, Any]:
-        """Return those of a tagger; what goes on from a checkpoint has no linear model."""
+        """Return those of a tagger; what goes on from one has no linear model."""
         chosen = student_defaults(size, is_tagger=True) if options.has_teacher else tagger_defaults(size)
-        return {**chosen, "linear_size": 0} if options.goes_on or options.data.streaming else chosen
+        return chosen if options.has_new_head and not options.data.streaming else {**chosen, "linear_size": 0}
 
     @classmethod
     def choose_columns(cls, splits: Splits, data: DataArguments) -> Columns:
@@ -141,9 +141,11 @@ class TokenClassification(Task):
         fields = super().config_fields(options)
         if self.intents is not None:
             fields["intents"] = list(self.intents)
-        is_free = options.model.use_crf is None and not options.training.label_smoothing_factor and not options.goes_on
+        if options.goes_on and not options.from_body:
+            return fields
+        is_free = options.model.use_crf is None and not options.training.label_smoothing_factor
         has_crf = options.model.use_crf or (is_free and self.scheme is not None)
-        return {**fields, "use_crf": True, "span_scores": True} if has_crf and not options.goes_on else fields
+        return {**fields, "use_crf": True, "span_scores": True} if has_crf else fields
 
     def words(self, rows: AnyDataset, encoded: AnyDataset) -> Iterable[list[str]]:
         """Return the tokens of each training row."""

@@ -18,6 +18,7 @@ from transformers.utils import logging
 
 from ..data.loading import forget_lengths
 from ..data.rows.collator import SHARES
+from ..models.pretrained import let_read
 from ..sharing import hub
 from .checkpoints import checkpoint_problem, last_complete_checkpoint, order_times, write_checksums
 from .regularization import AdversarialEmbeddings
@@ -229,6 +230,9 @@ class RnnTrainer(Trainer):
         if isinstance(self.processing_class, PreTrainedTokenizerBase):
             forget_lengths(self.processing_class)
         super().save_model(output_dir, _internal_call)
+        if self.args.should_save:
+            # models of others too
+            let_read(output_dir or self.args.output_dir)
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         if self.args.world_size > 1:

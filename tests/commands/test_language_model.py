@@ -15,10 +15,10 @@ from runs import SAMPLES, TINY
 from safetensors.torch import load_file
 from tiny import assert_close, build, gradients, rows_and_batches
 from torch import nn
-from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForSequenceClassification, AutoTokenizer, pipeline
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForSequenceClassification, AutoTokenizer, pipeline
 
 from hf_rnn import RnnConfig, RnnForMaskedLM, train_tokenizer
-from hf_rnn.commands import cli, language_model
+from hf_rnn.commands import cli, language_model, token_classification
 from hf_rnn.commands import train_tokenizer as train_tokenizer_command
 from hf_rnn.data.files.readers import DataError, read_rows
 from hf_rnn.options import parse_arguments
@@ -140,6 +140,32 @@ def test_the_body_serves_a_classifier(pretrained, tmp_path):
     for name, value in body.state_dict().items():
         assert torch.equal(classifier.model.state_dict()[name], value)
     assert all(parameter.isfinite().all() for parameter in classifier.parameters())
+
+
+def test_the_body_serves_a_tagger_of_spans(pretrained, tmp_path):
+    """Its head is that of a new one: a CRF whose scores are probabilities of spans, a linear tagger; who goes on from it keeps both."""
+    rows = [{"tokens": ["정말", name, "좋은", "영화"], "tags": ["O", "B-PS", "O", "O"]} for name in ("철수", "영희", "민수") * 20]
+    (tmp_path / "rows.jsonl").write_text("\n".join(json.dumps(row) for row in rows), encoding="utf-8")
+    arguments = [
+        "--train_file",
+        str(tmp_path / "rows.jsonl"),
+        "--do_train",
+        "--num_train_epochs",
+        "1",
+        "--use_cpu",
+        "true",
+        "--disable_tqdm",
+        "true",
+    ]
+    for source, folder, more in (
+        (pretrained[0], tmp_path / "tagger", []),
+        (tmp_path / "tagger", tmp_path / "again", []),
+        (pretrained[0], tmp_path / "plain", ["--use_crf", "false", "--linear_size", "0"]),
+    ):
+        token_classification.main([*arguments, *more, "--model_name_or_path", str(source), "--output_dir", str(folder)])
+        config = AutoConfig.from_pretrained(folder)
+        assert (config.use_crf, config.span_scores, config.linear_size > 0) == ((not more,) * 3)
+        assert config.hidden_size == AutoConfig.from_pretrained(pretrained[0]).hidden_size
 
 
 @pytest.fixture(scope="module")

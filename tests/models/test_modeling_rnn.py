@@ -195,6 +195,7 @@ def test_save_and_load(model_class, auto, cell_type, tmp_path):
     """Loaded by the Auto classes, in fp32 and bf16, the model gives the same and has the same buffers."""
     model = build(model_class, torch.float32, cell_type=cell_type, word_pooling="rnn", use_crf=True, pooling="attention").eval()
     model.save_pretrained(tmp_path)
+    assert (tmp_path / "model.safetensors").stat().st_mode == (tmp_path / "config.json").stat().st_mode
     ids = torch.randint(1, 20, (3, 6))
     loaded = auto.from_pretrained(tmp_path)
     assert torch.equal(loaded(ids)[0], model(ids)[0])

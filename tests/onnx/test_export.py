@@ -197,6 +197,31 @@ def test_command_measures_what_int8_costs(exported, classifier):
     assert measured["same_answers"] > 0.95
 
 
+# a process that has not asked for graphs
+FRESH = """
+import json, sys
+import hf_rnn
+from hf_rnn.data.loading import load_config
+folder, checkpoint, text = sys.argv[1:]
+try:
+    load_config(folder)
+except ValueError as error:
+    print(error)
+print(json.dumps([hf_rnn.load(name).predict([text])[0] for name in (folder, checkpoint)]))
+"""
+
+
+def test_answers_by_the_name_of_the_folder(exported, classifier, tmp_path, capsys):
+    """`hf_rnn.load` takes it as any checkpoint; what trains or changes weights says what to pass instead."""
+    command = [sys.executable, "-c", FRESH, str(exported[0]), str(classifier[0]), "정말 재미있는 영화"]
+    told, answers = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    ours, theirs = json.loads(answers)
+    assert (ours["label"], ours["score"]) == (theirs["label"], pytest.approx(theirs["score"], abs=1e-5))
+    assert told.endswith("holds a graph of `hf-rnn export`, which is there to be run. Pass the checkpoint that it was made from.")
+    assert cli.main(["convert", "--model_name_or_path", str(exported[0]), "--output_dir", str(tmp_path / "half")]) == 1
+    assert "holds a graph of `hf-rnn export`. Pass the checkpoint" in capsys.readouterr().err
+
+
 def test_runs_in_a_pipeline(exported, classifier):
     """By folder name, in fp32 and in int8, with the scores of the model that was exported."""
     texts = ["정말 재미있는 영화", "", "최악 " * 300]

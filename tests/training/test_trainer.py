@@ -10,7 +10,7 @@ import torch
 from datasets import Dataset
 from huggingface_hub.errors import OfflineModeIsEnabled
 from huggingface_hub.utils import filter_repo_objects
-from transformers import TrainingArguments
+from transformers import BertConfig, BertForSequenceClassification, TrainingArguments
 
 from hf_rnn import RnnConfig, RnnForSequenceClassification, RnnForTokenClassification
 from hf_rnn.arguments import RnnTrainingArguments
@@ -47,6 +47,25 @@ def make_trainer(folder, count=64, model_class=RnnForSequenceClassification, con
     dataset = rows(count) if dataset is None else dataset
     model = model_class(RnnConfig(**config))
     return RnnTrainer(model=model, args=arguments, train_dataset=dataset, eval_dataset=rows(20, 1), data_collator=RnnCollator())
+
+
+@pytest.mark.parametrize("is_ours", [True, False])
+def test_weights_are_as_readable_as_their_config(is_ours, tmp_path):
+    """To others on the machine, of our models and of transformers', in the folder and in its checkpoints."""
+    trainer = make_trainer(tmp_path, count=8, num_train_epochs=1, save_strategy="epoch")
+    if not is_ours:
+        sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
+        trainer = RnnTrainer(
+            model=BertForSequenceClassification(BertConfig(vocab_size=20, **sizes)),
+            args=trainer.args,
+            train_dataset=rows(8),
+            data_collator=RnnCollator(),
+        )
+    trainer.train()
+    trainer.save_model()
+    weights = sorted(tmp_path.rglob("*.safetensors"))
+    assert len(weights) == 2
+    assert {path.stat().st_mode for path in weights} == {path.with_name("config.json").stat().st_mode for path in weights}
 
 
 def test_budget_sampler_keeps_its_budget_and_its_number_of_batches():
