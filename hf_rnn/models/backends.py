@@ -84,9 +84,10 @@ def _fastest(x: Tensor, packing: Packing, weights: list[Tensor], cell: Cell) -> 
     is_dense = cell.inference is not None and x.dtype != torch.float64 and is_inference
     if is_dense and (packing.is_rectangular or len(packing.steps) >= 6 * stretches):
         return "dense"
-    # few operations decide where there are few rows or a single step, and PyTorch's layer is one
+    # few operations decide where there are few rows or a single step, and where products are small, and PyTorch's layer is one
     few = packing.is_rectangular and (rows <= 4 or (is_inference and len(packing.steps) == 1))
-    return "stock" if few or cell.kernel is None else "packed"
+    is_small = is_inference and len(x) <= 64 and weights[1].shape[1] <= 128
+    return "stock" if few or is_small or cell.kernel is None else "packed"
 
 
 def _zeros(x: Tensor, packing: Packing, weights: list[Tensor], cell: Cell) -> State:
