@@ -47,6 +47,16 @@ class LinearTable(nn.Module):
         place = torch.searchsorted(self.keys, keys).clamp(max=len(self.keys) - 1)
         return (place + 1) * ((self.keys[place] == keys) & (keys != UNUSED_KEY))
 
+    def _total(self, features: Tensor, values: Tensor | None = None) -> Tensor:
+        """Return the sum of the weights of features (N, F), times their values (N, F) if there are any, (N, C)."""
+        weight = self.weight.to(self._dtype)
+        if torch.compiler.is_compiling():
+            # a bag is a loop over rows in ONNX
+            rows = nn.functional.embedding(features, weight)
+            return (rows if values is None else rows * values.unsqueeze(2)).sum(1)
+        # not as a product of matrices, which autocast would round
+        return nn.functional.embedding_bag(features, weight, mode="sum", per_sample_weights=values)
+
     @property
     def _dtype(self) -> torch.dtype:
         """Return fp32, or the wider dtype of the weights."""
@@ -120,9 +130,9 @@ class LinearPath(LinearTable):
         for keys in self.features(input_ids, mask):
             found = self.look_up(keys)
             features, values, rarity = self._weigh(found)
-            # not as a product of matrices, which autocast would round; of rows without features too, as a bag must not be empty
+            # of rows without features too, as a bag must not be empty
             features, values = (nn.functional.pad(each, (0, 1)) for each in (features, values))
-            logits = logits + nn.functional.embedding_bag(features, self.weight.to(self._dtype), mode="sum", per_sample_weights=values)
+            logits = logits + self._total(features, values)
             if is_judged:
                 surprises.append(self._surprise(rarity.sum(1), (found != 0).sum(1), (keys != UNUSED_KEY).sum(1)))
         return logits, torch.stack(surprises, dim=1) if is_judged else None
@@ -166,5 +176,5 @@ class LinearEmissions(LinearTable):
         keys, word_of = self.features(input_ids, starts, special, blank)
         # (B, W, F)
         found = self.look_up(keys)
-        emissions = nn.functional.embedding_bag(found.flatten(0, 1), self.weight.to(self._dtype), mode="sum")
-        return take_positions(emissions.view(*found.shape[:2], self.weight.shape[1]), word_of) * ~special.unsqueeze(2)
+        emissions = self._total(found.flatten(0, 1)).view(*found.shape[:2], self.weight.shape[1])
+        return take_positions(emissions, word_of) * ~special.unsqueeze(2)

@@ -9,7 +9,7 @@ from typing import Any
 
 import onnx
 import torch
-from onnxscript import DOUBLE, FLOAT, INT64, graph, script
+from onnxscript import BOOL, DOUBLE, INT64, graph, script
 from onnxscript import opset18 as op
 
 from ..models.cells import CELLS, LSTM, Cell
@@ -19,7 +19,7 @@ from .scan import scan_cell
 
 INT32_TYPE, INT64_TYPE = 6, 7
 # words of more than one and up to the next many pieces are read together
-WORD_LENGTHS = (0, 4, 32, 512, 8192, 2**31)
+WORD_LENGTHS = (0, 2, 32, 512, 8192, 2**31)
 
 
 def _constant(*values: int) -> Any:
@@ -41,10 +41,14 @@ def _stack_directions(weights: Sequence[Any], order: Sequence[int]) -> list[Any]
 
 def onnx_recurrence(x: Any, lengths: Any, state: Sequence[Any], weights: Sequence[Any], cell_type: str, training: bool) -> tuple[Any, Any]:
     """Write `hf_rnn::recurrence`: outputs (B, T, D*H) and final states (number of states, D, B, H)."""
-    cell, by_time = CELLS[cell_type], op.Transpose(x, perm=[1, 0, 2])
+    cell = CELLS[cell_type]
     write = scan_cell if cell.onnx is None else _operator
+    # no further than the longest row goes: of words there are fewer than of pieces
+    longest = op.Max(op.ReduceMax(lengths, keepdims=1), _constant(1))
+    by_time = op.Transpose(op.Slice(x, _constant(0), longest, _constant(1)), perm=[1, 0, 2])
     # (T, D, B, H), (D, B, H) of each state
     out, final = write(by_time, lengths, state, weights, cell)
+    out = op.Pad(out, op.Concat(_constant(0, 0, 0, 0), op.Sub(op.Shape(x, start=1, end=2), longest), _constant(0, 0, 0), axis=0))
     # (T, D, B, H) -> (B, T, D, H) -> (B, T, D*H)
     rows = op.Reshape(op.Transpose(out, perm=[2, 0, 1, 3]), _constant(0, 0, -1))
     return rows, op.Concat(*(op.Unsqueeze(part, _constant(0)) for part in final), axis=0)
@@ -100,120 +104,124 @@ def onnx_word_recurrence(x: Any, unit_of: Any, lengths: Any, weights: Sequence[A
 
 # the types are those of onnxscript's own language, in which a function becomes a function of the ONNX model
 @script(default_opset=op)
-def onnx_max_marginals(emissions: FLOAT, lengths: INT64, start: DOUBLE, end: DOUBLE, transitions: DOUBLE) -> FLOAT:
-    """Write `hf_rnn::max_marginals`: a scan over the positions and one back, as in `models.crf`."""
-    # (W,), (B, W)
-    positions = op.Range(0, op.Squeeze(op.Shape(emissions, start=1, end=2)), 1)
-    mask = op.Less(positions, op.Unsqueeze(lengths, [1]))
-    # (W, B), (W, B, 1), (W, B, C)
-    is_last = op.Transpose(op.Equal(positions, op.Unsqueeze(lengths - 1, [1])), perm=[1, 0])
-    exists = op.Unsqueeze(op.Transpose(mask, perm=[1, 0]), [2])
-    scores = op.Transpose(op.CastLike(emissions, transitions), perm=[1, 0, 2])
-    scores = op.Where(exists, scores, op.CastLike(0.0, transitions))
-    # (B, C)
-    first = start + op.Gather(scores, 0, axis=0)
+def _search(first: DOUBLE, both: DOUBLE, moves: DOUBLE) -> DOUBLE:
+    """Return the best scores of what is read before each tag (W, 2, B, C), from the first (2, B, C) on, by moves (2, 1, C, C)."""
 
     @graph()
-    def forward(alpha, score, is_move):  # type: ignore[no-untyped-def]
-        moved = op.Unsqueeze(alpha, [2]) + transitions
-        best = op.ReduceMax(moved, [1], keepdims=0) + score
-        reached = op.Where(is_move, best, alpha)
-        return reached, op.Identity(reached), op.ArgMax(moved, axis=1, keepdims=0)
+    def step(reached, score):  # type: ignore[no-untyped-def]
+        return op.ReduceMax(moves + op.Unsqueeze(reached + score, [2]), [3], keepdims=0), op.Identity(reached)
 
-    # a scan needs a position: at the first one nothing moves
-    moves = op.And(exists, op.Unsqueeze(op.Greater(positions, 0), [1, 2]))
-    _, alphas, chosen = op.Scan(first, scores, moves, body=forward, num_scan_inputs=2)
-    # what a position needs of the next one; the last gets the first one's, where nothing moves
-    after = op.Mod(positions + 1, op.Shape(emissions, start=1, end=2))
-    beta = op.Expand(end, op.Shape(first))
-    tag = op.ArgMax(first, axis=1, keepdims=0) * 0
-
-    @graph()
-    def backward(beta, tag, alpha, next_score, has_next, pointer, ends):  # type: ignore[no-untyped-def]
-        following = op.ReduceMax(transitions + op.Unsqueeze(beta + next_score, [1]), [2], keepdims=0)
-        onward = op.Where(has_next, following, end)
-        marginal = alpha + onward
-        followed = op.Squeeze(op.GatherElements(pointer, op.Unsqueeze(tag, [1]), axis=1), [1])
-        best = op.Where(ends, op.ArgMax(marginal, axis=1, keepdims=0), followed)
-        return onward, best, marginal, op.Identity(best)
-
-    _, _, marginals, path = op.Scan(
-        beta,
-        tag,
-        alphas,
-        op.Gather(scores, after, axis=0),
-        op.Gather(moves, after, axis=0),
-        op.Gather(chosen, after, axis=0),
-        is_last,
-        body=backward,
-        num_scan_inputs=5,
-        scan_input_directions=[1, 1, 1, 1, 1],
-        scan_output_directions=[1, 1],
-    )
-    # (B, W, C)
-    shortfall = op.CastLike(op.Transpose(marginals - op.ReduceMax(marginals, [2], keepdims=1), perm=[1, 0, 2]), emissions)
-    shortfall = op.Min(shortfall, op.CastLike(-1.1754943508222875e-38, emissions))
-    tags = op.Range(0, op.Squeeze(op.Shape(emissions, start=2, end=3)), 1)
-    is_best = op.Equal(op.Unsqueeze(op.Transpose(path, perm=[1, 0]), [2]), tags)
-    zero = op.CastLike(0.0, emissions)
-    return op.Where(op.Unsqueeze(mask, [2]), op.Where(is_best, zero, shortfall), zero)
+    _, before = op.Scan(first, both, body=step, num_scan_inputs=1)
+    return before
 
 
 @script(default_opset=op)
-def onnx_forward_backward(emissions: FLOAT, lengths: INT64, start: DOUBLE, end: DOUBLE, transitions: DOUBLE) -> DOUBLE:
-    """Write `hf_rnn::forward_backward`: a scan over the positions and one back."""
-    # (W,), (W, B, 1), (W, B, C)
-    positions = op.Range(0, op.Squeeze(op.Shape(emissions, start=1, end=2)), 1)
-    exists = op.Unsqueeze(op.Less(op.Unsqueeze(positions, [1]), op.Unsqueeze(lengths, [0])), [2])
-    scores = op.Transpose(op.CastLike(emissions, transitions), perm=[1, 0, 2])
-    scores = op.Where(exists, scores, op.CastLike(0.0, transitions))
-    # (B, C)
-    first = start + op.Gather(scores, 0, axis=0)
+def _sum(first: DOUBLE, both: DOUBLE, factors: DOUBLE, highest: DOUBLE, tiny: DOUBLE) -> DOUBLE:
+    """Return log-sums of what is read before each tag (W, 2, B, C), by factors (2, C, C) of probabilities e^-highest times as large."""
 
     @graph()
-    def forward(alpha, score, is_move):  # type: ignore[no-untyped-def]
-        moved = op.ReduceLogSumExp(op.Unsqueeze(alpha, [2]) + transitions, [1], keepdims=0) + score
-        reached = op.Where(is_move, moved, alpha)
-        return reached, op.Identity(reached)
+    def step(reached, score):  # type: ignore[no-untyped-def]
+        ends = reached + score
+        peak = op.ReduceMax(ends, [2], keepdims=1)
+        moved = op.Log(op.Max(op.MatMul(op.Exp(ends - peak), factors), tiny)) + (peak + highest)
+        return moved, op.Identity(reached)
 
-    # a scan needs a position: at the first one nothing moves
-    moves = op.And(exists, op.Unsqueeze(op.Greater(positions, 0), [1, 2]))
-    _, alphas = op.Scan(first, scores, moves, body=forward, num_scan_inputs=2)
-    # what a position needs of the next one; the last gets the first one's, where nothing moves
-    after = op.Mod(positions + 1, op.Shape(emissions, start=1, end=2))
+    _, before = op.Scan(first, both, body=step, num_scan_inputs=1)
+    return before
+
+
+@script(default_opset=op)
+def _follow(tag: INT64, alpha: DOUBLE, marginals: DOUBLE, is_last: BOOL, before: DOUBLE) -> INT64:
+    """Return the best path (W, B): the last tag of a row is the best of all, each other one that from which the next is reached."""
 
     @graph()
-    def backward(beta, next_score, has_next):  # type: ignore[no-untyped-def]
-        following = op.ReduceLogSumExp(transitions + op.Unsqueeze(beta + next_score, [1]), [2], keepdims=0)
-        onward = op.Where(has_next, following, end)
-        return onward, op.Identity(onward)
+    def step(tag, ended, marginal, ends):  # type: ignore[no-untyped-def]
+        best = op.ArgMax(op.Where(ends, marginal, ended + op.Gather(before, tag, axis=0)), axis=1, keepdims=0)
+        return best, op.Identity(best)
 
-    _, betas = op.Scan(
-        op.Expand(end, op.Shape(first)),
-        op.Gather(scores, after, axis=0),
-        op.Gather(moves, after, axis=0),
-        body=backward,
-        num_scan_inputs=2,
-        scan_input_directions=[1, 1],
-        scan_output_directions=[1],
+    _, path = op.Scan(
+        tag, alpha, marginals, is_last, body=step, num_scan_inputs=3, scan_input_directions=[1, 1, 1], scan_output_directions=[1]
     )
-    # (2, B, W, C)
-    both = op.Concat(op.Unsqueeze(alphas, [0]), op.Unsqueeze(betas, [0]), axis=0)
-    return op.Transpose(both, perm=[0, 2, 1, 3])
+    return path
+
+
+def _positions(emissions: Any) -> Any:
+    """Return the positions of rows (B, W, C), (W,)."""
+    return op.Range(op.Constant(value_int=0), op.Squeeze(op.Shape(emissions, start=1, end=2)), op.Constant(value_int=1))
+
+
+def _exists(emissions: Any, lengths: Any) -> Any:
+    """Return where a row (B, W, C) has a position, (B, W, 1)."""
+    return op.Unsqueeze(op.Less(_positions(emissions), op.Unsqueeze(lengths, _constant(1))), _constant(2))
+
+
+def _pair(forward: Any, back: Any) -> Any:
+    """Return what belongs to both ways of reading side by side, (2, ...)."""
+    return op.Concat(op.Unsqueeze(forward, _constant(0)), op.Unsqueeze(back, _constant(0)), axis=0)
+
+
+def _both_ways(emissions: Any, lengths: Any, start: Any, end: Any) -> tuple[Any, Any, Any]:
+    """Return scores read both ways (W, 2, B, C), what they begin with (2, B, C), and the mirror image of positions (B, W, C)."""
+    scores = op.Where(_exists(emissions, lengths), op.CastLike(emissions, start), op.CastLike(op.Constant(value_float=0.0), start))
+    last = op.Unsqueeze(op.Sub(lengths, _constant(1)), _constant(1))
+    mirror = op.Max(op.Sub(last, _positions(emissions)), _constant(0))
+    mirror = op.Expand(op.Unsqueeze(mirror, _constant(2)), op.Shape(scores))
+    both = op.Transpose(_pair(scores, op.GatherElements(scores, mirror, axis=1)), perm=[2, 0, 1, 3])
+    first = op.Expand(op.Unsqueeze(_pair(start, end), _constant(1)), op.Shape(both, start=1))
+    return both, first, mirror
+
+
+def _meet(before: Any, both: Any, mirror: Any) -> tuple[Any, Any]:
+    """Return what ends in each tag, and what follows on it, (B, W, C) each, from what is read before it both ways (W, 2, B, C)."""
+    forward, back = (op.Constant(value_int=way) for way in (0, 1))
+    alpha = op.Add(op.Gather(before, forward, axis=1), op.Gather(both, forward, axis=1))
+    beta = op.GatherElements(op.Transpose(op.Gather(before, back, axis=1), perm=[1, 0, 2]), mirror, axis=1)
+    return op.Transpose(alpha, perm=[1, 0, 2]), beta
+
+
+def onnx_max_marginals(emissions: Any, lengths: Any, start: Any, end: Any, transitions: Any) -> Any:
+    """Write `hf_rnn::max_marginals`: a scan over the positions both ways at once, as in `models.crf`, and one back along the path."""
+    both, first, mirror = _both_ways(emissions, lengths, start, end)
+    # (C, C): to each tag from those before it
+    before = op.Transpose(transitions, perm=[1, 0])
+    reached = _search(first, both, op.Unsqueeze(_pair(before, transitions), _constant(1)))
+    alpha, beta = _meet(reached, both, mirror)
+    marginals = op.Add(alpha, beta)
+    # (W, B, 1)
+    last = op.Sub(op.Unsqueeze(lengths, _constant(0, 2)), _constant(1))
+    is_last = op.Equal(op.Unsqueeze(_positions(emissions), _constant(1, 2)), last)
+    by_position = [op.Transpose(values, perm=[1, 0, 2]) for values in (alpha, marginals)]
+    path = _follow(op.Mul(lengths, _constant(0)), *by_position, is_last, before)
+    # (B, W, C)
+    shortfall = op.CastLike(op.Sub(marginals, op.ReduceMax(marginals, _constant(2), keepdims=1)), emissions)
+    shortfall = op.Min(shortfall, op.CastLike(op.Constant(value_float=-torch.finfo(torch.float32).tiny), emissions))
+    tags = op.Range(op.Constant(value_int=0), op.Squeeze(op.Shape(emissions, start=2, end=3)), op.Constant(value_int=1))
+    is_best = op.Equal(op.Unsqueeze(op.Transpose(path, perm=[1, 0]), _constant(2)), tags)
+    zero = op.CastLike(op.Constant(value_float=0.0), emissions)
+    return op.Where(_exists(emissions, lengths), op.Where(is_best, zero, shortfall), zero)
+
+
+def onnx_forward_backward(emissions: Any, lengths: Any, start: Any, end: Any, transitions: Any) -> Any:
+    """Write `hf_rnn::forward_backward`: a scan over the positions both ways at once, whose sums are products as in `models.crf`."""
+    both, first, mirror = _both_ways(emissions, lengths, start, end)
+    highest = op.ReduceMax(transitions, keepdims=0)
+    factors = op.Exp(op.Sub(transitions, highest))
+    # constants are of single precision, in which the least double is 0
+    tiny = op.Exp(op.CastLike(op.Constant(value_float=-708.0), transitions))
+    reached = _sum(first, both, _pair(factors, op.Transpose(factors, perm=[1, 0])), highest, tiny)
+    return _pair(*_meet(reached, both, mirror))
 
 
 def onnx_searchsorted(keys: Any, values: Any, **options: Any) -> Any:
     """Write `aten::searchsorted`: how many of sorted keys (V,) are below each value, by bisection."""
-    count = keys.shape[0]
-    found = op.Mul(values, _constant(0))
-    step = 1 << (count.bit_length() - 1) if count else 0
-    while step:
-        reached = op.Add(found, _constant(step))
-        inside = op.LessOrEqual(reached, _constant(count))
-        key = op.Gather(keys, op.Where(inside, op.Sub(reached, _constant(1)), _constant(0)))
-        found = op.Where(op.And(inside, op.Less(key, values)), reached, found)
-        step //= 2
-    return found
+    # the last key that is known to be below, and how many behind it may be
+    last, left = op.Sub(op.Mul(values, _constant(0)), _constant(1)), keys.shape[0]
+    while left:
+        half = (left + 1) // 2
+        probed = op.Add(last, _constant(half))
+        last = op.Where(op.Less(op.Gather(keys, probed), values), probed, last)
+        left //= 2
+    return op.Add(last, _constant(1))
 
 
 TRANSLATIONS = {
