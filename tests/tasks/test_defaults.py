@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from hf_rnn import RnnConfig, RnnForMaskedLM, RnnForSequenceClassification, RnnModel
+from hf_rnn import RnnConfig, RnnForMaskedLM, RnnForSequenceClassification, RnnForTokenClassification, RnnModel
 from hf_rnn.distillation.training import task_options
 from hf_rnn.tasks.defaults import (
     FEWEST_EPOCHS,
@@ -143,12 +143,13 @@ def test_what_is_given_stays():
         (TextClassification, RnnModel, False, True),
         (TextClassification, RnnForSequenceClassification, False, False),
         (TokenClassification, None, True, True),
-        (TokenClassification, RnnForMaskedLM, True, False),
-        (TokenClassification, RnnForMaskedLM, False, False),
+        (TokenClassification, RnnForMaskedLM, True, True),
+        (TokenClassification, RnnForMaskedLM, False, True),
+        (TokenClassification, RnnForTokenClassification, False, False),
     ],
 )
 def test_which_models_have_a_linear_one_beside_them(task, start, has_teacher, has_linear, tmp_path):
-    """Classifiers that learn from labels, on a body too; taggers that start anew."""
+    """Classifiers that learn from labels, and taggers, on a body too; what goes on from one keeps what that has."""
     options = {"use_cpu": True, "output_dir": str(tmp_path / "out"), "do_train": True}
     if start is not None:
         start(RnnConfig(vocab_size=50, embedding_size=4, hidden_size=4, num_hidden_layers=1)).save_pretrained(tmp_path / "body")
