@@ -5,9 +5,10 @@ from transformers.utils import logging
 
 from ..models.modeling_rnn import RnnForSequenceClassification, RnnForTokenClassification
 from ..tasks.decoding import task_of
-from .classifier import FROM_LABELS, LEARNED, ClassifierFit, LinearFit
+from .classifier import ClassifierFit, LinearFit
 from .tagger import TaggerFit
 from .temperature import TemperatureFit
+from .weighing import FROM_LABELS, LEARNED
 
 logger = logging.get_logger(__name__)
 
@@ -20,6 +21,7 @@ def choose_linear_fit(
     knows_more: bool,
     is_kept: bool = False,
     adjustment: float | None = None,
+    has_teacher: bool = False,
 ) -> LinearFit | None:
     """Take away the linear model that a checkpoint came with, and return what makes one for the rows at hand, if anything does.
 
@@ -33,6 +35,7 @@ def choose_linear_fit(
         knows_more (`bool`): Whether the recurrence knows more than the labels tell, by a teacher or by text without labels.
         is_kept (`bool`): Whether the rows at hand tell too little to fit the linear model of a checkpoint again, which stays then as it is.
         adjustment (`float`, *optional*): How far logits are adjusted for the shares of classes.
+        has_teacher (`bool`): Whether a teacher answers rows too: a new linear model of a classifier, unless it is asked for, must pay then.
 
     Raises:
         ValueError: Features, or adjusted logits, are asked for, and the model can have none.
@@ -58,9 +61,9 @@ def choose_linear_fit(
     if not chosen or not has_one_label:
         return _temperature(model)
     if is_classifier:
-        return ClassifierFit(
-            model, tokenizer, chosen, LEARNED if knows_more else FROM_LABELS, is_asked=size is not None, adjustment=adjustment
-        )
+        prior, is_asked = LEARNED if knows_more else FROM_LABELS, size is not None
+        must_pay = has_teacher and not (is_asked or known)
+        return ClassifierFit(model, tokenizer, chosen, prior, is_asked, adjustment, must_pay)
     return TaggerFit(model, tokenizer, chosen)
 
 

@@ -6,28 +6,25 @@ prior is log-normal, so that few validation rows move them little.
 """
 
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 import torch
 from datasets import Dataset, concatenate_datasets
 from scipy.sparse import csr_matrix, hstack
-from scipy.special import log_softmax
 from sklearn.model_selection import KFold
 from torch import Tensor, nn
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 from transformers.utils import logging
 
-from ..data.rows.collator import SHARES
 from ..models.features import piece_characters
 from ..models.linear import LinearPath
 from ..models.modeling_rnn import RnnForSequenceClassification
-from ..models.packing import pad_batches
-from .convergence import Objective, minimize, search, squares
+from .convergence import Objective, minimize, squares
 from .design import choose_features, design_matrix, read_kinds, telling_weights, weigh_columns
 from .imbalance import class_shift
+from .temperature import TemperatureFit
+from .weighing import FROM_LABELS, Prior, choose_factors, cross_entropy, labels_of, logits_of, pays
 
 logger = logging.get_logger(__name__)
 
@@ -41,36 +38,6 @@ USUAL_PENALTY, MANY_CLASSES = 16.0, 500
 MOST_WEIGHTS, LEAST_FEATURES, MOST_PRODUCTS, OF_WEIGHT, CHOICE = 2**24, 2**12, 10**9, 64, 3
 # logit of a class that no row has
 ABSENT = -30.0
-
-
-@dataclass(frozen=True)
-class Prior:
-    """What the factors of a linear model and of the recurrence beside it are likely to be, before validation rows have their say.
-
-    Attributes:
-        linear (`float`): Centre of the first factor.
-        recurrence (`float`): Centre of the second, as a multiple of the first.
-        widths (`tuple`): Standard deviations of the logarithms of both.
-    """
-
-    linear: float = 1.0
-    recurrence: float = 0.1
-    widths: tuple[float, float] = (2.0, 1.0)
-
-    @property
-    def centres(self) -> np.ndarray:
-        """Return the centres of the logarithms."""
-        return np.log([self.linear, self.recurrence])
-
-    @property
-    def factors(self) -> np.ndarray:
-        """Return the factors (2,) that it says without validation rows."""
-        return np.exp(np.cumsum(self.centres))
-
-
-# of a recurrence that learnt from labels alone, whose few validation rows must not make a model sure that has them all right, and of one
-# that learnt from a teacher or from text too, which knows more and is less sure
-FROM_LABELS, LEARNED = Prior(widths=(0.5, 1.0)), Prior(recurrence=1.0)
 
 
 def fit_regression(
@@ -182,23 +149,6 @@ def choose_penalty(
     return min(PENALTIES, key=lambda penalty: losses[penalty])
 
 
-def cross_entropy(logits: np.ndarray, labels: np.ndarray, sample_weights: np.ndarray | None = None) -> float:
-    """Return the summed cross entropy of logits (N, C) to class ids (N,) or shares (N, C), of rows with weights (N,) if there are any."""
-    logs = log_softmax(logits, axis=1)
-    losses = -(logs * labels).sum(1) if labels.ndim == 2 else -logs[np.arange(len(labels)), labels]
-    return float((losses if sample_weights is None else losses * sample_weights).sum())
-
-
-def labels_of(rows: Dataset) -> np.ndarray:
-    """Return the class ids of rows (N,), or where they have soft labels the shares of the classes (N, C)."""
-    ids = np.array(rows["labels"])
-    if SHARES not in rows.column_names:
-        return ids
-    shares = list(rows[SHARES])
-    one_class = np.eye(max(len(each) for each in shares if each is not None))
-    return np.array([one_class[label] if each is None else each for label, each in zip(ids, shares, strict=True)])
-
-
 def class_ids(labels: np.ndarray) -> np.ndarray:
     """Return class ids (N,), the likeliest ones of shares (N, C)."""
     return labels.argmax(1) if labels.ndim == 2 else labels
@@ -214,27 +164,6 @@ def weights_of(rows: Dataset) -> np.ndarray | None:
         known = weights[own & ~np.isnan(weights)]
         weights[own & np.isnan(weights)] = known.mean() if len(known) else 1.0
     return weights
-
-
-def choose_factors(loss: Callable[[np.ndarray], float], prior: Prior) -> np.ndarray:
-    """Return the factors (2,) of a linear model and of a recurrence with the least loss, given a log-normal prior.
-
-    Args:
-        loss (`Callable`): Negative log-likelihood of validation rows, by the factors.
-        prior (`Prior`): What is likely without them.
-    """
-
-    def posterior(logarithms: np.ndarray) -> float:
-        return loss(np.exp(np.cumsum(logarithms))) + 0.5 * float(np.square((logarithms - prior.centres) / prior.widths).sum())
-
-    return np.exp(np.cumsum(search(posterior, prior.centres, "The factors of both parts")))
-
-
-@torch.no_grad()
-def logits_of(model: PreTrainedModel, rows: list[list[int]]) -> np.ndarray:
-    """Return the logits (N, C) of a classifier as it is, of rows of ids."""
-    batches = ((ids.to(model.device), mask.to(model.device)) for ids, mask in pad_batches(rows))
-    return torch.cat([model.eval()(input_ids=ids, attention_mask=mask).logits.float().cpu() for ids, mask in batches]).numpy()
 
 
 class LinearFit(Protocol):
@@ -257,6 +186,7 @@ class ClassifierFit:
         prior (`Prior`): Of the factors.
         is_asked (`bool`): Whether it is fitted however long that takes; else it is left out, with a word, where classes are too many.
         adjustment (`float`, *optional*): How far logits are adjusted for the shares of classes; see `class_shift`.
+        must_pay (`bool`): Whether it is left out, with a word, unless validation rows tell that it is worth its time.
     """
 
     def __init__(
@@ -267,6 +197,7 @@ class ClassifierFit:
         prior: Prior = FROM_LABELS,
         is_asked: bool = True,
         adjustment: float | None = None,
+        must_pay: bool = False,
     ) -> None:
         self.model = model
         self.characters = torch.tensor(piece_characters(tokenizer), dtype=torch.int32)
@@ -277,22 +208,33 @@ class ClassifierFit:
         self.is_left_out = not is_asked and most < LEAST_FEATURES
         self.penalty: float | None = None
         self.adjustment = adjustment
+        self.must_pay = must_pay
         self.factor = 1.0
 
     def fit(self, train: Dataset, validation: Dataset | None) -> None:
         """Fit the path on training rows, then weigh it against the recurrence on rows that neither has seen, if there are any."""
+        if self.must_pay and validation is None:
+            self._leave_out(train, validation)
+            return
         path = self._fit_path(train)
         if path is None:
-            self.is_left_out = True
             logger.warning(
                 f"{len(train):,} rows of {self.model.config.num_labels:,} classes take a linear model too long: it is left "
                 "out. --linear_size asks for one all the same, such as --linear_size 20000."
             )
+            self._leave_out(train, validation)
             return
         factors = self.prior.factors
         if validation is not None:
             linear = design_matrix(path, validation["input_ids"]) @ path.weight[1:].numpy() + path.bias.numpy()
             recurrent, labels = logits_of(self.model, validation["input_ids"]), labels_of(validation)
+            if self.must_pay and not pays(linear, recurrent, labels, self.prior):
+                logger.warning(
+                    f"A linear model of {len(path.keys):,} n-grams makes {len(labels):,} validation rows no likelier, beyond chance, and "
+                    f"is left out. --linear_size asks for one all the same, such as --linear_size {len(path.keys)}."
+                )
+                self._leave_out(train, validation)
+                return
             factors = choose_factors(lambda pair: cross_entropy(pair[0] * linear + pair[1] * recurrent, labels), self.prior)
         self.factor = float(factors[0])
         with torch.no_grad():
@@ -306,6 +248,11 @@ class ClassifierFit:
         """Fit the path again on more rows; penalty and factors stay."""
         if not self.is_left_out and (path := self._fit_path(concatenate_datasets(parts))) is not None:
             self._attach(path)
+
+    def _leave_out(self, train: Dataset, validation: Dataset | None) -> None:
+        """Have no linear path; the recurrence alone has a temperature."""
+        self.is_left_out = True
+        TemperatureFit(self.model).fit(train, validation)
 
     def _fit_path(self, rows: Dataset) -> LinearPath | None:
         """Return the path for some rows; None if that would take too long."""

@@ -22,9 +22,9 @@ from ..models.masked import take_positions
 from ..models.modeling_rnn import RnnForTokenClassification
 from ..models.packing import Packing, pad_batches
 from .chain import LoneTags, TagChain
-from .classifier import Prior, choose_factors
 from .convergence import GAP, minimize, squares
 from .design import frequent_keys
+from .weighing import Prior, choose_factors
 
 logger = logging.get_logger(__name__)
 

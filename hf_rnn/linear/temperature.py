@@ -11,7 +11,7 @@ from torch import nn
 from transformers import PreTrainedModel
 from transformers.utils import logging
 
-from .classifier import cross_entropy, labels_of, logits_of
+from .weighing import cross_entropy, labels_of, logits_of
 
 logger = logging.get_logger(__name__)
 

@@ -18,7 +18,7 @@ MANY_ROWS = 20_000
 ROWS_TO_STOP_BY = 2000
 # of more classes than that each is read so often, of how few rows it may be
 MANY_CLASSES, ROWS_OF_A_CLASS = 10, 1400
-# of the linear tagger beside a student, which stays small however many tags there are
+# of the linear model beside a student, which stays small however many labels there are
 STUDENT_WEIGHTS = 2**21
 
 
@@ -152,13 +152,14 @@ def tagger_defaults(size: Size) -> dict[str, Any]:
     }
 
 
-def student_defaults(size: Size, is_tagger: bool) -> dict[str, Any]:
+def student_defaults(size: Size, is_tagger: bool, is_alone: bool = False) -> dict[str, Any]:
     """Return the options of what learns from a teacher's answers: small, and hardly held back, as the answers are soft.
 
-    A classifier has no linear model, which costs a third of its speed: made-up rows with similar words have told it as much.
+    The linear model of a classifier, which costs a third of its speed, is kept only where it pays (see `ClassifierFit`): where classes
+    are few, made-up rows with similar words have told the recurrence as much.
     """
     return {
-        **(tagger_defaults(size) if is_tagger else classifier_defaults(size, is_alone=True)),
+        **(tagger_defaults(size) if is_tagger else classifier_defaults(size, is_alone)),
         "embedding_size": 256,
         "hidden_size": 384,
         "num_hidden_layers": 1,
@@ -172,7 +173,7 @@ def student_defaults(size: Size, is_tagger: bool) -> dict[str, Any]:
 
 
 def features_beside(features: int, num_labels: int) -> int:
-    """Return how many features the linear tagger beside a student has: so many, but `STUDENT_WEIGHTS` weights at most."""
+    """Return how many features the linear model beside a student has: so many, but `STUDENT_WEIGHTS` weights at most."""
     return min(features, STUDENT_WEIGHTS // num_labels)
 
 

@@ -64,7 +64,7 @@ class TextClassification(Task):
         """Return those of a classifier; what goes on from one, or other problems, has no linear model."""
         is_plain = problem_of(options.data) == "single_label_classification" and not options.data.streaming
         is_alone = not (is_plain and options.has_new_head) or options.model.linear_size == 0
-        return student_defaults(size, is_tagger=False) if options.has_teacher else classifier_defaults(size, is_alone)
+        return student_defaults(size, is_tagger=False, is_alone=is_alone) if options.has_teacher else classifier_defaults(size, is_alone)
 
     @classmethod
     def choose_columns(cls, splits: Splits, data: DataArguments) -> Columns:

@@ -170,7 +170,9 @@ def train_once(
             if adjustment is None and class_weights(options) is not None:
                 # rare classes are favoured once
                 adjustment = 0.0
-            linear = choose_linear_fit(model, tokenizer, asked, size, options.knows_more, bool(rows.lacking), adjustment)
+            linear = choose_linear_fit(
+                model, tokenizer, asked, size, options.knows_more, bool(rows.lacking), adjustment, options.has_teacher
+            )
         # what is promised by validation rows is void once a part of the model has learnt from them
         is_free = "validation" not in rows.given and training.promise is None and share is None
         outputs = run(trainer, training, encoded, resume, linear, is_carved=is_free)

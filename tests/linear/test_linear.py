@@ -11,6 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from hf_rnn import RnnConfig, RnnForSequenceClassification
 from hf_rnn.data.tokenizers.training import train_tokenizer
 from hf_rnn.linear import classifier as linear
+from hf_rnn.linear import weighing
 from hf_rnn.linear.design import design_matrix, telling_weights, weigh_columns
 from hf_rnn.models.packing import pad_batches
 
@@ -88,43 +89,12 @@ def test_features_weigh_what_they_tell():
     assert abs(design_matrix(fit._fit_path(rows), rows["input_ids"]) - expected).max() < 1e-6
 
 
-def test_factors_follow_the_rows_and_without_many_the_prior():
-    """Many rows that only the recurrence explains raise its factor; two hardly move it."""
-    generator = np.random.default_rng(0)
-    labels = generator.integers(0, 2, 2000)
-    right = np.eye(2)[labels] * 2 + generator.normal(size=(2000, 2))
-    noise = generator.normal(size=(2000, 2))
-
-    def choose(rows):
-        def loss(pair):
-            return linear.cross_entropy(pair[0] * noise[:rows] + pair[1] * right[:rows], labels[:rows])
-
-        return linear.choose_factors(loss, linear.FROM_LABELS)
-
-    factors = choose(2000)
-    assert factors[1] > 0.5
-    assert factors[1] > 5 * factors[0]
-    few = choose(2)
-    assert few[1] / few[0] == pytest.approx(0.2, rel=0.5)
-
-
-def test_rows_that_are_all_right_make_no_model_sure():
-    """Sixty validation rows, each answered rightly and surely, hardly raise the factor of a linear model."""
-    labels = np.arange(60) % 2
-    right, nothing = np.eye(2)[labels] * 4, np.zeros((60, 2))
-
-    def loss(pair):
-        return linear.cross_entropy(pair[0] * right + pair[1] * nothing, labels)
-
-    assert 1 < linear.choose_factors(loss, linear.FROM_LABELS)[0] < 1.5
-
-
 def test_fit_and_refit():
     """The path answers as the regression, its factor stays, and the recurrence counts for little without validation rows."""
     fit, rows = make_fit()
     before = fit.model.classifier.weight.clone()
     fit.fit(rows, None)
-    assert torch.allclose(fit.model.classifier.weight, linear.FROM_LABELS.recurrence * before)
+    assert torch.allclose(fit.model.classifier.weight, weighing.FROM_LABELS.recurrence * before)
     ids, mask = next(pad_batches(rows["input_ids"]))
     assert fit.model(ids, mask).logits.argmax(1).tolist() == LABELS
     first, penalty = fit.model.linear, fit.penalty
@@ -178,4 +148,34 @@ def test_validation_rows_choose_the_factors(monkeypatch):
         monkeypatch.setattr("hf_rnn.linear.classifier.logits_of", lambda model, rows, sign=sign: sign * (np.eye(2)[LABELS] * 4 - 2))
         fit.fit(rows.select(range(8)), rows)
         shares.append((fit.model.classifier.weight / before).mean().item() / fit.factor)
-    assert shares[0] > linear.FROM_LABELS.recurrence > shares[1]
+    assert shares[0] > weighing.FROM_LABELS.recurrence > shares[1]
+
+
+@pytest.mark.parametrize(("validation", "is_known", "is_kept"), [(24, True, True), (24, False, False), (0, True, False)])
+def test_one_that_must_pay(validation, is_known, is_kept, monkeypatch, caplog):
+    """It stands beside a recurrence that knows less on validation rows, not beside one that knows more; one that is left out stays so."""
+    fit, rows = make_fit()
+    before = fit.model.classifier.weight.clone()
+    fit.must_pay = True
+    # labels of which the linear model knows all or nothing, and a recurrence that has three of four right
+    labels = np.array(LABELS) if is_known else np.random.default_rng(0).permutation(LABELS)
+    logits = (np.eye(2)[labels] * 2 - 1) * np.where(np.arange(24) % 4, 1, -1)[:, None]
+    monkeypatch.setattr("hf_rnn.linear.classifier.logits_of", lambda model, rows: logits)
+    fit.fit(rows, rows.remove_columns("labels").add_column("labels", labels) if validation else None)
+    fit.refit(rows, rows)
+    assert bool(fit.model.config.linear_size) == hasattr(fit.model, "linear") == is_kept
+    assert torch.equal(fit.model.classifier.weight, before) != is_kept
+    assert ("24 validation rows no likelier, beyond chance, and is left out" in caplog.text) == (not is_known)
+
+
+def test_what_is_left_out_leaves_a_temperature(monkeypatch):
+    """Scores of a recurrence alone are divided by one, whatever left the linear model out."""
+    for name in ("pays", "MOST_WEIGHTS"):
+        fit, rows = make_fit()
+        rows = Dataset.from_dict({name: [*values, *values, *values] for name, values in rows.to_dict().items()})
+        monkeypatch.setattr(linear, name, (lambda *_: False) if name == "pays" else 1)
+        before = fit.model.classifier.weight.clone()
+        fit = linear.ClassifierFit(fit.model, make_tokenizer(), 10_000, is_asked=False, must_pay=True)
+        fit.fit(rows, rows)
+        ratio = fit.model.classifier.weight / before
+        assert not fit.model.config.linear_size and torch.allclose(ratio, ratio.mean()) and abs(ratio.mean() - 1) > 1e-4

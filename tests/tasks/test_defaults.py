@@ -136,9 +136,10 @@ def test_what_is_given_stays():
 @pytest.mark.parametrize(
     ("task", "start", "has_teacher", "has_linear"),
     [
-        (TextClassification, None, True, False),
+        (TextClassification, None, True, True),
         (TextClassification, None, False, True),
-        (TextClassification, RnnForMaskedLM, True, False),
+        (TextClassification, RnnForMaskedLM, True, True),
+        (TextClassification, RnnForSequenceClassification, True, False),
         (TextClassification, RnnForMaskedLM, False, True),
         (TextClassification, RnnModel, False, True),
         (TextClassification, RnnForSequenceClassification, False, False),
@@ -149,7 +150,7 @@ def test_what_is_given_stays():
     ],
 )
 def test_which_models_have_a_linear_one_beside_them(task, start, has_teacher, has_linear, tmp_path):
-    """Classifiers that learn from labels, and taggers, on a body too; what goes on from one keeps what that has."""
+    """All new ones, on a body too, however they learn; what goes on from one keeps what that has."""
     options = {"use_cpu": True, "output_dir": str(tmp_path / "out"), "do_train": True}
     if start is not None:
         start(RnnConfig(vocab_size=50, embedding_size=4, hidden_size=4, num_hidden_layers=1)).save_pretrained(tmp_path / "body")

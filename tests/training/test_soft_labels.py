@@ -17,7 +17,8 @@ from hf_rnn.data.files.errors import DataError
 from hf_rnn.data.rows.collator import SHARES
 from hf_rnn.data.rows.labelled import labelled_texts
 from hf_rnn.data.rows.shares import encode_shares, read_shares
-from hf_rnn.linear.classifier import cross_entropy, fit_regression, labels_of
+from hf_rnn.linear.classifier import fit_regression
+from hf_rnn.linear.weighing import cross_entropy, labels_of
 
 SHARE = torch.tensor([[0.5, 0.5, 0.0], [0.0, 1.0, 0.0], [0.2, 0.3, 0.5]])
 SMALL = [

@@ -1,0 +1,55 @@
+"""A linear model and a recurrence on validation rows: what each counts for, and whether the first pays."""
+
+import numpy as np
+import pytest
+
+from hf_rnn.linear import weighing
+
+pytestmark = pytest.mark.lowest
+
+
+def test_factors_follow_the_rows_and_without_many_the_prior():
+    """Many rows that only the recurrence explains raise its factor; two hardly move it."""
+    generator = np.random.default_rng(0)
+    labels = generator.integers(0, 2, 2000)
+    right = np.eye(2)[labels] * 2 + generator.normal(size=(2000, 2))
+    noise = generator.normal(size=(2000, 2))
+
+    def choose(rows):
+        def loss(pair):
+            return weighing.cross_entropy(pair[0] * noise[:rows] + pair[1] * right[:rows], labels[:rows])
+
+        return weighing.choose_factors(loss, weighing.FROM_LABELS)
+
+    factors = choose(2000)
+    assert factors[1] > 0.5
+    assert factors[1] > 5 * factors[0]
+    few = choose(2)
+    assert few[1] / few[0] == pytest.approx(0.2, rel=0.5)
+
+
+def test_rows_that_are_all_right_make_no_model_sure():
+    """Sixty validation rows, each answered rightly and surely, hardly raise the factor of a linear model."""
+    labels = np.arange(60) % 2
+    right, nothing = np.eye(2)[labels] * 4, np.zeros((60, 2))
+
+    def loss(pair):
+        return weighing.cross_entropy(pair[0] * right + pair[1] * nothing, labels)
+
+    assert 1 < weighing.choose_factors(loss, weighing.FROM_LABELS)[0] < 1.5
+
+
+@pytest.mark.parametrize("has_shares", [False, True])
+def test_a_linear_model_pays_where_it_tells_more(has_shares):
+    """One that knows what the recurrence does not, on rows enough; not one of noise, and hardly ever by chance."""
+    generator = np.random.default_rng(0)
+
+    def judge(rows, signal):
+        labels = generator.integers(0, 3, rows)
+        recurrent, linear = (each * np.eye(3)[labels] + generator.normal(size=(rows, 3)) for each in (1.0, signal))
+        return weighing.pays(linear, recurrent, np.eye(3)[labels] if has_shares else labels, weighing.LEARNED)
+
+    assert all(judge(400, 1.0) for _ in range(10))
+    assert sum(judge(400, 0.0) for _ in range(40)) <= 3
+    assert sum(judge(8, 0.0) for _ in range(40)) <= 8
+    assert not weighing.pays(np.zeros((0, 3)), np.zeros((0, 3)), np.zeros(0, dtype=int), weighing.LEARNED)
