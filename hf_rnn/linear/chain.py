@@ -85,6 +85,8 @@ class TagChain:
         ends = [np.bincount(tags[places], counts[places], minlength=self.size) for places in (self.firsts, self.lasts)]
         self.counts = np.concatenate([*ends, pairs])
 
+    # a step of a fit that goes much too far has a loss that is no number, and is taken back
+    @np.errstate(over="ignore", invalid="ignore", divide="ignore")
     def loss(self, emissions: np.ndarray, moves: np.ndarray) -> Loss:
         """Return the loss of the rows, given emissions (N, C) and moves (2 C + C C,): of the start, of the end, from tag to tag."""
         moves = np.where(self.forbidden, LinearChainCRF.FORBIDDEN, moves).astype(emissions.dtype)

@@ -61,6 +61,19 @@ def test_a_chain_is_that_of_autograd(is_constrained, weights):
         np.testing.assert_allclose(loss.moves, torch.cat([wanted_moves[index].flatten() for index in order]), atol=tolerance)
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("size", [100.0, -2000.0])
+def test_a_step_much_too_far_is_no_lower(size):
+    """Moves whose exponentials leave the range of fp32 make a loss that no search takes for lower, and no noise."""
+    emissions, tags, packing, exists = drawn_rows(torch.Generator().manual_seed(0))
+    chain = TagChain(tags[exists][packing.source].numpy(), packing.steps, LinearChainCRF(TAGS))
+    packed = emissions.detach()[exists][packing.source].numpy().astype(np.float32)
+    moves = np.zeros(chain.moves, dtype=np.float32)
+    first = chain.loss(packed, moves).value
+    moves[::2] = size
+    assert not chain.loss(packed, moves).value < first
+
+
 @pytest.mark.parametrize("weights", [None, WEIGHTS])
 def test_lone_tags_are_those_of_autograd(weights):
     """Loss and gradient without a chain."""
