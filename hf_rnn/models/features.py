@@ -230,24 +230,23 @@ def describe_words(characters: Tensor, input_ids: Tensor, word_of: Tensor, is_wo
     if is_blank is not None:
         # of units that are one character an affix says nothing more
         own = torch.cat([own[:, :3], own[:, 3:] * (spelling.lengths.unsqueeze(1) > sizes.repeat(2, 1))], dim=1)
-    word, shape, suffix = own[:, 0], own[:, 1], own[:, 3 + MAX_AFFIX + 2]
     # (B, 1)
     count = (word_of.amax(1, keepdim=True) + 1) * is_word.any(1, keepdim=True) if word_of.shape[1] else word_of.sum(1, keepdim=True)
-    places = torch.arange(input_ids.shape[1], device=codes.device)
-
-    def beside(values: Tensor, offset: int) -> Tensor:
-        """Return those of the word `offset` further on, 0 where there is none."""
-        return values.roll(-offset, 1) * ((places + offset >= 0) & (places + offset < count))
-
-    features = [beside(word, offset) for offset in (-2, -1, 1, 2)]
-    features += [beside(values, offset) for values in (shape, suffix) for offset in (-1, 1)]
+    length = input_ids.shape[1]
+    places = torch.arange(length, device=codes.device)
+    exists = (places < count).unsqueeze(1)
+    # words, shapes and suffixes with room for the words that there are none of at both ends: (B, T + 4) each
+    words, shapes, suffixes = nn.functional.pad(own[:, [0, 1, 3 + MAX_AFFIX + 2]] * exists, (2, 2)).unbind(1)
+    # those of the words before and behind, (B, T) each
+    features = [words[:, place : place + length] for place in (0, 1, 3, 4)]
+    features += [values[:, place : place + length] for values in (shapes, suffixes) for place in (1, 3)]
     if is_blank is not None:
-        features += describe_around(spelling, word)
+        features += describe_around(spelling, own[:, 0])
     has_digit = (own[:, 2:3] != 0).long()
     hashes = torch.cat([torch.zeros_like(has_digit), own[:, :2], has_digit, own[:, 3:], torch.stack(features, 1)], dim=1)
     # (F, 1)
     kinds = torch.arange(OF_WORDS, OF_WORDS + hashes.shape[1], device=codes.device).unsqueeze(1)
-    return finish(hashes, (places < count).unsqueeze(1), kinds).transpose(1, 2)
+    return finish(hashes, exists, kinds).transpose(1, 2)
 
 
 def describe_around(spelling: Spelling, word: Tensor) -> list[Tensor]:
