@@ -41,14 +41,15 @@ def choose_linear_fit(
         ValueError: Features, or adjusted logits, are asked for, and the model can have none.
     """
     is_classifier = isinstance(model, RnnForSequenceClassification)
-    has_one_label = not is_classifier or model.config.problem_type in (None, "single_label_classification")
-    is_fitted = is_classifier and has_one_label and bool(size or (size is None and (model.config.linear_size or default)))
-    if adjustment and not is_fitted:
+    has_labels = not is_classifier or model.config.problem_type != "regression"
+    has_several = model.config.problem_type == "multi_label_classification"
+    is_fitted = is_classifier and has_labels and bool(size or (size is None and (model.config.linear_size or default)))
+    if adjustment and (has_several or not is_fitted):
         raise ValueError(f"`logit_adjustment` needs a classifier of one label a row with a linear model, got {adjustment}. Leave it out.")
     if not is_classifier and not isinstance(model, RnnForTokenClassification):
         return _temperature(model)
-    if size and not has_one_label:
-        raise ValueError(f"`linear_size` needs one label a row, got {size} with {model.config.problem_type!r}. Leave --linear_size out.")
+    if size and not has_labels:
+        raise ValueError(f"`linear_size` needs labels, got {size} with {model.config.problem_type!r}. Leave --linear_size out.")
     known = model.config.linear_size
     chosen = size if size is not None else known or default
     if known and chosen and is_kept:
@@ -58,7 +59,7 @@ def choose_linear_fit(
         is_again = "is fitted again to these rows" if chosen else "is left out"
         logger.warning(f"The linear model of the checkpoint, of {known:,} features, {is_again}.")
     model.set_linear_path(None)
-    if not chosen or not has_one_label:
+    if not chosen or not has_labels:
         return _temperature(model)
     if is_classifier:
         prior, is_asked = LEARNED if knows_more else FROM_LABELS, size is not None

@@ -47,16 +47,26 @@ def fit_regression(
     num_labels: int,
     name: str = "The linear model",
     sample_weights: np.ndarray | None = None,
+    has_several: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return weights (K, C) and biases (C,) of a logistic regression; a class that no row has is never the answer.
 
-    Labels are class ids (N,) or shares of the classes (N, C).
-    Its losses are those of scikit-learn: the sum of the cross entropies, each times the weight of its row (N,) if there are weights, and
-    half the squares of the weights, over `penalty`.
+    Its losses are those of scikit-learn: the sum of the cross entropies, each times its weight if there are weights, and half the squares
+    of the weights, over `penalty`. Of several labels each has a regression of its own. Labels and weights are those of `cross_entropies`.
     """
     weight = np.zeros((design.shape[1], num_labels), dtype=np.float32)
     bias: np.ndarray = np.full(num_labels, ABSENT, dtype=np.float32)
-    if labels.ndim == 2:
+    if has_several:
+        shares = labels.mean(0)
+        bias[shares == 1] = -ABSENT
+        # labels that tell rows apart
+        present = np.flatnonzero((shares > 0) & (shares < 1))
+        if not len(present):
+            return weight, bias
+        targets = labels[:, present]
+        if sample_weights is not None and sample_weights.ndim == 2:
+            sample_weights = sample_weights[:, present]
+    elif labels.ndim == 2:
         present = np.flatnonzero(labels.any(0))
         targets = labels[:, present[1]] if len(present) == 2 else labels[:, present]
     else:
@@ -65,34 +75,41 @@ def fit_regression(
         bias[present] = 0.0
         return weight, bias
     # one column tells the second class from the first
-    classes = 1 if len(present) == 2 else len(present)
-    objective = regression_loss(design, targets, penalty, classes, sample_weights)
+    is_pair = not has_several and len(present) == 2
+    classes = 1 if is_pair else len(present)
+    objective = regression_loss(design, targets, penalty, classes, sample_weights, is_pair or has_several)
     found = minimize(objective, torch.zeros((design.shape[1] + 1) * classes), 1 / penalty, len(labels), name).view(-1, classes).numpy()
-    if classes == 1:
+    if is_pair:
         found = found * np.array([-0.5, 0.5], dtype=np.float32)
     weight[:, present], bias[present] = found[:-1], found[-1]
     return weight, bias
 
 
 def regression_loss(
-    design: csr_matrix, targets: np.ndarray, penalty: float, classes: int, sample_weights: np.ndarray | None = None
+    design: csr_matrix,
+    targets: np.ndarray,
+    penalty: float,
+    classes: int,
+    sample_weights: np.ndarray | None = None,
+    is_binary: bool = False,
 ) -> Objective:
-    """Return the loss of a logistic regression by its weights and biases, ((K + 1) C,), with its gradient; one class is one of two.
+    """Return the loss of a logistic regression by its weights and biases, ((K + 1) C,), with its gradient.
 
-    Targets are class ids (N,), shares of the classes (N, C), or of two classes the share of the second (N,).
+    Targets are class ids (N,) or shares of the classes (N, C). If `is_binary` each column is a regression of its own, with targets from
+    0 to 1: several labels (N, C), or the share of the second of two classes (N,).
     """
     design = hstack([design, np.ones((len(targets), 1))], format="csr", dtype=np.float32)
     rows, columns = sparse_tensor(design), sparse_tensor(design.T.tocsr())
     # (N, 1), of shares (N, C)
     wanted = torch.tensor(targets if targets.dtype.kind == "i" else targets.astype(np.float32))
     wanted = wanted if wanted.dim() == 2 else wanted[:, None]
-    # (N, 1)
-    counts = None if sample_weights is None else torch.tensor(sample_weights, dtype=torch.float32)[:, None]
+    # (N, 1), of several labels (N, C)
+    counts = None if sample_weights is None else torch.tensor(sample_weights, dtype=torch.float32).view(len(targets), -1)
 
     def objective(point: Tensor) -> tuple[float, Tensor]:
         table = point.view(-1, classes)
         logits = rows @ table
-        if classes == 1:
+        if is_binary:
             losses = nn.functional.softplus(logits) - wanted * logits
             errors = logits.sigmoid() - wanted
         elif wanted.is_floating_point():
@@ -123,16 +140,22 @@ def sparse_tensor(matrix: csr_matrix) -> Tensor:
 
 
 def choose_penalty(
-    kinds: list[csr_matrix], labels: np.ndarray, num_labels: int, folds: int = FOLDS, sample_weights: np.ndarray | None = None
+    kinds: list[csr_matrix],
+    labels: np.ndarray,
+    num_labels: int,
+    folds: int = FOLDS,
+    sample_weights: np.ndarray | None = None,
+    has_several: bool = False,
 ) -> float:
     """Return the penalty with the least cross entropy on held-out folds of enough rows, all five of them or fewer.
 
     Args:
         kinds (`list`): Values of features, (N, K) each; what they tell, each fold finds out by itself.
-        labels (`np.ndarray`): Class ids, (N,), or shares of the classes, (N, C).
+        labels (`np.ndarray`): See `cross_entropies`.
         num_labels (`int`): Number of classes.
         folds (`int`): How many of them.
-        sample_weights (`np.ndarray`, *optional*): Weights of rows, (N,).
+        sample_weights (`np.ndarray`, *optional*): See `cross_entropies`.
+        has_several (`bool`): Whether a row may have several labels.
     """
     rows = np.random.default_rng(0).permutation(len(labels))[:ENOUGH_ROWS]
     kinds, labels = [kind[rows] for kind in kinds], labels[rows]
@@ -141,11 +164,11 @@ def choose_penalty(
     for train, held_out in list(KFold(min(FOLDS, len(rows))).split(rows))[:folds] if len(rows) > 1 else []:
         own, theirs = (None, None) if counts is None else (counts[train], counts[held_out])
         known = [kind[train] for kind in kinds]
-        weights = telling_weights(known, class_ids(labels[train]))
+        weights = telling_weights(known, labels[train] if has_several else class_ids(labels[train]))
         design, asked = weigh_columns(known, weights), weigh_columns([kind[held_out] for kind in kinds], weights)
         for penalty in PENALTIES:
-            weight, bias = fit_regression(design, labels[train], penalty, num_labels, sample_weights=own)
-            losses[penalty] += cross_entropy(asked @ weight + bias, labels[held_out], theirs)
+            weight, bias = fit_regression(design, labels[train], penalty, num_labels, sample_weights=own, has_several=has_several)
+            losses[penalty] += cross_entropy(asked @ weight + bias, labels[held_out], theirs, has_several)
     return min(PENALTIES, key=lambda penalty: losses[penalty])
 
 
@@ -155,14 +178,21 @@ def class_ids(labels: np.ndarray) -> np.ndarray:
 
 
 def weights_of(rows: Dataset) -> np.ndarray | None:
-    """Return the weights of rows (N,), if they have any; one without a weight, as held-out rows are, has the mean one of its class."""
+    """Return the weights of rows (N,), or of their several labels (N, C), if they have any.
+
+    A row without one, as held-out rows are, has the mean one of its class, or of the rows that have, or lack, a label as it does.
+    """
     if "sample_weights" not in rows.column_names:
         return None
-    weights, labels = np.array(rows["sample_weights"], dtype=float), np.array(rows["labels"])
-    for label in np.unique(labels[np.isnan(weights)]):
-        own = labels == label
-        known = weights[own & ~np.isnan(weights)]
-        weights[own & np.isnan(weights)] = known.mean() if len(known) else 1.0
+    labels = np.array(rows["labels"])
+    given = [np.nan if each is None else each for each in rows["sample_weights"]]
+    weights = np.array([np.broadcast_to(each, labels.shape[1:]) for each in given], dtype=float)
+    # of each label by itself, where there are several
+    for own_weights, own_labels in zip(weights.reshape(len(rows), -1).T, labels.reshape(len(rows), -1).T, strict=True):
+        for label in np.unique(own_labels[np.isnan(own_weights)]):
+            own = own_labels == label
+            known = own_weights[own & ~np.isnan(own_weights)]
+            own_weights[own & np.isnan(own_weights)] = known.mean() if len(known) else 1.0
     return weights
 
 
@@ -180,7 +210,7 @@ class ClassifierFit:
     """Put a linear path beside the recurrence of a trained classifier.
 
     Args:
-        model (`RnnForSequenceClassification`): Of single labels.
+        model (`RnnForSequenceClassification`): Of one label a row, or of several.
         tokenizer (`PreTrainedTokenizerBase`): Says what its ids spell.
         size (`int`): Largest number of features.
         prior (`Prior`): Of the factors.
@@ -209,6 +239,7 @@ class ClassifierFit:
         self.penalty: float | None = None
         self.adjustment = adjustment
         self.must_pay = must_pay
+        self.has_several = model.config.problem_type == "multi_label_classification"
         self.factor = 1.0
 
     def fit(self, train: Dataset, validation: Dataset | None) -> None:
@@ -228,14 +259,18 @@ class ClassifierFit:
         if validation is not None:
             linear = design_matrix(path, validation["input_ids"]) @ path.weight[1:].numpy() + path.bias.numpy()
             recurrent, labels = logits_of(self.model, validation["input_ids"]), labels_of(validation)
-            if self.must_pay and not pays(linear, recurrent, labels, self.prior):
+            if self.must_pay and not pays(linear, recurrent, labels, self.prior, self.has_several):
                 logger.warning(
                     f"A linear model of {len(path.keys):,} n-grams makes {len(labels):,} validation rows no likelier, beyond chance, and "
                     f"is left out. --linear_size asks for one all the same, such as --linear_size {len(path.keys)}."
                 )
                 self._leave_out(train, validation)
                 return
-            factors = choose_factors(lambda pair: cross_entropy(pair[0] * linear + pair[1] * recurrent, labels), self.prior)
+
+            def loss(pair: np.ndarray) -> float:
+                return cross_entropy(pair[0] * linear + pair[1] * recurrent, labels, has_several=self.has_several)
+
+            factors = choose_factors(loss, self.prior)
         self.factor = float(factors[0])
         with torch.no_grad():
             self.model.classifier.weight *= factors[1]
@@ -269,12 +304,13 @@ class ClassifierFit:
                 self._shorten(most, features)
                 path, kinds = self._features(rows)
             folds = self._folds(len(rows), values, features)
-            self.penalty = choose_penalty(kinds, labels, classes, folds, counts) if folds else USUAL_PENALTY
-        weights = telling_weights(kinds, class_ids(labels))
+            self.penalty = choose_penalty(kinds, labels, classes, folds, counts, self.has_several) if folds else USUAL_PENALTY
+        ids = labels if self.has_several else class_ids(labels)
+        weights = telling_weights(kinds, ids)
         design = weigh_columns(kinds, weights)
         path.telling[1:] = torch.tensor(weights)
-        weight, bias = fit_regression(design, labels, self.penalty, classes, sample_weights=counts)
-        if (shift := class_shift(class_ids(labels), classes, self.adjustment)) is not None:
+        weight, bias = fit_regression(design, labels, self.penalty, classes, sample_weights=counts, has_several=self.has_several)
+        if not self.has_several and (shift := class_shift(ids, classes, self.adjustment)) is not None:
             bias = (bias - shift).astype(np.float32)
         path.weight[1:], path.bias[:] = torch.tensor(weight), torch.tensor(bias)
         return path

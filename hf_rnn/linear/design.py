@@ -57,18 +57,23 @@ def telling_weights(kinds: list[csr_matrix], labels: np.ndarray) -> np.ndarray:
 
     The largest of the classes' log-count ratios (Wang and Manning 2012, section 2.1), each of which compares the shares that a feature has
     of all that rows of a class have and of all that the others have; of each kind by itself. Of one class alone all features tell alike.
+
+    Args:
+        kinds (`list`): Values of features, (N, K) each.
+        labels (`np.ndarray`): Class ids (N,), or 0 and 1 of several labels (N, C).
     """
     weights = np.zeros(kinds[0].shape[1])
-    classes = np.unique(labels)
+    # (N,) each: which rows have a label, of labels that tell rows apart
+    members = labels.T > 0 if labels.ndim == 2 else [labels == each for each in np.unique(labels)]
+    members = [own for own in members if 0 < own.sum() < len(own)]
     for kind in kinds:
         seen = csr_matrix((np.ones_like(kind.data), kind.indices, kind.indptr), shape=kind.shape)
         total = np.asarray(seen.sum(0)).ravel()
         known = np.flatnonzero(total)
-        if len(classes) == 1:
+        if not members:
             weights[known] = 1.0
-            continue
-        for each in classes:
-            own = np.asarray(seen[labels == each].sum(0)).ravel()[known]
+        for rows in members:
+            own = np.asarray(seen[rows].sum(0)).ravel()[known]
             shares = (np.log(count / count.sum()) for count in (own + SEEN_BEFORE, total[known] - own + SEEN_BEFORE))
             weights[known] = np.maximum(weights[known], np.abs(np.subtract(*shares)))
     return weights**POWER

@@ -6,7 +6,6 @@ import numpy as np
 import torch
 from datasets import Dataset
 from scipy.optimize import minimize_scalar
-from scipy.special import log_expit
 from torch import nn
 from transformers import PreTrainedModel
 from transformers.utils import logging
@@ -19,11 +18,6 @@ logger = logging.get_logger(__name__)
 FEWEST_ROWS, LARGEST, WIDTH = 50, 3.0, 0.35
 
 
-def binary_cross_entropy(logits: np.ndarray, labels: np.ndarray) -> float:
-    """Return the summed cross entropy of independent labels, from logits and zeros and ones (N, C)."""
-    return float(-(labels * log_expit(logits) + (1 - labels) * log_expit(-logits)).sum())
-
-
 def fit_temperature(logits: np.ndarray, labels: np.ndarray, has_several: bool = False) -> float:
     """Return what logits are to be divided by for the likeliest labels (Guo et al. 2017), with a log-normal prior around 1.
 
@@ -34,10 +28,9 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray, has_several: bool = 
         labels (`np.ndarray`): Class ids (N,), shares of the classes (N, C), or 0 and 1 of several labels (N, C).
         has_several (`bool`): Whether a row may have several labels.
     """
-    loss = binary_cross_entropy if has_several else cross_entropy
 
     def posterior(logarithm: float) -> float:
-        return loss(logits * np.exp(-logarithm), labels) + 0.5 * (logarithm / WIDTH) ** 2
+        return cross_entropy(logits * np.exp(-logarithm), labels, has_several=has_several) + 0.5 * (logarithm / WIDTH) ** 2
 
     return float(np.exp(minimize_scalar(posterior, bounds=(-LARGEST, LARGEST), method="bounded").x))
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from datasets import Dataset
-from scipy.special import log_softmax
+from scipy.special import log_expit, log_softmax
 from transformers import PreTrainedModel
 
 from ..data.rows.collator import SHARES
@@ -47,20 +47,33 @@ class Prior:
 FROM_LABELS, LEARNED = Prior(widths=(0.5, 1.0)), Prior(recurrence=1.0)
 
 
-def cross_entropies(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Return the cross entropy of each row, (N,), of logits (N, C) to class ids (N,) or shares (N, C)."""
+def cross_entropies(
+    logits: np.ndarray, labels: np.ndarray, sample_weights: np.ndarray | None = None, has_several: bool = False
+) -> np.ndarray:
+    """Return the cross entropy of each row, (N,), of several labels their sum.
+
+    Args:
+        logits (`np.ndarray`): (N, C).
+        labels (`np.ndarray`): Class ids (N,), shares of the classes (N, C), or 0 and 1 of several labels (N, C).
+        sample_weights (`np.ndarray`, *optional*): How much each row counts, (N,), or each of its several labels, (N, C).
+        has_several (`bool`): Whether a row may have several labels.
+    """
+    if has_several:
+        losses = -(labels * log_expit(logits) + (1 - labels) * log_expit(-logits))
+        weights = 1.0 if sample_weights is None else sample_weights.reshape(len(losses), -1)
+        return (losses * weights).sum(1)
     logs = log_softmax(logits, axis=1)
-    return -(logs * labels).sum(1) if labels.ndim == 2 else -logs[np.arange(len(labels)), labels]
+    losses = -(logs * labels).sum(1) if labels.ndim == 2 else -logs[np.arange(len(labels)), labels]
+    return losses if sample_weights is None else losses * sample_weights
 
 
-def cross_entropy(logits: np.ndarray, labels: np.ndarray, sample_weights: np.ndarray | None = None) -> float:
-    """Return the summed cross entropy of logits (N, C) to class ids (N,) or shares (N, C), of rows with weights (N,) if there are any."""
-    losses = cross_entropies(logits, labels)
-    return float((losses if sample_weights is None else losses * sample_weights).sum())
+def cross_entropy(logits: np.ndarray, labels: np.ndarray, sample_weights: np.ndarray | None = None, has_several: bool = False) -> float:
+    """Return the sum of `cross_entropies`."""
+    return float(cross_entropies(logits, labels, sample_weights, has_several).sum())
 
 
 def labels_of(rows: Dataset) -> np.ndarray:
-    """Return the class ids of rows (N,), or where they have soft labels the shares of the classes (N, C)."""
+    """Return the class ids of rows (N,), where they have soft labels the shares of the classes, or of several labels 0 and 1, (N, C)."""
     ids = np.array(rows["labels"])
     if SHARES not in rows.column_names:
         return ids
@@ -90,7 +103,7 @@ def choose_factors(loss: Callable[[np.ndarray], float], prior: Prior) -> np.ndar
     return np.exp(np.cumsum(search(posterior, prior.centres, "The factors of both parts")))
 
 
-def pays(linear: np.ndarray, recurrent: np.ndarray, labels: np.ndarray, prior: Prior) -> bool:
+def pays(linear: np.ndarray, recurrent: np.ndarray, labels: np.ndarray, prior: Prior, has_several: bool = False) -> bool:
     """Return whether validation rows are likelier, by more than chance, with a linear model than by the recurrence alone.
 
     Each half of them is judged with the factors, or the recurrence's own, that the other half chose; the mean gain of a row must be two of
@@ -99,8 +112,9 @@ def pays(linear: np.ndarray, recurrent: np.ndarray, labels: np.ndarray, prior: P
     Args:
         linear (`np.ndarray`): Logits of the linear model, (N, C).
         recurrent (`np.ndarray`): Those of the recurrence, (N, C).
-        labels (`np.ndarray`): Class ids (N,), or shares of the classes (N, C).
+        labels (`np.ndarray`): See `cross_entropies`.
         prior (`Prior`): Of the factors.
+        has_several (`bool`): Whether a row may have several labels.
     """
     if not len(labels):
         return False
@@ -110,9 +124,10 @@ def pays(linear: np.ndarray, recurrent: np.ndarray, labels: np.ndarray, prior: P
         for losses, part in ((alone, np.zeros_like(linear)), (both, linear)):
 
             def loss(pair: np.ndarray, part: np.ndarray = part, rows: np.ndarray = chosen_by) -> float:
-                return cross_entropy(pair[0] * part[rows] + pair[1] * recurrent[rows], labels[rows])
+                return cross_entropy(pair[0] * part[rows] + pair[1] * recurrent[rows], labels[rows], has_several=has_several)
 
             factors = choose_factors(loss, prior)
-            losses[judged] = cross_entropies(factors[0] * part[judged] + factors[1] * recurrent[judged], labels[judged])
+            logits = factors[0] * part[judged] + factors[1] * recurrent[judged]
+            losses[judged] = cross_entropies(logits, labels[judged], has_several=has_several)
     gains = alone - both
     return bool(gains.mean() > max(2 * gains.std() / len(gains) ** 0.5, LEAST_GAIN * alone.mean()))

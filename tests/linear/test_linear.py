@@ -51,12 +51,33 @@ def test_regression_is_that_of_scikit_learn():
     assert bias.argmax() == 1
 
 
+@pytest.mark.parametrize("weighs", [False, True])
+def test_regressions_of_several_labels_are_those_of_scikit_learn(weighs):
+    """Each label has one of its own, with weights of its own; one that no row has is never the answer, one that all rows have always is."""
+    generator = np.random.default_rng(0)
+    design = TfidfVectorizer().fit_transform(TEXTS)
+    labels = np.hstack([generator.integers(0, 2, (len(TEXTS), 3)), np.zeros((len(TEXTS), 1)), np.ones((len(TEXTS), 1))]).astype(float)
+    weights = generator.uniform(0.2, 2, labels.shape) if weighs else None
+    weight, bias = linear.fit_regression(design, labels, 4.0, 5, sample_weights=weights, has_several=True)
+    logits = design @ weight + bias
+    for place in range(3):
+        own = None if weights is None else weights[:, place]
+        expected = LogisticRegression(C=4.0, max_iter=1000, tol=1e-8).fit(design, labels[:, place], own)
+        assert np.allclose(1 / (1 + np.exp(-logits[:, place])), expected.predict_proba(design)[:, 1], atol=0.005)
+    assert (logits[:, 3] == linear.ABSENT).all() and (logits[:, 4] == -linear.ABSENT).all()
+    nothing = linear.fit_regression(design, labels[:, 3:], 4.0, 2, has_several=True)
+    assert not nothing[0].any() and nothing[1].tolist() == [linear.ABSENT, -linear.ABSENT]
+
+
 def test_penalty_is_weak_where_rows_agree_and_strong_where_labels_are_noise():
     """What held-out folds say."""
     design = TfidfVectorizer().fit_transform(TEXTS)
     noise = np.random.default_rng(0).integers(0, 2, len(TEXTS))
     assert linear.choose_penalty([design], np.array(LABELS), 2) == 64.0
     assert linear.choose_penalty([design], noise, 2) == 4.0
+    several, noises = np.eye(2)[LABELS], np.random.default_rng(0).integers(0, 2, (len(TEXTS), 2))
+    assert linear.choose_penalty([design], several, 2, has_several=True) == 64.0
+    assert linear.choose_penalty([design], noises.astype(float), 2, has_several=True) == 4.0
 
 
 def plain_weights(counts, labels):
@@ -83,6 +104,10 @@ def test_features_weigh_what_they_tell():
     weights = telling_weights(kinds, labels)
     assert np.allclose(weights, np.hstack([plain_weights(part, labels) for part in parts] + [[0.0]]))
     assert telling_weights(kinds, np.zeros(12, dtype=int)).tolist() == [1.0] * 10 + [0.0]
+    # of several labels those that no row has, or all, tell nothing
+    several = np.hstack([np.eye(3)[labels], np.zeros((12, 1)), np.ones((12, 1))])
+    assert np.allclose(telling_weights(kinds, several), weights)
+    assert telling_weights(kinds, several[:, 3:]).tolist() == [1.0] * 10 + [0.0]
     fit, rows = make_fit()
     _, kinds = fit._features(rows)
     expected = weigh_columns(kinds, telling_weights(kinds, np.array(LABELS)))

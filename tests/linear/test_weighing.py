@@ -39,6 +39,15 @@ def test_rows_that_are_all_right_make_no_model_sure():
     assert 1 < weighing.choose_factors(loss, weighing.FROM_LABELS)[0] < 1.5
 
 
+def test_the_loss_of_several_labels():
+    """The sum over the labels of a row, each times its weight; in the range of no exponential too."""
+    logits, labels = np.array([[0.0, 2.0], [1000.0, -1000.0]]), np.array([[1.0, 0.0], [0.0, 0.0]])
+    losses = weighing.cross_entropies(logits, labels, has_several=True)
+    np.testing.assert_allclose(losses, [np.log(2) + np.log1p(np.exp(2)), 1000])
+    assert weighing.cross_entropy(logits, labels, np.array([2.0, 0.5]), has_several=True) == pytest.approx(2 * losses[0] + 500)
+    assert weighing.cross_entropy(logits, labels, np.array([[1.0, 0], [0, 1]]), has_several=True) == pytest.approx(np.log(2))
+
+
 @pytest.mark.parametrize("has_shares", [False, True])
 def test_a_linear_model_pays_where_it_tells_more(has_shares):
     """One that knows what the recurrence does not, on rows enough; not one of noise, and hardly ever by chance."""

@@ -161,8 +161,8 @@ def test_which_models_have_a_linear_one_beside_them(task, start, has_teacher, ha
     assert bool(task.defaults(Size(1000, 10_000, 80), given)["linear_size"]) == has_linear
 
 
-def test_numbers_and_several_labels_have_no_linear_model(tmp_path):
-    """It is of one label a row."""
-    for problem in ("multi_label_classification", "regression"):
-        given, _, _ = task_options({"problem_type": problem, "use_cpu": True, "output_dir": str(tmp_path)})
-        assert TextClassification.defaults(Size(1000, 10_000, 80), given)["linear_size"] == 0
+@pytest.mark.parametrize(("problem", "has_linear"), [("multi_label_classification", True), ("regression", False)])
+def test_several_labels_have_a_linear_model_and_numbers_none(problem, has_linear, tmp_path):
+    """It is of labels."""
+    given, _, _ = task_options({"problem_type": problem, "use_cpu": True, "output_dir": str(tmp_path)})
+    assert bool(TextClassification.defaults(Size(1000, 10_000, 80), given)["linear_size"]) == has_linear

@@ -111,6 +111,15 @@ def test_held_out_rows_have_the_weights_of_their_classes():
     assert weights_of(rows.remove_columns("sample_weights")) is None
 
 
+@pytest.mark.parametrize(("given", "wanted"), [([3.0, 1.0, None], [2, 3]), ([[3.0, 2.0], [1.0, 4.0], None], [2, 2])])
+def test_held_out_rows_of_several_labels(given, wanted):
+    """Each label that they have, or lack, counts as much as it does in the mean of the other rows that have, or lack, it."""
+    rows = Dataset.from_dict({"labels": [[1.0, 0.0], [1.0, 1.0], [1.0, 0.0]], "sample_weights": given})
+    found = weights_of(rows)
+    assert found.shape == (3, 2) and found[2].tolist() == wanted
+    assert found[:2].tolist() == [np.broadcast_to(each, 2).tolist() for each in given[:2]]
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
