@@ -8,7 +8,7 @@ from ..tasks.decoding import task_of
 from .classifier import ClassifierFit, LinearFit
 from .tagger import TaggerFit
 from .temperature import TemperatureFit
-from .weighing import FROM_LABELS, LEARNED
+from .weighing import FROM_LABELS, LEARNED, LEARNED_NUMBERS, NUMBERS
 
 logger = logging.get_logger(__name__)
 
@@ -38,18 +38,15 @@ def choose_linear_fit(
         has_teacher (`bool`): Whether a teacher answers rows too: a new linear model of a classifier, unless it is asked for, must pay then.
 
     Raises:
-        ValueError: Features, or adjusted logits, are asked for, and the model can have none.
+        ValueError: Adjusted logits are asked for, and the model can have none.
     """
     is_classifier = isinstance(model, RnnForSequenceClassification)
-    has_labels = not is_classifier or model.config.problem_type != "regression"
-    has_several = model.config.problem_type == "multi_label_classification"
-    is_fitted = is_classifier and has_labels and bool(size or (size is None and (model.config.linear_size or default)))
-    if adjustment and (has_several or not is_fitted):
+    problem = model.config.problem_type
+    is_fitted = is_classifier and bool(size or (size is None and (model.config.linear_size or default)))
+    if adjustment and not (is_fitted and problem in (None, "single_label_classification")):
         raise ValueError(f"`logit_adjustment` needs a classifier of one label a row with a linear model, got {adjustment}. Leave it out.")
     if not is_classifier and not isinstance(model, RnnForTokenClassification):
         return _temperature(model)
-    if size and not has_labels:
-        raise ValueError(f"`linear_size` needs labels, got {size} with {model.config.problem_type!r}. Leave --linear_size out.")
     known = model.config.linear_size
     chosen = size if size is not None else known or default
     if known and chosen and is_kept:
@@ -59,10 +56,11 @@ def choose_linear_fit(
         is_again = "is fitted again to these rows" if chosen else "is left out"
         logger.warning(f"The linear model of the checkpoint, of {known:,} features, {is_again}.")
     model.set_linear_path(None)
-    if not chosen or not has_labels:
+    if not chosen:
         return _temperature(model)
     if is_classifier:
-        prior, is_asked = LEARNED if knows_more else FROM_LABELS, size is not None
+        learned = LEARNED_NUMBERS if problem == NUMBERS else LEARNED
+        prior, is_asked = learned if knows_more else FROM_LABELS, size is not None
         must_pay = has_teacher and not (is_asked or known)
         return ClassifierFit(model, tokenizer, chosen, prior, is_asked, adjustment, must_pay)
     return TaggerFit(model, tokenizer, chosen)

@@ -10,7 +10,7 @@ from torch import nn
 from transformers import PreTrainedModel
 from transformers.utils import logging
 
-from .weighing import cross_entropy, labels_of, logits_of
+from .weighing import labels_of, logits_of, negative_log_likelihood
 
 logger = logging.get_logger(__name__)
 
@@ -18,7 +18,7 @@ logger = logging.get_logger(__name__)
 FEWEST_ROWS, LARGEST, WIDTH = 50, 3.0, 0.35
 
 
-def fit_temperature(logits: np.ndarray, labels: np.ndarray, has_several: bool = False) -> float:
+def fit_temperature(logits: np.ndarray, labels: np.ndarray, problem: str | None = None) -> float:
     """Return what logits are to be divided by for the likeliest labels (Guo et al. 2017), with a log-normal prior around 1.
 
     The prior keeps few rows from spoiling scores that are as they should be; many rows overrule it.
@@ -26,11 +26,11 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray, has_several: bool = 
     Args:
         logits (`np.ndarray`): Of rows that the model was not trained on, (N, C).
         labels (`np.ndarray`): Class ids (N,), shares of the classes (N, C), or 0 and 1 of several labels (N, C).
-        has_several (`bool`): Whether a row may have several labels.
+        problem (`str`, *optional*): The `problem_type` of the model; None is one class a row.
     """
 
     def posterior(logarithm: float) -> float:
-        return cross_entropy(logits * np.exp(-logarithm), labels, has_several=has_several) + 0.5 * (logarithm / WIDTH) ** 2
+        return negative_log_likelihood(logits * np.exp(-logarithm), labels, problem=problem) + 0.5 * (logarithm / WIDTH) ** 2
 
     return float(np.exp(minimize_scalar(posterior, bounds=(-LARGEST, LARGEST), method="bounded").x))
 
@@ -51,8 +51,7 @@ class TemperatureFit:
         if not isinstance(validation, Dataset) or len(validation) < FEWEST_ROWS:
             return
         logits, num_labels = logits_of(self.model, validation["input_ids"]), self.model.config.num_labels
-        has_several = self.model.config.problem_type == "multi_label_classification"
-        temperature = fit_temperature(logits.astype(float), labels_of(validation), has_several)
+        temperature = fit_temperature(logits.astype(float), labels_of(validation), self.model.config.problem_type)
         layers = [layer for layer in self.model.modules() if isinstance(layer, nn.Linear) and layer.out_features == num_labels]
         for parameter in layers[-1].parameters():
             parameter /= temperature

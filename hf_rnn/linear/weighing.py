@@ -13,6 +13,10 @@ from ..data.rows.collator import SHARES
 from ..models.packing import pad_batches
 from .convergence import search
 
+# problem types of transformers
+SEVERAL, NUMBERS = "multi_label_classification", "regression"
+# mean of half the squared errors of numbers, of which the logarithm is taken, at least
+LEAST_ERROR = 1e-12
 # share of the loss on validation rows that a linear model must take away to be worth its time
 LEAST_GAIN = 0.05
 
@@ -45,35 +49,51 @@ class Prior:
 # of a recurrence that learnt from labels alone, whose few validation rows must not make a model sure that has them all right, and of one
 # that learnt from a teacher or from text too, which knows more and is less sure
 FROM_LABELS, LEARNED = Prior(widths=(0.5, 1.0)), Prior(recurrence=1.0)
+# of numbers, of which two that know as much have a mean
+LEARNED_NUMBERS = Prior(linear=0.5, recurrence=1.0, widths=(0.5, 1.0))
 
 
-def cross_entropies(
-    logits: np.ndarray, labels: np.ndarray, sample_weights: np.ndarray | None = None, has_several: bool = False
-) -> np.ndarray:
-    """Return the cross entropy of each row, (N,), of several labels their sum.
+def row_losses(outputs: np.ndarray, labels: np.ndarray, sample_weights: np.ndarray | None = None, problem: str | None = None) -> np.ndarray:
+    """Return the loss of each row, (N,): the cross entropy of its class, the sum of those of its several labels, or half a squared error.
 
     Args:
-        logits (`np.ndarray`): (N, C).
-        labels (`np.ndarray`): Class ids (N,), shares of the classes (N, C), or 0 and 1 of several labels (N, C).
+        outputs (`np.ndarray`): Logits or numbers, (N, C).
+        labels (`np.ndarray`): Class ids (N,), shares of the classes (N, C), 0 and 1 of several labels (N, C), or numbers (N,).
         sample_weights (`np.ndarray`, *optional*): How much each row counts, (N,), or each of its several labels, (N, C).
-        has_several (`bool`): Whether a row may have several labels.
+        problem (`str`, *optional*): The `problem_type` of the model; None is one class a row.
     """
-    if has_several:
-        losses = -(labels * log_expit(logits) + (1 - labels) * log_expit(-logits))
+    if problem == SEVERAL:
+        losses = -(labels * log_expit(outputs) + (1 - labels) * log_expit(-outputs))
         weights = 1.0 if sample_weights is None else sample_weights.reshape(len(losses), -1)
         return (losses * weights).sum(1)
-    logs = log_softmax(logits, axis=1)
-    losses = -(logs * labels).sum(1) if labels.ndim == 2 else -logs[np.arange(len(labels)), labels]
+    if problem == NUMBERS:
+        losses = np.square(outputs[:, 0] - labels) / 2
+    else:
+        logs = log_softmax(outputs, axis=1)
+        losses = -(logs * labels).sum(1) if labels.ndim == 2 else -logs[np.arange(len(labels)), labels]
     return losses if sample_weights is None else losses * sample_weights
 
 
-def cross_entropy(logits: np.ndarray, labels: np.ndarray, sample_weights: np.ndarray | None = None, has_several: bool = False) -> float:
-    """Return the sum of `cross_entropies`."""
-    return float(cross_entropies(logits, labels, sample_weights, has_several).sum())
+def negative_log_likelihood(
+    outputs: np.ndarray, labels: np.ndarray, sample_weights: np.ndarray | None = None, problem: str | None = None
+) -> float:
+    """Return the negative log-likelihood of labels, but for a constant; errors of numbers are normal, of a deviation that is not known.
+
+    Arguments are those of `row_losses`.
+    """
+    losses = row_losses(outputs, labels, sample_weights, problem)
+    if problem == NUMBERS:
+        return 0.5 * len(losses) * float(np.log(max(losses.mean(), LEAST_ERROR))) if len(losses) else 0.0
+    return float(losses.sum())
+
+
+def blend(factors: np.ndarray, linear: np.ndarray, recurrent: np.ndarray, centre: float = 0.0) -> np.ndarray:
+    """Return what both parts say together, (N, C): each times its factor, numbers by how far they are from their centre."""
+    return centre + factors[0] * (linear - centre) + factors[1] * (recurrent - centre)
 
 
 def labels_of(rows: Dataset) -> np.ndarray:
-    """Return the class ids of rows (N,), where they have soft labels the shares of the classes, or of several labels 0 and 1, (N, C)."""
+    """Return class ids or numbers of rows, (N,); of soft labels the shares of the classes, and of several labels 0 and 1, (N, C)."""
     ids = np.array(rows["labels"])
     if SHARES not in rows.column_names:
         return ids
@@ -103,7 +123,7 @@ def choose_factors(loss: Callable[[np.ndarray], float], prior: Prior) -> np.ndar
     return np.exp(np.cumsum(search(posterior, prior.centres, "The factors of both parts")))
 
 
-def pays(linear: np.ndarray, recurrent: np.ndarray, labels: np.ndarray, prior: Prior, has_several: bool = False) -> bool:
+def pays(linear: np.ndarray, recurrent: np.ndarray, labels: np.ndarray, prior: Prior, problem: str | None = None) -> bool:
     """Return whether validation rows are likelier, by more than chance, with a linear model than by the recurrence alone.
 
     Each half of them is judged with the factors, or the recurrence's own, that the other half chose; the mean gain of a row must be two of
@@ -112,9 +132,9 @@ def pays(linear: np.ndarray, recurrent: np.ndarray, labels: np.ndarray, prior: P
     Args:
         linear (`np.ndarray`): Logits of the linear model, (N, C).
         recurrent (`np.ndarray`): Those of the recurrence, (N, C).
-        labels (`np.ndarray`): See `cross_entropies`.
+        labels (`np.ndarray`): See `row_losses`, of classes or of several labels.
         prior (`Prior`): Of the factors.
-        has_several (`bool`): Whether a row may have several labels.
+        problem (`str`, *optional*): See `row_losses`.
     """
     if not len(labels):
         return False
@@ -124,10 +144,9 @@ def pays(linear: np.ndarray, recurrent: np.ndarray, labels: np.ndarray, prior: P
         for losses, part in ((alone, np.zeros_like(linear)), (both, linear)):
 
             def loss(pair: np.ndarray, part: np.ndarray = part, rows: np.ndarray = chosen_by) -> float:
-                return cross_entropy(pair[0] * part[rows] + pair[1] * recurrent[rows], labels[rows], has_several=has_several)
+                return negative_log_likelihood(blend(pair, part[rows], recurrent[rows]), labels[rows], problem=problem)
 
             factors = choose_factors(loss, prior)
-            logits = factors[0] * part[judged] + factors[1] * recurrent[judged]
-            losses[judged] = cross_entropies(logits, labels[judged], has_several=has_several)
+            losses[judged] = row_losses(blend(factors, part[judged], recurrent[judged]), labels[judged], problem=problem)
     gains = alone - both
     return bool(gains.mean() > max(2 * gains.std() / len(gains) ** 0.5, LEAST_GAIN * alone.mean()))

@@ -61,9 +61,8 @@ class TextClassification(Task):
 
     @classmethod
     def defaults(cls, size: Size, options: TaskOptions) -> dict[str, Any]:
-        """Return those of a classifier; what goes on from one, a regression, and what learns from a stream have no linear model."""
-        is_plain = problem_of(options.data) != "regression" and not options.data.streaming
-        is_alone = not (is_plain and options.has_new_head) or options.model.linear_size == 0
+        """Return those of a classifier; what goes on from one, or learns from a stream, has no linear model."""
+        is_alone = options.data.streaming or not options.has_new_head or options.model.linear_size == 0
         return student_defaults(size, is_tagger=False, is_alone=is_alone) if options.has_teacher else classifier_defaults(size, is_alone)
 
     @classmethod

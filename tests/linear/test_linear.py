@@ -6,12 +6,12 @@ import torch
 from datasets import Dataset
 from scipy.sparse import csr_matrix
 from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, Ridge
 
 from hf_rnn import RnnConfig, RnnForSequenceClassification
 from hf_rnn.data.tokenizers.training import train_tokenizer
 from hf_rnn.linear import classifier as linear
-from hf_rnn.linear import weighing
+from hf_rnn.linear import regression, weighing
 from hf_rnn.linear.design import design_matrix, telling_weights, weigh_columns
 from hf_rnn.models.packing import pad_batches
 
@@ -26,10 +26,11 @@ def make_tokenizer():
     return train_tokenizer(TEXTS, "bpe", 60)
 
 
-def make_fit(num_labels=2):
+def make_fit(num_labels=2, problem=None):
     """Return a small classifier with what fits its linear model, and its rows."""
     tokenizer = make_tokenizer()
-    config = RnnConfig(vocab_size=len(tokenizer), embedding_size=4, hidden_size=4, num_labels=num_labels, pad_token_id=0)
+    sizes = {"vocab_size": len(tokenizer), "embedding_size": 4, "hidden_size": 4, "pad_token_id": 0}
+    config = RnnConfig(**sizes, num_labels=num_labels, problem_type=problem)
     model = RnnForSequenceClassification(config).eval()
     model.set_piece_types(tokenizer)
     rows = Dataset.from_dict({"input_ids": tokenizer(TEXTS)["input_ids"], "labels": LABELS})
@@ -40,13 +41,13 @@ def test_regression_is_that_of_scikit_learn():
     """Two classes, several, one that no row has, and one alone."""
     design = TfidfVectorizer().fit_transform(TEXTS)
     for labels, classes in ((LABELS, 2), (LABELS, 3), ([0, 1, 2, 3] * 6, 4)):
-        weight, bias = linear.fit_regression(design, np.array(labels), 4.0, classes)
+        weight, bias = regression.fit_regression(design, np.array(labels), 4.0, classes)
         expected = LogisticRegression(C=4.0, max_iter=1000, tol=1e-8).fit(design, labels)
         logits = design @ weight + bias
         assert logits.argmax(1).tolist() == expected.predict(design).tolist()
         present = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
         assert np.allclose(present[:, : len(set(labels))], expected.predict_proba(design), atol=0.005)
-    weight, bias = linear.fit_regression(design, np.ones(len(TEXTS), dtype=int), 1.0, 3)
+    weight, bias = regression.fit_regression(design, np.ones(len(TEXTS), dtype=int), 1.0, 3)
     assert not weight.any()
     assert bias.argmax() == 1
 
@@ -58,26 +59,51 @@ def test_regressions_of_several_labels_are_those_of_scikit_learn(weighs):
     design = TfidfVectorizer().fit_transform(TEXTS)
     labels = np.hstack([generator.integers(0, 2, (len(TEXTS), 3)), np.zeros((len(TEXTS), 1)), np.ones((len(TEXTS), 1))]).astype(float)
     weights = generator.uniform(0.2, 2, labels.shape) if weighs else None
-    weight, bias = linear.fit_regression(design, labels, 4.0, 5, sample_weights=weights, has_several=True)
+    weight, bias = regression.fit_regression(design, labels, 4.0, 5, sample_weights=weights, problem="multi_label_classification")
     logits = design @ weight + bias
     for place in range(3):
         own = None if weights is None else weights[:, place]
         expected = LogisticRegression(C=4.0, max_iter=1000, tol=1e-8).fit(design, labels[:, place], own)
         assert np.allclose(1 / (1 + np.exp(-logits[:, place])), expected.predict_proba(design)[:, 1], atol=0.005)
-    assert (logits[:, 3] == linear.ABSENT).all() and (logits[:, 4] == -linear.ABSENT).all()
-    nothing = linear.fit_regression(design, labels[:, 3:], 4.0, 2, has_several=True)
-    assert not nothing[0].any() and nothing[1].tolist() == [linear.ABSENT, -linear.ABSENT]
+    assert (logits[:, 3] == regression.ABSENT).all() and (logits[:, 4] == -regression.ABSENT).all()
+    nothing = regression.fit_regression(design, labels[:, 3:], 4.0, 2, problem="multi_label_classification")
+    assert not nothing[0].any() and nothing[1].tolist() == [regression.ABSENT, -regression.ABSENT]
+
+
+def test_one_label_that_a_row_may_have():
+    """It has a regression too, as one of two classes has."""
+    design = TfidfVectorizer().fit_transform(TEXTS)
+    weight, bias = regression.fit_regression(design, np.array(LABELS, dtype=float)[:, None], 4.0, 1, problem="multi_label_classification")
+    two, offset = regression.fit_regression(design, np.array(LABELS), 4.0, 2)
+    np.testing.assert_allclose(design @ weight + bias, (design @ two + offset) @ [[-1], [1]], atol=0.02)
+
+
+@pytest.mark.parametrize("weighs", [False, True])
+@pytest.mark.parametrize("scale", [1.0, 1000.0])
+def test_numbers_have_the_ridge_regression_of_scikit_learn(weighs, scale):
+    """Whatever their unit and where their zero is; equal numbers are answered as they are."""
+    generator = np.random.default_rng(0)
+    design = TfidfVectorizer().fit_transform(TEXTS)
+    labels = scale * (design @ generator.normal(size=design.shape[1]) + generator.normal(size=len(TEXTS)) + 5)
+    weights = generator.uniform(0.2, 2, len(TEXTS)) if weighs else None
+    weight, bias = regression.fit_regression(design, labels, 2.0, 1, sample_weights=weights, problem="regression")
+    expected = Ridge(alpha=0.5).fit(design.toarray(), labels, weights).predict(design.toarray())
+    np.testing.assert_allclose((design @ weight + bias)[:, 0], expected, atol=0.02 * scale)
+    weight, bias = regression.fit_regression(design, np.full(len(TEXTS), 7.0), 2.0, 1, problem="regression")
+    np.testing.assert_allclose(design @ weight + bias, 7.0)
 
 
 def test_penalty_is_weak_where_rows_agree_and_strong_where_labels_are_noise():
     """What held-out folds say."""
     design = TfidfVectorizer().fit_transform(TEXTS)
     noise = np.random.default_rng(0).integers(0, 2, len(TEXTS))
-    assert linear.choose_penalty([design], np.array(LABELS), 2) == 64.0
-    assert linear.choose_penalty([design], noise, 2) == 4.0
+    assert regression.choose_penalty([design], np.array(LABELS), 2) == 64.0
+    assert regression.choose_penalty([design], noise, 2) == 4.0
     several, noises = np.eye(2)[LABELS], np.random.default_rng(0).integers(0, 2, (len(TEXTS), 2))
-    assert linear.choose_penalty([design], several, 2, has_several=True) == 64.0
-    assert linear.choose_penalty([design], noises.astype(float), 2, has_several=True) == 4.0
+    assert regression.choose_penalty([design], several, 2, problem="multi_label_classification") == 64.0
+    assert regression.choose_penalty([design], noises.astype(float), 2, problem="multi_label_classification") == 4.0
+    assert regression.choose_penalty([design], np.array(LABELS, dtype=float), 1, problem="regression") == 8.0
+    assert regression.choose_penalty([design], noise.astype(float), 1, problem="regression") == 0.5
 
 
 def plain_weights(counts, labels):
@@ -204,3 +230,26 @@ def test_what_is_left_out_leaves_a_temperature(monkeypatch):
         fit.fit(rows, rows)
         ratio = fit.model.classifier.weight / before
         assert not fit.model.config.linear_size and torch.allclose(ratio, ratio.mean()) and abs(ratio.mean() - 1) > 1e-4
+
+
+@pytest.mark.parametrize("has_validation", [True, False])
+def test_numbers(has_validation, monkeypatch):
+    """Model and linear model each say how far from the mean a row is; together they know what neither does alone."""
+    fit, rows = make_fit(1, "regression")
+    numbers = 100 + 10 * np.array(LABELS) + np.arange(24) % 3
+    rows = rows.remove_columns("labels").add_column("labels", numbers.astype(float))
+    known = {"input_ids": rows["input_ids"], "labels": rows["labels"]}
+    outputs = (100 + np.random.default_rng(0).normal(0, 5, 24))[:, None]
+    monkeypatch.setattr("hf_rnn.linear.classifier.logits_of", lambda model, rows: outputs)
+    before = fit.model.classifier.weight.clone()
+    fit.fit(rows, Dataset.from_dict(known) if has_validation else None)
+    share = (fit.model.classifier.weight / before).mean().item()
+    assert share == pytest.approx(weighing.FROM_LABELS.recurrence, rel=1e-4) or (has_validation and share < 0.1)
+    ids, mask = next(pad_batches(rows["input_ids"]))
+    linear_part, _ = fit.model.linear.read(ids, mask.bool())
+    # the recurrence adds its own distance from the mean
+    mean = (linear_part.mean() + share * numbers.mean()).item()
+    assert mean == pytest.approx(numbers.mean(), abs=0.5)
+    fit.refit(rows, rows)
+    assert fit.model.linear.read(ids, mask.bool())[0].mean().item() == pytest.approx(linear_part.mean().item(), abs=0.5)
+    assert np.corrcoef(fit.model(ids, mask).logits[:, 0].detach(), numbers)[0, 1] > 0.95

@@ -18,7 +18,7 @@ def test_a_known_temperature_is_found():
     labels = (logits + random.gumbel(size=logits.shape)).argmax(1)
     assert fit_temperature(3 * logits, labels) == pytest.approx(3, rel=0.05)
     several = (random.random(logits.shape) < 1 / (1 + np.exp(-logits))).astype(float)
-    assert fit_temperature(0.5 * logits, several, has_several=True) == pytest.approx(0.5, rel=0.05)
+    assert fit_temperature(0.5 * logits, several, problem="multi_label_classification") == pytest.approx(0.5, rel=0.05)
 
 
 def test_few_rows_leave_good_scores_alone():

@@ -17,7 +17,7 @@ def test_factors_follow_the_rows_and_without_many_the_prior():
 
     def choose(rows):
         def loss(pair):
-            return weighing.cross_entropy(pair[0] * noise[:rows] + pair[1] * right[:rows], labels[:rows])
+            return weighing.negative_log_likelihood(pair[0] * noise[:rows] + pair[1] * right[:rows], labels[:rows])
 
         return weighing.choose_factors(loss, weighing.FROM_LABELS)
 
@@ -34,7 +34,7 @@ def test_rows_that_are_all_right_make_no_model_sure():
     right, nothing = np.eye(2)[labels] * 4, np.zeros((60, 2))
 
     def loss(pair):
-        return weighing.cross_entropy(pair[0] * right + pair[1] * nothing, labels)
+        return weighing.negative_log_likelihood(pair[0] * right + pair[1] * nothing, labels)
 
     assert 1 < weighing.choose_factors(loss, weighing.FROM_LABELS)[0] < 1.5
 
@@ -42,10 +42,35 @@ def test_rows_that_are_all_right_make_no_model_sure():
 def test_the_loss_of_several_labels():
     """The sum over the labels of a row, each times its weight; in the range of no exponential too."""
     logits, labels = np.array([[0.0, 2.0], [1000.0, -1000.0]]), np.array([[1.0, 0.0], [0.0, 0.0]])
-    losses = weighing.cross_entropies(logits, labels, has_several=True)
+    losses = weighing.row_losses(logits, labels, problem="multi_label_classification")
     np.testing.assert_allclose(losses, [np.log(2) + np.log1p(np.exp(2)), 1000])
-    assert weighing.cross_entropy(logits, labels, np.array([2.0, 0.5]), has_several=True) == pytest.approx(2 * losses[0] + 500)
-    assert weighing.cross_entropy(logits, labels, np.array([[1.0, 0], [0, 1]]), has_several=True) == pytest.approx(np.log(2))
+    assert weighing.negative_log_likelihood(logits, labels, np.array([2.0, 0.5]), problem="multi_label_classification") == pytest.approx(
+        2 * losses[0] + 500
+    )
+    assert weighing.negative_log_likelihood(
+        logits, labels, np.array([[1.0, 0], [0, 1]]), problem="multi_label_classification"
+    ) == pytest.approx(np.log(2))
+
+
+def test_numbers_are_normal_with_a_deviation_of_their_own():
+    """Their losses are squares; the likelihood is that of the best deviation, and is there for none and for no error too."""
+    outputs, labels = np.array([[1.0], [5.0]]), np.array([2.0, 3.0])
+    assert weighing.row_losses(outputs, labels, problem="regression").tolist() == [0.5, 2.0]
+    assert weighing.row_losses(outputs, labels, np.array([2.0, 0.5]), "regression").tolist() == [1.0, 1.0]
+    variance = 2.5
+    whole = sum(0.5 * np.log(2 * np.pi * variance) + error**2 / (2 * variance) for error in (1.0, 2.0))
+    found = [weighing.negative_log_likelihood(scale * outputs, scale * labels, problem="regression") for scale in (1.0, 10.0)]
+    assert whole - found[0] == pytest.approx(np.log(4 * np.pi) + 1)
+    assert found[1] - found[0] == pytest.approx(2 * np.log(10))
+    assert np.isfinite(weighing.negative_log_likelihood(labels[:, None], labels, problem="regression"))
+    assert weighing.negative_log_likelihood(outputs[:0], labels[:0], problem="regression") == 0
+
+
+def test_parts_say_how_far_from_the_centre():
+    """Numbers whose parts both are at their centre stay there, whatever the factors."""
+    linear, recurrent, factors = np.array([[100.0], [110.0]]), np.array([[100.0], [90.0]]), np.array([0.5, 0.2])
+    assert weighing.blend(factors, linear, recurrent, 100.0).tolist() == [[100.0], [103.0]]
+    assert weighing.blend(factors, linear, recurrent).tolist() == [[70.0], [73.0]]
 
 
 @pytest.mark.parametrize("has_shares", [False, True])

@@ -17,8 +17,8 @@ from hf_rnn.data.files.errors import DataError
 from hf_rnn.data.rows.collator import SHARES
 from hf_rnn.data.rows.labelled import labelled_texts
 from hf_rnn.data.rows.shares import encode_shares, read_shares
-from hf_rnn.linear.classifier import fit_regression
-from hf_rnn.linear.weighing import cross_entropy, labels_of
+from hf_rnn.linear.regression import fit_regression
+from hf_rnn.linear.weighing import labels_of, negative_log_likelihood
 
 SHARE = torch.tensor([[0.5, 0.5, 0.0], [0.0, 1.0, 0.0], [0.2, 0.3, 0.5]])
 SMALL = [
@@ -60,7 +60,7 @@ def test_a_regression_of_shares_is_one_of_weighted_rows(classes):
     logits = [design @ weight + bias for weight, bias in (soft, hard)]
     probabilities = [torch.tensor(each).softmax(1).numpy() for each in logits]
     np.testing.assert_allclose(*probabilities, atol=2e-3)
-    assert cross_entropy(logits[0], shares) == pytest.approx(cross_entropy(logits[0][rows], labels, shares.ravel()))
+    assert negative_log_likelihood(logits[0], shares) == pytest.approx(negative_log_likelihood(logits[0][rows], labels, shares.ravel()))
 
 
 def votes(rows=300):

@@ -11,7 +11,8 @@ from sklearn.linear_model import LogisticRegression
 
 import hf_rnn
 from hf_rnn import RnnConfig, RnnForSequenceClassification, RnnForTokenClassification
-from hf_rnn.linear.classifier import choose_penalty, fit_regression, weights_of
+from hf_rnn.linear.classifier import weights_of
+from hf_rnn.linear.regression import choose_penalty, fit_regression
 from hf_rnn.training.weights import add_weights, check_weights
 
 SMALL = {"vocab_size": 60, "embedding_size": 8, "hidden_size": 8, "num_hidden_layers": 1, "use_cpu": True, "disable_tqdm": True}
