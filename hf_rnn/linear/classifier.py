@@ -144,9 +144,10 @@ class ClassifierFit:
             self._attach(path)
 
     def _leave_out(self, train: Dataset, validation: Dataset | None) -> None:
-        """Have no linear path; the recurrence alone has a temperature."""
+        """Have no linear path; scores of the recurrence alone have a temperature."""
         self.is_left_out = True
-        TemperatureFit(self.model).fit(train, validation)
+        if self.problem != NUMBERS:
+            TemperatureFit(self.model).fit(train, validation)
 
     def _fit_path(self, rows: Dataset) -> LinearPath | None:
         """Return the path for some rows; None if that would take too long."""
