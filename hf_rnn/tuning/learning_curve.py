@@ -12,19 +12,22 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 from seqeval.metrics import f1_score
-from sklearn.metrics import accuracy_score
+from sklearn.metrics import accuracy_score, r2_score
 from transformers.utils import logging
 
 from ..data.files.locations import Places
 from ..data.files.readers import DataError
+from ..data.files.reading import ReadingOptions
 from ..data.files.rows import TEXT_COLUMNS, TOKEN_COLUMNS
 from ..data.rows.annotated import annotated_texts, holds_spans
+from ..data.rows.label_columns import read_labels
 from ..data.rows.labelled import labelled_texts
 from ..data.rows.splits import LABEL_COLUMNS, TAG_COLUMNS, Splits, choose_column, load_splits
 from ..data.writing import check_output_dir, write_whole, written_whole
 from ..distillation.training import train_by_options
-from ..linear.baselines import Span, classify_texts, label_spans, tag_sentences
+from ..linear.baselines import Span, classify_texts, label_spans, label_texts, micro_f1, rate_texts, tag_sentences
 from ..linear.fasttext import classify_by_fasttext
+from ..linear.weighing import NUMBERS, SEVERAL
 from ..models.tags import guess_scheme
 from ..reports.plots import save_picture
 from ..reports.tables import to_markdown
@@ -36,6 +39,8 @@ logger = logging.get_logger(__name__)
 POINTS, TABLE, PICTURE = "points.jsonl", "learning_curve.md", "learning_curve.png"
 TRAIN, TEST, MODEL = "train.jsonl", "test.jsonl", "model"
 WRITTEN = (POINTS, TABLE, PICTURE, TRAIN, TEST, "baseline.crfsuite", "fasttext.txt")
+# options that say how cells with several labels are read
+OF_CELLS = ("label_separator", "label_names", "missing_labels")
 # what a point is made of
 FIELDS: dict[str, Callable[[Any], Any]] = {"name": str, "rows": int, "seed": int, "score": float, "seconds": float}
 BASELINE, FASTTEXT, OURS = NAMES = ("baseline", "fasttext", "hf-rnn")
@@ -53,8 +58,8 @@ class LearningCurve:
         seeds (`int`): Samples and trainings a size.
         text_column_name, label_column_name (`str`, *optional*): Columns; the usual ones by default.
         max_test_samples (`int`, *optional*): Test rows that are used.
-        fasttext (`bool`): Whether fastText is measured too, on texts with labels.
-        options (`Mapping`, *optional*): Options of the training by their names.
+        fasttext (`bool`): Whether fastText is measured too, on texts with one label each.
+        options (`Mapping`, *optional*): Options of the training by their names; with `problem_type` texts have several labels or numbers.
     """
 
     def __init__(
@@ -72,6 +77,7 @@ class LearningCurve:
         options: Mapping[str, Any] | None = None,
     ) -> None:
         self.asked, self.seeds, self.options = sizes, seeds, dict(options or {})
+        self.problem = self.options.get("problem_type")
         if fasttext and find_spec("fasttext") is None:
             raise ValueError("`fasttext` needs the package 'fasttext'. Install it with pip install '.[fasttext]', or leave --fasttext out.")
         self.folder = Path(output_dir)
@@ -87,8 +93,8 @@ class LearningCurve:
         else:
             self._read_both(splits, text_column_name, label_column_name, {"train": train_file, "test": test_file})
         self.test = self.test[:max_test_samples]
-        if fasttext and (self.is_tagged or self.is_raw):
-            raise ValueError("`fasttext` classifies texts, got rows with tags or spans. Leave --fasttext out.")
+        if fasttext and (self.is_tagged or self.is_raw or self.problem in (SEVERAL, NUMBERS)):
+            raise ValueError("`fasttext` gives texts one label each, got rows with something else. Leave --fasttext out.")
         self.names = NAMES if fasttext else (BASELINE, OURS)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.known = self._known()
@@ -102,14 +108,18 @@ class LearningCurve:
         usual = TAG_COLUMNS if self.is_tagged else LABEL_COLUMNS
         label_column = choose_column(splits["train"], "train", label_column_name, usual, "label_column_name")
         with Places(files).named():
+            if self.problem == SEVERAL:
+                # cells are lists from here on
+                reading = ReadingOptions(**{name: self.options.pop(name) for name in OF_CELLS if name in self.options})
+                splits = read_labels(splits, label_column, self.problem, reading)
             self.train, self.test = (self._read(splits[split], split, text_column, label_column) for split in ("train", "test"))
         self.has_spans = self.is_tagged and guess_scheme(sorted({tag for _, tags in self.train for tag in tags})) is not None
 
     def _read(self, rows: Any, split: str, text_column: str, label_column: str) -> list[tuple[Any, Any]]:
-        """Return texts with labels, or tokens with tags; raise a DataError at a row that has not both."""
+        """Return texts with labels or numbers, or tokens with tags; raise a DataError at a row that has not both."""
         for column in (text_column, label_column):
             choose_column(rows, split, column, (), "label_column_name" if column == label_column else "text_column_name")
-        return labelled_texts(rows, split, text_column, label_column, self.is_tagged)
+        return labelled_texts(rows, split, text_column, label_column, self.is_tagged, self.problem)
 
     def _known(self) -> list[dict[str, Any]]:
         """Return the points that are measured; raise a DataError if they are of other rows or options."""
@@ -150,11 +160,15 @@ class LearningCurve:
         return str(self.folder / name)
 
     def score(self, references: list, answers: list) -> float:
-        """Return F1 of spans, of characters in raw text, or accuracy over words or rows."""
+        """Return F1 of spans or of several labels, the share of variance that numbers explain, or accuracy over words or rows."""
         if self.is_raw:
             return SpanCounts.count(_as_spans(references), _as_spans(answers)).metrics()["f1"]
         if self.has_spans:
             return float(f1_score(references, answers, zero_division=0))
+        if self.problem == SEVERAL:
+            return micro_f1(references, answers)
+        if self.problem == NUMBERS:
+            return float(r2_score(references, answers))
         if self.is_tagged:
             references, answers = ([tag for tags in part for tag in tags] for part in (references, answers))
         return float(accuracy_score(references, answers))
@@ -168,7 +182,8 @@ class LearningCurve:
         elif self.is_raw:
             answers = _as_dictionaries(label_spans(inputs, _as_spans(labels), others, path))
         else:
-            answers = classify_texts(inputs, labels, others)
+            learners: dict[str | None, Callable[..., list]] = {SEVERAL: label_texts, NUMBERS: rate_texts}
+            answers = learners.get(self.problem, classify_texts)(inputs, labels, others)
         return self.score(references, answers)
 
     def fasttext(self, rows: list[tuple[Any, Any]], seed: int) -> float:
@@ -186,7 +201,9 @@ class LearningCurve:
             steps["from_text"] = True
         task = "token-classification" if self.is_tagged or self.is_raw else "text-classification"
         metrics = train_by_options(task, {**self.options, **steps, **files}).metrics
-        return metrics["test_f1" if self.has_spans else "test_accuracy"]
+        if self.problem == NUMBERS:
+            return 1 - metrics["test_mse"] / float(np.var([number for _, number in self.test]))
+        return metrics["test_f1" if self.has_spans else "test_f1_micro" if self.problem == SEVERAL else "test_accuracy"]
 
     def run(self) -> list[dict[str, Any]]:
         """Measure what is not measured yet; return all points."""

@@ -1,6 +1,7 @@
 """The learning curve: nested samples, a run that goes on where it stopped, a table and a picture, for texts and for tags."""
 
 import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -54,6 +55,50 @@ def test_points_table_and_picture(rows, tmp_path, monkeypatch):
     assert len(calls) == 4
     assert "| 30   | 100.0 ± 0.0 | 50.0 ± 0.0 |      -50.0 |" in (tmp_path / "out" / curves.TABLE).read_text()
     assert (tmp_path / "out" / curves.PICTURE).stat().st_size > 1000
+
+
+SEVERAL = [
+    {"text": f"{' '.join(words)} film {number}", "label": "|".join(words)}
+    for number in range(8)
+    for words in (("bad",), ("good",), ("long",), ("good", "long"))
+]
+NUMBERS = [{"text": f"{word} film {number % 4}", "label": str(value)} for number in range(12) for word, value in (("good", 2), ("bad", -1))]
+
+
+@pytest.mark.parametrize(
+    ("rows", "asked", "metrics", "wanted"),
+    [
+        (SEVERAL, "problem_type: multi_label_classification\nlabel_separator: '|'\n", {"test_f1_micro": 0.5}, 50),
+        (NUMBERS, "problem_type: regression\n", {"test_mse": 0.5 * 2.25}, 50),
+    ],
+)
+def test_several_labels_and_numbers(rows, asked, metrics, wanted, tmp_path, monkeypatch):
+    """Micro F1, and the share of variance that is explained, beside a regression for each label or a ridge regression."""
+    given = []
+
+    def train(task, options):
+        lines = Path(options["train_file"]).read_text(encoding="utf-8").splitlines()
+        given.append(([json.loads(line) for line in lines], options))
+        return SimpleNamespace(metrics=metrics)
+
+    monkeypatch.setattr(curves, "train_by_options", train)
+    (tmp_path / "options.yaml").write_text(asked)
+    summary = learning_curve.main([*write(tmp_path, rows), "--seeds", "1", "--options_file", str(tmp_path / "options.yaml")])
+    assert summary[len(rows)]["baseline"][0] > 95
+    assert summary[len(rows)]["hf-rnn"][0] == pytest.approx(wanted)
+    labels = {tuple(row["label"]) if isinstance(row["label"], list) else row["label"] for row in given[0][0]}
+    assert labels == ({("bad",), ("good",), ("long",), ("good", "long")} if rows is SEVERAL else {2.0, -1.0})
+    # cells are lists by then
+    assert "label_separator" not in given[0][1]
+
+
+def test_baselines_of_several_labels_and_of_numbers():
+    """Labels that no row or each row has are answered so; what has no labels at all scores 0."""
+    texts, labels = ["good film", "bad film"] * 10, [["good", "film"], ["film"]] * 10
+    assert [set(row) for row in baselines.label_texts(texts, labels, ["a good one", "bad"])] == [{"good", "film"}, {"film"}]
+    assert baselines.micro_f1([["a", "b"], ["c"]], [["a"], ["d", "c"]]) == pytest.approx(2 / 3)
+    assert baselines.micro_f1([[]], [[]]) == 0
+    assert baselines.rate_texts(texts, [2.0, 1.0] * 10, ["good film", "bad film"]) == pytest.approx([2, 1], abs=0.2)
 
 
 def test_names_of_classes(tmp_path):
@@ -111,7 +156,7 @@ def test_fasttext_where_it_cannot_be(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match=r"`fasttext` needs the package 'fasttext'. Install it with pip install '\.\[fasttext\]'"):
         learning_curve.main([*write(tmp_path, TEXTS), "--fasttext", "true"])
     monkeypatch.setattr(curves, "find_spec", lambda name: name)
-    with pytest.raises(ValueError, match="`fasttext` classifies texts, got rows with tags or spans. Leave --fasttext out"):
+    with pytest.raises(ValueError, match="`fasttext` gives texts one label each, got rows with something else. Leave --fasttext out"):
         learning_curve.main([*write(tmp_path, TAGGED), "--fasttext", "true"])
 
 
