@@ -93,6 +93,8 @@ class ClassifierFit:
         self.is_asked = is_asked
         self.is_left_out = not is_asked and most < LEAST_FEATURES
         self.penalty: float | None = None
+        # what logits are multiplied by to be as sure as held-out rows bear out
+        self.worth = 1.0
         self.adjustment = adjustment
         self.must_pay = must_pay
         self.problem = model.config.problem_type
@@ -164,11 +166,13 @@ class ClassifierFit:
                 self._shorten(most, features)
                 path, kinds = self._features(rows)
             folds = self._folds(len(rows), values, features)
-            self.penalty = choose_penalty(kinds, labels, classes, folds, counts, self.problem) if folds else USUAL_PENALTY
+            chosen = choose_penalty(kinds, labels, classes, folds, counts, self.problem) if folds else (USUAL_PENALTY, 1.0)
+            self.penalty, self.worth = chosen
         weights = telling_weights(kinds, told_apart(labels, self.problem))
         design = weigh_columns(kinds, weights)
         path.telling[1:] = torch.tensor(weights)
         weight, bias = fit_regression(design, labels, self.penalty, classes, sample_weights=counts, problem=self.problem)
+        weight, bias = self.worth * weight, self.worth * bias
         has_classes = self.problem in (None, "single_label_classification")
         if has_classes and (shift := class_shift(class_ids(labels), classes, self.adjustment)) is not None:
             bias = (bias - shift).astype(np.float32)

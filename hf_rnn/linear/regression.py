@@ -12,10 +12,11 @@ from torch import Tensor, nn
 
 from .convergence import Objective, minimize, squares
 from .design import telling_weights, weigh_columns
+from .temperature import fit_temperature
 from .weighing import NUMBERS, SEVERAL, negative_log_likelihood
 
 # inverse strengths of the L2 penalty to choose from, of labels and of numbers in units of their deviation
-PENALTIES, PENALTIES_OF_NUMBERS = (4.0, 16.0, 64.0), (0.5, 2.0, 8.0)
+PENALTIES, PENALTIES_OF_NUMBERS = (4.0, 16.0, 64.0, 256.0), (0.5, 2.0, 8.0)
 # the number of folds, and the rows that are enough to choose by
 FOLDS, ENOUGH_ROWS = 5, 6000
 # logit of a class that no row has
@@ -150,8 +151,11 @@ def choose_penalty(
     folds: int = FOLDS,
     sample_weights: np.ndarray | None = None,
     problem: str | None = None,
-) -> float:
-    """Return the penalty under which held-out folds of enough rows are likeliest, all five of them or fewer.
+) -> tuple[float, float]:
+    """Return the penalty under which held-out folds of enough rows are likeliest, of all five of them or fewer, and what logits are worth.
+
+    Logits of each penalty are judged at their best temperature: a strong penalty would be chosen else where it makes a model less sure, not
+    better. What they are worth is one over that temperature, 1 for numbers. Rows of what a fold has not seen say nothing of either.
 
     Args:
         kinds (`list`): Values of features, (N, K) each; what they tell, each fold finds out by itself.
@@ -164,16 +168,40 @@ def choose_penalty(
     rows = np.random.default_rng(0).permutation(len(labels))[:ENOUGH_ROWS]
     kinds, labels = [kind[rows] for kind in kinds], labels[rows]
     counts = None if sample_weights is None else sample_weights[rows]
-    losses = dict.fromkeys(PENALTIES_OF_NUMBERS if problem == NUMBERS else PENALTIES, 0.0)
+    outputs: dict[float, list[np.ndarray]] = {each: [] for each in (PENALTIES_OF_NUMBERS if problem == NUMBERS else PENALTIES)}
+    judged = []
     for train, held_out in list(KFold(min(FOLDS, len(rows))).split(rows))[:folds] if len(rows) > 1 else []:
-        own, theirs = (None, None) if counts is None else (counts[train], counts[held_out])
+        own = None if counts is None else counts[train]
         known = [kind[train] for kind in kinds]
         weights = telling_weights(known, told_apart(labels[train], problem))
         design, asked = weigh_columns(known, weights), weigh_columns([kind[held_out] for kind in kinds], weights)
-        for penalty in losses:
+        for penalty, found in outputs.items():
             weight, bias = fit_regression(design, labels[train], penalty, num_labels, sample_weights=own, problem=problem)
-            losses[penalty] += negative_log_likelihood(asked @ weight + bias, labels[held_out], theirs, problem)
-    return min(losses, key=lambda penalty: losses[penalty])
+            found.append(asked @ weight + bias)
+        is_known = _are_known(labels[held_out], bias, problem)
+        judged.append(held_out[is_known])
+        for found in outputs.values():
+            found[-1] = found[-1][is_known]
+    if not judged:
+        return next(iter(outputs)), 1.0
+    order = np.concatenate(judged)
+    wanted, theirs = labels[order], None if counts is None else counts[order]
+    worth, losses = dict.fromkeys(outputs, 1.0), dict.fromkeys(outputs, 0.0)
+    for penalty, found in outputs.items():
+        answers = np.concatenate(found).astype(float)
+        if problem != NUMBERS:
+            worth[penalty] = 1 / fit_temperature(answers, wanted, problem, theirs)
+        losses[penalty] = negative_log_likelihood(worth[penalty] * answers, wanted, theirs, problem)
+    best = min(losses, key=lambda penalty: losses[penalty])
+    return best, worth[best]
+
+
+def _are_known(labels: np.ndarray, bias: np.ndarray, problem: str | None) -> np.ndarray:
+    """Return whether what rows have was there when a regression with such biases (C,) was fitted, and what they lack was missing, (N,)."""
+    if problem == NUMBERS:
+        return np.ones(len(labels), dtype=bool)
+    wanted = labels if labels.ndim == 2 else np.eye(len(bias))[labels]
+    return ~(((bias == ABSENT) & (wanted > 0)) | ((bias == -ABSENT) & (wanted < 1))).any(1)
 
 
 def class_ids(labels: np.ndarray) -> np.ndarray:

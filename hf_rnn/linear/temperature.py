@@ -18,7 +18,7 @@ logger = logging.get_logger(__name__)
 FEWEST_ROWS, LARGEST, WIDTH = 50, 3.0, 0.35
 
 
-def fit_temperature(logits: np.ndarray, labels: np.ndarray, problem: str | None = None) -> float:
+def fit_temperature(logits: np.ndarray, labels: np.ndarray, problem: str | None = None, sample_weights: np.ndarray | None = None) -> float:
     """Return what logits are to be divided by for the likeliest labels (Guo et al. 2017), with a log-normal prior around 1.
 
     The prior keeps few rows from spoiling scores that are as they should be; many rows overrule it.
@@ -27,10 +27,11 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray, problem: str | None 
         logits (`np.ndarray`): Of rows that the model was not trained on, (N, C).
         labels (`np.ndarray`): Class ids (N,), shares of the classes (N, C), or 0 and 1 of several labels (N, C).
         problem (`str`, *optional*): The `problem_type` of the model; None is one class a row.
+        sample_weights (`np.ndarray`, *optional*): How much each row counts, (N,), or each of its several labels, (N, C).
     """
 
     def posterior(logarithm: float) -> float:
-        return negative_log_likelihood(logits * np.exp(-logarithm), labels, problem=problem) + 0.5 * (logarithm / WIDTH) ** 2
+        return negative_log_likelihood(logits * np.exp(-logarithm), labels, sample_weights, problem) + 0.5 * (logarithm / WIDTH) ** 2
 
     return float(np.exp(minimize_scalar(posterior, bounds=(-LARGEST, LARGEST), method="bounded").x))
 

@@ -97,13 +97,38 @@ def test_penalty_is_weak_where_rows_agree_and_strong_where_labels_are_noise():
     """What held-out folds say."""
     design = TfidfVectorizer().fit_transform(TEXTS)
     noise = np.random.default_rng(0).integers(0, 2, len(TEXTS))
-    assert regression.choose_penalty([design], np.array(LABELS), 2) == 64.0
-    assert regression.choose_penalty([design], noise, 2) == 4.0
+    assert regression.choose_penalty([design], np.array(LABELS), 2)[0] == 256.0
+    assert regression.choose_penalty([design], noise, 2)[0] == 4.0
     several, noises = np.eye(2)[LABELS], np.random.default_rng(0).integers(0, 2, (len(TEXTS), 2))
-    assert regression.choose_penalty([design], several, 2, problem="multi_label_classification") == 64.0
-    assert regression.choose_penalty([design], noises.astype(float), 2, problem="multi_label_classification") == 4.0
-    assert regression.choose_penalty([design], np.array(LABELS, dtype=float), 1, problem="regression") == 8.0
-    assert regression.choose_penalty([design], noise.astype(float), 1, problem="regression") == 0.5
+    assert regression.choose_penalty([design], several, 2, problem="multi_label_classification")[0] == 256.0
+    assert regression.choose_penalty([design], noises.astype(float), 2, problem="multi_label_classification")[0] == 4.0
+    assert regression.choose_penalty([design], np.array(LABELS, dtype=float), 1, problem="regression")[0] == 8.0
+    assert regression.choose_penalty([design], noise.astype(float), 1, problem="regression")[0] == 0.5
+
+
+@pytest.mark.parametrize("problem", [None, "multi_label_classification"])
+def test_what_held_out_rows_say_logits_are_worth(problem):
+    """Less where labels are partly noise, on the scale that the best penalty has; as they are where there is nothing to go by."""
+    generator = np.random.default_rng(0)
+    kinds = [csr_matrix(abs(generator.normal(size=(300, 40))) * (generator.random((300, 40)) < 0.2))]
+    clear = (kinds[0] @ generator.normal(size=40) > 0).astype(int)
+    noisy = np.where(generator.random(300) < 0.4, 1 - clear, clear)
+    (weak, clear_worth), (strong, noisy_worth) = (
+        regression.choose_penalty(kinds, np.eye(2)[labels] if problem else labels, 2, problem=problem) for labels in (clear, noisy)
+    )
+    assert weak > strong and clear_worth > 1.5 * noisy_worth
+    labels = np.eye(2) if problem else np.array([0, 1])
+    assert regression.choose_penalty([kinds[0][:2]], labels, 2, problem=problem) == (4.0, pytest.approx(1.0, abs=0.01))
+
+
+def test_rows_of_what_a_fold_has_not_seen():
+    """They have a class, or a label, that no row of the fit had, or lack one that all had."""
+    never, always = regression.ABSENT, -regression.ABSENT
+    assert regression._are_known(np.array([0, 1, 2]), np.array([0.5, never, 1.0]), None).tolist() == [True, False, True]
+    assert regression._are_known(np.array([[0.5, 0.5], [1, 0]]), np.array([0.5, never]), None).tolist() == [False, True]
+    several, bias = np.array([[1.0, 0, 1], [0, 1, 1], [1, 0, 0]]), np.array([0.5, never, always])
+    assert regression._are_known(several, bias, "multi_label_classification").tolist() == [True, False, False]
+    assert regression._are_known(np.array([2.0, 3.0]), np.array([never]), "regression").all()
 
 
 def plain_weights(counts, labels):
