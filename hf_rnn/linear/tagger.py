@@ -4,12 +4,14 @@ As in `linear`, the recurrence is trained first and alone; two factors are then 
 both taggers are added.
 """
 
+import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from datasets import Dataset, concatenate_datasets
+from scipy.optimize import minimize_scalar
 from scipy.sparse import csr_matrix
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
@@ -24,12 +26,13 @@ from ..models.packing import Packing, pad_batches
 from .chain import LoneTags, TagChain
 from .convergence import GAP, minimize, squares
 from .design import frequent_keys
+from .temperature import LARGEST
 from .weighing import Prior, choose_factors
 
 logger = logging.get_logger(__name__)
 
 # weights of the squares to choose from, and the rows that are enough to choose by
-PENALTIES, ENOUGH_ROWS = (0.03, 0.1, 0.3), 500
+PENALTIES, ENOUGH_ROWS = (0.001, 0.01, 0.1), 500
 PRIOR = Prior(recurrence=0.3, widths=(2.0, 1.0))
 MOVES = ("start_transitions", "end_transitions", "transitions")
 
@@ -136,6 +139,8 @@ class TaggerFit:
         self.characters = torch.tensor(piece_characters(tokenizer), dtype=torch.int32)
         self.size = size
         self.penalty: float | None = None
+        # what its scores are multiplied by to be as sure as validation rows bear out
+        self.worth = 1.0
         self.factors = PRIOR.factors
         # moves of the recurrence's own CRF, times its factor
         self.moves: list[Tensor] = []
@@ -147,9 +152,9 @@ class TaggerFit:
             with torch.no_grad():
                 judged = list(self._batches(validation, self._emit))
             if self.penalty is None:
-                self.penalty = self._choose_penalty(train.select(range(min(ENOUGH_ROWS, len(train)))), validation)
+                self.penalty, self.worth = self._choose_penalty(train.select(range(min(ENOUGH_ROWS, len(train)))), validation)
         self.penalty = self.penalty or PENALTIES[-1]
-        path, crf = self._fit(train, self.penalty)
+        path, crf = self._fit(train, self.penalty, self.worth)
         if validation is not None:
             self.factors = self._weigh(path, crf, validation, judged)
         with torch.no_grad():
@@ -163,10 +168,11 @@ class TaggerFit:
 
     def refit(self, *parts: Dataset) -> None:
         """Fit the tagger again on more rows; penalty and factors stay."""
-        self._attach(*self._fit(concatenate_datasets(parts), self.penalty or PENALTIES[-1]))
+        self._attach(*self._fit(concatenate_datasets(parts), self.penalty or PENALTIES[-1], self.worth))
 
-    def _fit(self, rows: Dataset, penalty: float) -> tuple[LinearEmissions, LinearChainCRF | None]:
-        """Return a linear tagger of rows, and its moves if there is a chain."""
+    @torch.no_grad()
+    def _fit(self, rows: Dataset, penalty: float, worth: float) -> tuple[LinearEmissions, LinearChainCRF | None]:
+        """Return a linear tagger of rows, and its moves if there is a chain, all times what they are worth."""
         path = LinearEmissions(len(self.characters), 0, self.model.config.num_labels)
         path.characters = self.characters
         known = list(self._batches(rows, lambda ids, mask: self._keys(path, ids, mask)))
@@ -178,7 +184,9 @@ class TaggerFit:
             crf.forbid(own.forbidden_start.cpu(), own.forbidden_end.cpu(), own.forbidden_transitions.cpu())
         for batch in known:
             batch.values = path.look_up(batch.values)
-        path.weight = fit_field(known, len(path.keys), crf, self.model.config.num_labels, penalty)
+        path.weight = worth * fit_field(known, len(path.keys), crf, self.model.config.num_labels, penalty)
+        if crf is not None:
+            mix_moves(crf, (worth, crf))
         return path, crf
 
     def _keys(self, path: LinearEmissions, ids: Tensor, mask: Tensor) -> Tensor:
@@ -207,16 +215,30 @@ class TaggerFit:
             known = take_positions(describe(ids, mask), dense)
             yield TaggedBatch(known, (tags.gather(1, dense) - 1).clamp(min=0), labelled.sum(1), own)
 
-    def _choose_penalty(self, train: Dataset, validation: Dataset) -> float:
-        """Return the penalty that explains the validation rows best."""
+    def _choose_penalty(self, train: Dataset, validation: Dataset) -> tuple[float, float]:
+        """Return the penalty that explains the validation rows best, each at its best temperature, and what scores are worth then."""
+        judged = []
+        for penalty in PENALTIES:
+            path, crf = self._fit(train, penalty, 1.0)
+            judged.append((*self._judge(path, crf, validation), penalty))
+        _, worth, penalty = min(judged)
+        return penalty, worth
 
-        def loss(penalty: float) -> float:
-            path, crf = self._fit(train, penalty)
-            batches = self._batches(validation, lambda ids, mask: path.look_up(self._keys(path, ids, mask)))
-            with torch.no_grad():
-                return sum(float(batch.loss(sum_weights(batch.values, path.weight), crf)) for batch in batches)
+    def _judge(self, path: LinearEmissions, crf: LinearChainCRF | None, validation: Dataset) -> tuple[float, float]:
+        """Return the loss of validation rows at the best temperature, and what scores are worth: one over it."""
+        batches = self._batches(validation, lambda ids, mask: path.look_up(self._keys(path, ids, mask)))
+        scored = [(batch, sum_weights(batch.values, path.weight)) for batch in batches]
+        scaled = copy.deepcopy(crf)
 
-        return min(PENALTIES, key=loss)
+        @torch.no_grad()
+        def loss(logarithm: float) -> float:
+            worth = float(np.exp(logarithm))
+            if crf is not None and scaled is not None:
+                mix_moves(scaled, (worth, crf))
+            return sum(float(batch.loss(worth * emissions, scaled)) for batch, emissions in scored)
+
+        best = minimize_scalar(loss, bounds=(-LARGEST, LARGEST), method="bounded", options={"xatol": 0.01})
+        return float(best.fun), float(np.exp(best.x))
 
     def _weigh(self, path: LinearEmissions, crf: LinearChainCRF | None, validation: Dataset, judged: list[TaggedBatch]) -> np.ndarray:
         """Return the factors of both taggers that explain the validation rows best, given the prior: (2,)."""
@@ -230,8 +252,7 @@ class TaggerFit:
         def loss(factors: np.ndarray) -> float:
             a, b = (float(factor) for factor in factors)
             if mixed is not None and crf is not None:
-                for name in MOVES:
-                    getattr(mixed, name).copy_(a * getattr(crf, name) + b * getattr(self.model.crf, name).cpu())
+                mix_moves(mixed, (a, crf), (b, self.model.crf))
             pairs = zip(emissions, judged, strict=True)
             return sum(float(batch.loss(a * linear + b * batch.values, mixed)) for linear, batch in pairs)
 
@@ -244,6 +265,13 @@ class TaggerFit:
         if crf is not None:
             for name, own in zip(MOVES, self.moves, strict=True):
                 getattr(self.model.crf, name).copy_(own + float(self.factors[0]) * getattr(crf, name))
+
+
+def mix_moves(chain: LinearChainCRF, *parts: tuple[float, LinearChainCRF]) -> None:
+    """Set the moves of a chain to the sum of others' moves, each times a factor."""
+    for name in MOVES:
+        moves = [factor * getattr(part, name).detach().cpu() for factor, part in parts]
+        getattr(chain, name).data.copy_(sum(moves))
 
 
 def weights_of_rows(rows: Dataset) -> Tensor | None:

@@ -64,7 +64,7 @@ def test_the_fit_is_a_minimum():
     """Without rows no weight is left; with rows the gradient of loss and penalty vanishes where the fit ends."""
     fit, rows = make_fit(True)
     crf = LinearChainCRF(3)
-    path, _ = fit._fit(rows, 0.1)
+    path, _ = fit._fit(rows, 0.1, 1.0)
     batches = list(fit._batches(rows, lambda ids, mask: path.look_up(fit._keys(path, ids, mask))))
     weight = linear_tagger.fit_field(batches, len(path.keys), crf, 3, 0.1).requires_grad_()
     total = sum(batch.loss(linear_tagger.sum_weights(batch.values, weight), crf) for batch in batches)
@@ -74,3 +74,21 @@ def test_the_fit_is_a_minimum():
     assert linear_tagger.fit_field([], 5, None, 3, 0.1).abs().max() == 0
     # from the second tag to the third, never the other way
     assert crf.transitions[1, 2] > crf.transitions[2, 1]
+
+
+@pytest.mark.parametrize("use_crf", [False, True])
+def test_what_scores_are_worth(use_crf):
+    """A tagger that was fitted to the rows is worth more on them than on rows with other tags; all that it has is times that."""
+    fit, rows = make_fit(use_crf)
+    path, crf = fit._fit(rows, 0.01, 1.0)
+    wrong = [[(label + 1) % 3 if label != -100 and row % 3 == 0 else label for label in each] for row, each in enumerate(rows["labels"])]
+    other = Dataset.from_dict({"input_ids": rows["input_ids"], "labels": wrong})
+    (loss, right), (_, less) = (fit._judge(path, crf, validation) for validation in (rows, other))
+    assert right > 1 > less
+    scaled, chain = fit._fit(rows, 0.01, right)
+    assert torch.allclose(scaled.weight, right * path.weight)
+    batches = list(fit._batches(rows, lambda ids, mask: path.look_up(fit._keys(path, ids, mask))))
+    found = sum(float(batch.loss(linear_tagger.sum_weights(batch.values, scaled.weight), chain)) for batch in batches)
+    assert found == pytest.approx(loss, abs=1e-2)
+    if use_crf:
+        assert torch.allclose(chain.transitions, right * crf.transitions)
