@@ -155,7 +155,7 @@ def tagger_defaults(size: Size) -> dict[str, Any]:
 def student_defaults(size: Size, is_tagger: bool, is_alone: bool = False) -> dict[str, Any]:
     """Return the options of what learns from a teacher's answers: small, and hardly held back, as the answers are soft.
 
-    The linear model of a classifier, which costs a third of its speed, is kept only where it pays (see `ClassifierFit`): where classes
+    The linear model of a classifier, which costs up to half of its speed, is kept only where it pays (see `ClassifierFit`): where classes
     are few, made-up rows with similar words have told the recurrence as much.
     """
     return {
