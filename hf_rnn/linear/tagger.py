@@ -31,7 +31,7 @@ from .weighing import Prior, choose_factors
 
 logger = logging.get_logger(__name__)
 
-# weights of the squares to choose from, and the rows that are enough to choose by: of more rows a larger one is better, and of few a smaller
+# weights of the squares to choose from, and the rows that are enough to choose by: more rows want a larger weight, few a smaller one
 PENALTIES, ENOUGH_ROWS = (0.001, 0.01, 0.1), 1000
 PRIOR = Prior(recurrence=0.3, widths=(2.0, 1.0))
 MOVES = ("start_transitions", "end_transitions", "transitions")
