@@ -1,5 +1,6 @@
 """What is fitted once a model is trained: a linear model beside its recurrence, or its temperature."""
 
+import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging
 
@@ -55,6 +56,10 @@ def choose_linear_fit(
     if known:
         is_again = "is fitted again to these rows" if chosen else "is left out"
         logger.warning(f"The linear model of the checkpoint, of {known:,} features, {is_again}.")
+    if known and problem == NUMBERS:
+        # near which numbers are, of which the linear model had the most
+        with torch.no_grad():
+            model.classifier.bias += model.linear.bias.to(model.classifier.bias)
     model.set_linear_path(None)
     if not chosen:
         return _temperature(model)

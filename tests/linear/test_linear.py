@@ -12,6 +12,7 @@ from hf_rnn import RnnConfig, RnnForSequenceClassification
 from hf_rnn.data.tokenizers.training import train_tokenizer
 from hf_rnn.linear import classifier as linear
 from hf_rnn.linear import regression, weighing
+from hf_rnn.linear.choice import choose_linear_fit
 from hf_rnn.linear.design import design_matrix, telling_weights, weigh_columns
 from hf_rnn.models.packing import pad_batches
 
@@ -278,3 +279,14 @@ def test_numbers(has_validation, monkeypatch):
     fit.refit(rows, rows)
     assert fit.model.linear.read(ids, mask.bool())[0].mean().item() == pytest.approx(linear_part.mean().item(), abs=0.5)
     assert np.corrcoef(fit.model(ids, mask).logits[:, 0].detach(), numbers)[0, 1] > 0.95
+
+
+def test_numbers_to_go_on_from_stay_where_they_are():
+    """A model whose linear model goes answers near the mean of the numbers all the same."""
+    fit, rows = make_fit(1, "regression")
+    rows = rows.remove_columns("labels").add_column("labels", (1000.0 + np.array(LABELS)).tolist())
+    fit.fit(rows, None)
+    choose_linear_fit(fit.model, make_tokenizer(), None, 0, knows_more=False)
+    ids, mask = next(pad_batches(rows["input_ids"]))
+    assert not hasattr(fit.model, "linear")
+    assert fit.model(ids, mask).logits.mean().item() == pytest.approx(1000, abs=150)
