@@ -118,16 +118,21 @@ def read_characters(characters: Tensor, input_ids: Tensor, mask: Tensor) -> Tens
 def character_keys(codes: Tensor) -> Tensor:
     """Return the keys of all n-grams of 1 to 5 characters within words and their borders, (B, 5P), from characters (B, P)."""
     letters = codes >> FLAG_BITS
+    mixed, last = mix(letters), letters
     # (B, P): hash of the n-gram that starts at each character, and whether no border is strictly inside it
-    hashes, whole, last, keys = torch.zeros_like(letters), torch.ones_like(codes, dtype=torch.bool), letters, []
+    hashes, whole = torch.zeros_like(letters), torch.ones_like(codes, dtype=torch.bool)
+    found, exists = [], []
     for length in range(1, MAX_NGRAM + 1):
         if length > 2:
             whole = whole & (last != 0)
         last = letters.roll(1 - length, 1)
-        hashes = hashes * BASE + mix(last)
-        has_letter = (letters != 0) | (last != 0) | (length > 2)
-        keys.append(finish(hashes, whole & has_letter, length))
-    return torch.cat(keys, dim=1)
+        hashes = hashes * BASE + mixed.roll(1 - length, 1)
+        found.append(hashes)
+        # of one or two characters one is a letter
+        exists.append(whole if length > 2 else (letters != 0) | (last != 0))
+    # (N, 1)
+    kinds = torch.arange(1, MAX_NGRAM + 1, device=codes.device).unsqueeze(1)
+    return finish(torch.stack(found, 1), torch.stack(exists, 1), kinds).flatten(1)
 
 
 def word_keys(codes: Tensor) -> Tensor:
@@ -145,7 +150,9 @@ def word_keys(codes: Tensor) -> Tensor:
     words = words[:, : longest_of(counts, words.shape[1])]
     positions = positions[: words.shape[1]]
     pairs = words * BASE + words.roll(-1, 1)
-    return torch.cat([finish(words, positions < counts, WORD), finish(pairs, positions + 1 < counts, PAIR)], dim=1)
+    exists = torch.stack([positions < counts, positions + 1 < counts], 1)
+    kinds = torch.tensor([[WORD], [PAIR]], device=codes.device)
+    return finish(torch.stack([words, pairs], 1), exists, kinds).flatten(1)
 
 
 @dataclass
