@@ -26,7 +26,7 @@ from ..models.packing import Packing, pad_batches
 from .chain import LoneTags, TagChain
 from .convergence import GAP, minimize, squares
 from .design import frequent_keys
-from .temperature import LARGEST
+from .temperature import LARGEST, WIDTH
 from .weighing import Prior, choose_factors
 
 logger = logging.get_logger(__name__)
@@ -225,7 +225,7 @@ class TaggerFit:
         return penalty, worth
 
     def _judge(self, path: LinearEmissions, crf: LinearChainCRF | None, validation: Dataset) -> tuple[float, float]:
-        """Return the loss of validation rows at the best temperature, and what scores are worth: one over it."""
+        """Return the loss of validation rows at the best temperature, and what scores are worth: one over it, near 1 if rows are few."""
         batches = self._batches(validation, lambda ids, mask: path.look_up(self._keys(path, ids, mask)))
         scored = [(batch, sum_weights(batch.values, path.weight)) for batch in batches]
         scaled = copy.deepcopy(crf)
@@ -235,7 +235,8 @@ class TaggerFit:
             worth = float(np.exp(logarithm))
             if crf is not None and scaled is not None:
                 mix_moves(scaled, (worth, crf))
-            return sum(float(batch.loss(worth * emissions, scaled)) for batch, emissions in scored)
+            total = sum(float(batch.loss(worth * emissions, scaled)) for batch, emissions in scored)
+            return total + 0.5 * (logarithm / WIDTH) ** 2
 
         best = minimize_scalar(loss, bounds=(-LARGEST, LARGEST), method="bounded", options={"xatol": 0.01})
         return float(best.fun), float(np.exp(best.x))

@@ -90,7 +90,7 @@ def test_seeds(data, classifier, tmp_path, monkeypatch, capsys):
     assert [seed for seed, _ in trained] == [7, 8, 9]
     assert len({folder for _, folder in trained}) == 3
     name = "gru.json"
-    assert lines[name]["scores"] == [lines[source.rpartition("/")[2]]["score"]["value"]] * 3
+    assert lines[name]["scores"] == pytest.approx([lines[source.rpartition("/")[2]]["score"]["value"]] * 3)
     assert "mean of 3 seeds ± standard deviation" in capsys.readouterr().out
     table = (tmp_path / "out" / "comparison.tex").read_text()
     assert r"\pm$ 0.00" in table and table.count(r"\\") == 3
