@@ -9,6 +9,7 @@ from datasets import Dataset, IterableDataset
 from pyarrow import table
 from pyarrow.parquet import write_table
 from runs import annotated_texts
+from transformers.utils import logging
 
 import hf_rnn
 from hf_rnn.commands import predict
@@ -36,6 +37,8 @@ def reviews(tmp_path):
 
 def test_other_columns_come_back(classifier, reviews, tmp_path, caplog):
     """In their order, before the answer; one that is named like a part of it stays out, with a word; some, or none, can be asked for."""
+    # other tests may have been told it
+    logging.get_logger("hf_rnn").warning_once.cache_clear()
     rows = run(classifier[0], reviews, tmp_path / "out.jsonl")
     assert [list(row) for row in rows] == [["number", "place", "text", "label", "score"]] * 3
     told = [("1", "Seoul", "good, very"), ("2", "", 'bad "film"'), ("3", "Busan", "")]
