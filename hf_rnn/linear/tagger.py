@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from datasets import Dataset, concatenate_datasets
-from scipy.optimize import minimize_scalar
 from scipy.sparse import csr_matrix
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
@@ -26,7 +25,7 @@ from ..models.packing import Packing, pad_batches
 from .chain import LoneTags, TagChain
 from .convergence import GAP, minimize, squares
 from .design import frequent_keys
-from .temperature import LARGEST, WIDTH
+from .temperature import search_temperature
 from .weighing import Prior, choose_factors
 
 logger = logging.get_logger(__name__)
@@ -142,8 +141,8 @@ class TaggerFit:
         # what its scores are multiplied by to be as sure as validation rows bear out
         self.worth = 1.0
         self.factors = PRIOR.factors
-        # moves of the recurrence's own CRF, times its factor
-        self.moves: list[Tensor] = []
+        # the recurrence's own CRF
+        self.own: LinearChainCRF | None = None
 
     def fit(self, train: Dataset, validation: Dataset | None) -> None:
         """Fit the tagger on training rows, then weigh it against the recurrence on rows that neither has seen, if there are any."""
@@ -160,7 +159,7 @@ class TaggerFit:
         with torch.no_grad():
             model.classifier.weight *= self.factors[1]
             model.classifier.bias *= self.factors[1]
-            self.moves = [getattr(model.crf, name) * self.factors[1] for name in MOVES] if crf is not None else []
+        self.own = None if crf is None else copy.deepcopy(model.crf)
         self._attach(path, crf)
         sizes = f"{len(path.keys):,} features of words (L2 {self.penalty:g})"
         factors = f"times {self.factors[0]:.2f}; the recurrence times {self.factors[1]:.2f}"
@@ -231,15 +230,13 @@ class TaggerFit:
         scaled = copy.deepcopy(crf)
 
         @torch.no_grad()
-        def loss(logarithm: float) -> float:
-            worth = float(np.exp(logarithm))
+        def loss(worth: float) -> float:
             if crf is not None and scaled is not None:
                 mix_moves(scaled, (worth, crf))
-            total = sum(float(batch.loss(worth * emissions, scaled)) for batch, emissions in scored)
-            return total + 0.5 * (logarithm / WIDTH) ** 2
+            return sum(float(batch.loss(worth * emissions, scaled)) for batch, emissions in scored)
 
-        best = minimize_scalar(loss, bounds=(-LARGEST, LARGEST), method="bounded", options={"xatol": 0.01})
-        return float(best.fun), float(np.exp(best.x))
+        temperature, least = search_temperature(loss, precision=0.01)
+        return least, 1 / temperature
 
     def _weigh(self, path: LinearEmissions, crf: LinearChainCRF | None, validation: Dataset, judged: list[TaggedBatch]) -> np.ndarray:
         """Return the factors of both taggers that explain the validation rows best, given the prior: (2,)."""
@@ -263,9 +260,8 @@ class TaggerFit:
     def _attach(self, path: LinearEmissions, crf: LinearChainCRF | None) -> None:
         path.weight *= float(self.factors[0])
         self.model.set_linear_path(path)
-        if crf is not None:
-            for name, own in zip(MOVES, self.moves, strict=True):
-                getattr(self.model.crf, name).copy_(own + float(self.factors[0]) * getattr(crf, name))
+        if crf is not None and self.own is not None:
+            mix_moves(self.model.crf, (float(self.factors[1]), self.own), (float(self.factors[0]), crf))
 
 
 def mix_moves(chain: LinearChainCRF, *parts: tuple[float, LinearChainCRF]) -> None:

@@ -1,5 +1,6 @@
 """Fit the temperature of a trained classifier that has no linear part, whose factors would say as much."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,10 +19,25 @@ logger = logging.get_logger(__name__)
 FEWEST_ROWS, LARGEST, WIDTH = 50, 3.0, 0.35
 
 
-def fit_temperature(logits: np.ndarray, labels: np.ndarray, problem: str | None = None, sample_weights: np.ndarray | None = None) -> float:
-    """Return what logits are to be divided by for the likeliest labels (Guo et al. 2017), with a log-normal prior around 1.
+def search_temperature(loss: Callable[[float], float], precision: float = 1e-5) -> tuple[float, float]:
+    """Return the temperature with the least loss, given a log-normal prior around 1, and that loss, the prior's share included.
 
     The prior keeps few rows from spoiling scores that are as they should be; many rows overrule it.
+
+    Args:
+        loss (`Callable`): Negative log-likelihood of rows that a model was not trained on, by what its scores are multiplied by.
+        precision (`float`): Of the logarithm.
+    """
+
+    def posterior(logarithm: float) -> float:
+        return loss(float(np.exp(-logarithm))) + 0.5 * (logarithm / WIDTH) ** 2
+
+    found = minimize_scalar(posterior, bounds=(-LARGEST, LARGEST), method="bounded", options={"xatol": precision})
+    return float(np.exp(found.x)), float(found.fun)
+
+
+def fit_temperature(logits: np.ndarray, labels: np.ndarray, problem: str | None = None, sample_weights: np.ndarray | None = None) -> float:
+    """Return what logits are to be divided by for the likeliest labels (Guo et al. 2017); see `search_temperature`.
 
     Args:
         logits (`np.ndarray`): Of rows that the model was not trained on, (N, C).
@@ -29,11 +45,7 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray, problem: str | None 
         problem (`str`, *optional*): The `problem_type` of the model; None is one class a row.
         sample_weights (`np.ndarray`, *optional*): How much each row counts, (N,), or each of its several labels, (N, C).
     """
-
-    def posterior(logarithm: float) -> float:
-        return negative_log_likelihood(logits * np.exp(-logarithm), labels, sample_weights, problem) + 0.5 * (logarithm / WIDTH) ** 2
-
-    return float(np.exp(minimize_scalar(posterior, bounds=(-LARGEST, LARGEST), method="bounded").x))
+    return search_temperature(lambda worth: negative_log_likelihood(worth * logits, labels, sample_weights, problem))[0]
 
 
 class TemperatureFit:
