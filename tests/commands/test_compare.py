@@ -90,7 +90,9 @@ def test_seeds(data, classifier, tmp_path, monkeypatch, capsys):
     assert [seed for seed, _ in trained] == [7, 8, 9]
     assert len({folder for _, folder in trained}) == 3
     name = "gru.json"
-    assert lines[name]["scores"] == pytest.approx([lines[source.rpartition("/")[2]]["score"]["value"]] * 3)
+    alone = lines[source.rpartition("/")[2]]
+    # the same answers, counted alike; a mean of equal numbers may be the last bit off them
+    assert lines[name]["scores"] == alone["scores"] * 3 and alone["scores"] == pytest.approx([alone["score"]["value"]], rel=1e-12)
     assert "mean of 3 seeds ± standard deviation" in capsys.readouterr().out
     table = (tmp_path / "out" / "comparison.tex").read_text()
     assert r"\pm$ 0.00" in table and table.count(r"\\") == 3
