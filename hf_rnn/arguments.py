@@ -88,7 +88,9 @@ class ModelArguments(LoadArguments):
         "Words and n-grams with weights in a linear model beside the recurrence; 0 for none.", within="[0, inf)"
     )
     ngram_vocab_size: int | None = option("Pairs and triples of neighbouring words with a vector of their own.", within="[0, inf)")
-    use_crf: bool | None = option("Whether a tagger ends in a CRF.")
+    use_crf: bool | None = option(
+        "Whether a tagger ends in a CRF: that of spans does, of other tags too unless it reads one way, is taught or has over 100."
+    )
     lookahead: int | None = option("Words that a tagger which reads one way reads beyond the one that it tags.", within="[0, inf)")
     crf_constraints: str | None = option("bio or bioes: forbid tag sequences that break the scheme.")
     vectors_file: str | None = option("word2vec, GloVe or fastText vectors as text (plain or .gz) to start embeddings from.")

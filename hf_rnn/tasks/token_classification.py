@@ -35,6 +35,8 @@ NO_SEVERAL = {
 }
 # sentences are never cut: pipelines must not cut them either
 NO_LIMIT = 1_000_000
+# tags that describe no spans, of which more make the moves between them too many to learn and to search
+MOST_CHAINED = 100
 
 
 def _best(logits: Any, labels: Any) -> Any:
@@ -137,15 +139,19 @@ class TokenClassification(Task):
         return None if self.intents is None else ["labels", "intents"]
 
     def config_fields(self, options: TaskOptions) -> dict[str, Any]:
-        """Return labels, columns, the classes of whole sentences, and for spans a CRF, unless the options say otherwise."""
+        """Return labels, columns, the classes of whole sentences, and for tags that depend on each other a CRF, unless options differ."""
         fields = super().config_fields(options)
         if self.intents is not None:
             fields["intents"] = list(self.intents)
         if options.goes_on and not options.from_body:
             return fields
         is_free = options.model.use_crf is None and not options.training.label_smoothing_factor
-        has_crf = options.model.use_crf or (is_free and self.scheme is not None)
+        has_crf = options.model.use_crf or (is_free and (self.scheme is not None or self._gains_by_moves(options)))
         return {**fields, "use_crf": True, "span_scores": True} if has_crf else fields
+
+    def _gains_by_moves(self, options: TaskOptions) -> bool:
+        """Return whether tags without spans are worth a CRF: not where a teacher knows more, nor where a model goes along a text."""
+        return len(self.labels) <= MOST_CHAINED and not options.has_teacher and options.model.bidirectional is not False
 
     def words(self, rows: AnyDataset, encoded: AnyDataset) -> Iterable[list[str]]:
         """Return the tokens of each training row."""

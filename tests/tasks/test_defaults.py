@@ -18,6 +18,7 @@ from hf_rnn.tasks.defaults import (
     tagger_defaults,
     validation_share,
 )
+from hf_rnn.tasks.task import Columns
 from hf_rnn.tasks.text_classification import TextClassification
 from hf_rnn.tasks.token_classification import TokenClassification
 
@@ -167,3 +168,23 @@ def test_several_labels_and_numbers_have_a_linear_model(problem, tmp_path):
     """As classes have."""
     given, _, _ = task_options({"problem_type": problem, "use_cpu": True, "output_dir": str(tmp_path)})
     assert TextClassification.defaults(Size(1000, 10_000, 80), given)["linear_size"]
+
+
+@pytest.mark.parametrize(
+    ("labels", "options", "has_crf"),
+    [
+        (("DET", "NOUN", "VERB"), {}, True),
+        (("B-PER", "I-PER", "O"), {}, True),
+        (tuple(f"fine-{index}" for index in range(101)), {}, False),
+        (("DET", "NOUN", "VERB"), {"use_crf": False}, False),
+        (("DET", "NOUN", "VERB"), {"label_smoothing_factor": 0.1}, False),
+        (("DET", "NOUN", "VERB"), {"teacher_name_or_path": ["teacher"]}, False),
+        (("DET", "NOUN", "VERB"), {"bidirectional": False}, False),
+        (("DET", "NOUN", "VERB"), {"bidirectional": False, "use_crf": True}, True),
+    ],
+)
+def test_which_taggers_have_a_crf(labels, options, has_crf, tmp_path):
+    """All, but of very many tags, and where a teacher knows more, and where a model goes along a text; the options decide."""
+    given, _, _ = task_options({"use_cpu": True, "output_dir": str(tmp_path), **options})
+    fields = TokenClassification(labels, Columns("tokens", "tags"), 1_000_000).config_fields(given)
+    assert (fields.get("use_crf", False), fields.get("span_scores", False)) == (has_crf, has_crf)
