@@ -30,8 +30,8 @@ from .weighing import Prior, choose_factors
 
 logger = logging.get_logger(__name__)
 
-# weights of the squares to choose from, and the rows that are enough to choose by: more rows want a larger weight, few a smaller one
-PENALTIES, ENOUGH_ROWS = (0.001, 0.01, 0.1), 1000
+# weights of the squares to choose from, the rows that are enough to choose by, and those from which on the largest is as good as any
+PENALTIES, ENOUGH_ROWS, MANY_ROWS = (0.001, 0.01, 0.1), 1000, 2000
 PRIOR = Prior(recurrence=0.3, widths=(2.0, 1.0))
 MOVES = ("start_transitions", "end_transitions", "transitions")
 
@@ -150,7 +150,7 @@ class TaggerFit:
         if validation is not None:
             with torch.no_grad():
                 judged = list(self._batches(validation, self._emit))
-            if self.penalty is None:
+            if self.penalty is None and len(train) < MANY_ROWS:
                 self.penalty, self.worth = self._choose_penalty(train.select(range(min(ENOUGH_ROWS, len(train)))), validation)
         self.penalty = self.penalty or PENALTIES[-1]
         path, crf = self._fit(train, self.penalty, self.worth)

@@ -92,3 +92,13 @@ def test_what_scores_are_worth(use_crf):
     assert found == pytest.approx(loss, abs=1e-2)
     if use_crf:
         assert torch.allclose(chain.transitions, right * crf.transitions)
+
+
+@pytest.mark.parametrize(("many", "penalty"), [(16, 0.001), (15, 0.1)])
+def test_penalty_is_chosen_where_rows_are_few(many, penalty, monkeypatch):
+    """Rows that agree want the weakest; of many rows the strongest is taken without trying."""
+    monkeypatch.setattr(linear_tagger, "MANY_ROWS", many)
+    fit, rows = make_fit(use_crf=False)
+    assert len(rows) == 15
+    fit.fit(rows, rows)
+    assert fit.penalty == penalty
