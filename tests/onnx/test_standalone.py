@@ -38,6 +38,7 @@ MODELS = {
         "seed": 3,
     },
     "tags of tokens": {"labels": POS},
+    "sure tags of tokens": {"labels": POS, "use_crf": True, "span_scores": True, "seed": 5},
     "raw text": {"labels": BIO, "units": "raw", "word_pooling": "mean", "promise": {"threshold": 0.3}},
     "raw text with intents": {
         "labels": BIO,
