@@ -25,7 +25,8 @@ MADE = """
 `scripts/recipes/nsmc_mlm.yaml`, from all reviews without their labels; a teacher that starts from it by `nsmc_pretrained.yaml`, from the
 reviews with labels; then this model by `nsmc_student.yaml`, from the same reviews and 329,397 others without labels, nine parts the
 teacher's answers and one part the labels. The 1,000 test reviews of `hf_rnn/samples` were left out of all of it. The test split was read
-once for each of the last two. Weights are stored in half precision and computed in single precision (`"dtype": "float32"` in the config).
+once for the teacher, and for two students of other settings or teachers before this one. Weights are stored in half precision and computed
+in single precision (`"dtype": "float32"` in the config).
 
 The reviews: Naver sentiment movie corpus (`github.com/e9t/nsmc`), CC0 1.0, raw reviews rated 9-10 (positive) and 1-4 (negative), not the
 official split.
